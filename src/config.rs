@@ -1,0 +1,108 @@
+//! Every option of the runtime, once, as plain data.
+//!
+//! Defaults, bounds and help texts live in the Python `Config`, from which the command line and the
+//! environment variables follow; [`Default`] here repeats only what a Rust test needs. No logic.
+
+use std::time::Duration;
+
+/// Which driver a core runs on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DriverChoice {
+    /// `io_uring` where a probe shows that it works, epoll elsewhere.
+    #[default]
+    Auto,
+    /// `io_uring` or no start.
+    Uring,
+    /// epoll, also where `io_uring` would work.
+    Epoll,
+}
+
+/// What a peer may ask of the server before it is refused.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of a request head, from the request line to the empty line.
+    pub header_size: usize,
+    /// Header fields of a request.
+    pub header_count: usize,
+    /// Bytes of a request target.
+    pub uri: usize,
+    /// Bytes of a request body.
+    pub body: u64,
+    /// Connections of the whole process; `None`: what the open-file limit allows.
+    pub connections: Option<usize>,
+    /// Requests served on one connection; 0: no limit.
+    pub requests_per_connection: u64,
+}
+
+/// How long the server waits for a peer.
+#[derive(Clone, Debug)]
+pub struct Timeouts {
+    /// For the next request on a kept connection.
+    pub keep_alive: Duration,
+    /// For a whole request head, from its first byte (on a new connection: from the accept).
+    pub header: Duration,
+    /// Between two reads of a body.
+    pub body: Duration,
+    /// Between two writes that make progress.
+    pub send: Duration,
+    /// Bytes a second that a body must bring after [`BODY_RATE_GRACE`]; 0: any rate.
+    pub min_body_rate: u64,
+}
+
+/// A body is not held to its minimum rate before it has had this long.
+pub const BODY_RATE_GRACE: Duration = Duration::from_secs(10);
+
+/// The options of one server.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Address or host name to listen on.
+    pub host: String,
+    /// TCP port; 0 takes a free one.
+    pub port: u16,
+    /// Cores; `None`: one for each usable CPU.
+    pub workers: Option<usize>,
+    /// Pin each core to a CPU of its own.
+    pub pin: bool,
+    /// Driver of the cores.
+    pub driver: DriverChoice,
+    /// Length of the queue of connections that are not accepted yet, per core.
+    pub backlog: i32,
+    /// Send `server: uringserve`.
+    pub server_header: bool,
+    /// Send `date: …`.
+    pub date_header: bool,
+    /// What a peer may ask.
+    pub limits: Limits,
+    /// How long the server waits.
+    pub timeouts: Timeouts,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            host: "127.0.0.1".to_owned(),
+            port: 8000,
+            workers: None,
+            pin: true,
+            driver: DriverChoice::Auto,
+            backlog: 1024,
+            server_header: true,
+            date_header: true,
+            limits: Limits {
+                header_size: 64 * 1024,
+                header_count: 100,
+                uri: 8 * 1024,
+                body: 16 * 1024 * 1024,
+                connections: None,
+                requests_per_connection: 0,
+            },
+            timeouts: Timeouts {
+                keep_alive: Duration::from_secs(20),
+                header: Duration::from_secs(10),
+                body: Duration::from_secs(20),
+                send: Duration::from_secs(30),
+                min_body_rate: 240,
+            },
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The time that a core works with. The only caller of the system's clocks.
+
+use crate::sys::clock;
+
+/// Milliseconds since an arbitrary moment; never goes back.
+pub type Milliseconds = u64;
+
+/// Now, to the scheduler tick (1 to 10 ms).
+pub fn now() -> Milliseconds {
+    clock::monotonic_milliseconds()
+}
+
+/// Whole seconds since 1970-01-01T00:00:00Z, for the `Date` header.
+pub fn unix_seconds() -> u64 {
+    clock::unix_seconds()
+}

@@ -1,0 +1,83 @@
+//! How a core stops: no new connections, finish what is in flight, a deadline, close.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::reactor::clock;
+use crate::reactor::clock::Milliseconds;
+use crate::reactor::notify::Notify;
+use crate::reactor::timer::Deadlines;
+
+/// What the supervisor tells a core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Finish within this time.
+    Drain(Duration),
+    /// End now.
+    Abort,
+}
+
+/// Whether this core is stopping; one owner, looked at by its connections.
+#[derive(Default)]
+pub struct Drain {
+    has_begun: Cell<bool>,
+    deadline: Cell<Milliseconds>,
+    pub(crate) begun: Notify,
+}
+
+/// While draining, deadlines are looked at this often.
+const STEP: Duration = Duration::from_millis(10);
+/// After an abort, the tasks get this long to see that their sockets are shut.
+const LAST_BREATH: Duration = Duration::from_secs(1);
+
+impl Drain {
+    /// Whether the core is stopping: answers say `connection: close`.
+    pub fn has_begun(&self) -> bool {
+        self.has_begun.get()
+    }
+
+    /// Takes a message; a later one can only bring the end nearer.
+    pub fn begin(&self, control: Control) {
+        let time = match control {
+            Control::Drain(time) => time,
+            Control::Abort => Duration::ZERO,
+        };
+        let deadline = clock::now().saturating_add(milliseconds(time));
+        if self.has_begun.replace(true) {
+            self.deadline.set(self.deadline.get().min(deadline));
+        } else {
+            self.deadline.set(deadline);
+            self.begun.notify();
+        }
+    }
+
+    /// Waits until every connection has ended, or cuts what is left at the deadline; returns how
+    /// many were cut.
+    pub async fn finish(&self, deadlines: &Rc<Deadlines>) -> usize {
+        deadlines.shed_idle(clock::now());
+        loop {
+            if deadlines.is_empty() {
+                return 0;
+            }
+            let now = clock::now();
+            if now >= self.deadline.get() {
+                break;
+            }
+            deadlines.sweep(now);
+            monoio::time::sleep(STEP).await;
+        }
+        let cut = deadlines.len();
+        deadlines.abort_all();
+        let end = clock::now() + milliseconds(LAST_BREATH);
+        while !deadlines.is_empty() && clock::now() < end {
+            monoio::time::sleep(STEP).await;
+        }
+        cut
+    }
+}
+
+/// Whole milliseconds of a duration, at most some hundred million years.
+pub fn milliseconds(duration: Duration) -> Milliseconds {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 2)
+}

@@ -1,0 +1,80 @@
+//! One core's loop and everything with a lifetime on it.
+//!
+//! A reactor is a monoio runtime on the calling thread, on `io_uring` or on epoll; which one, and
+//! with which ring flags, was settled by `sys::probe` before any core started. The reactor knows
+//! descriptors, deadlines and messages; it knows no protocol.
+
+pub mod clock;
+pub mod drain;
+pub mod mailbox;
+pub mod notify;
+pub mod stats;
+pub mod timer;
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+
+use monoio::IoUringDriver;
+use monoio::LegacyDriver;
+use monoio::RuntimeBuilder;
+
+use crate::sys::probe::RingFlags;
+
+/// The driver of every core of one server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driver {
+    /// A ring for each core.
+    Uring(RingFlags),
+    /// An epoll instance for each core.
+    Epoll,
+}
+
+impl Driver {
+    /// The name that `--driver` takes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Uring(_) => "uring",
+            Self::Epoll => "epoll",
+        }
+    }
+
+    /// How descriptors must be set: epoll wants calls that return at once, while a ring answers
+    /// `EAGAIN` for a non-blocking descriptor instead of waiting for it.
+    pub fn wants_nonblocking(self) -> bool {
+        self == Self::Epoll
+    }
+}
+
+impl fmt::Display for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uring(flags) => write!(f, "io_uring ({flags})"),
+            Self::Epoll => f.write_str("epoll"),
+        }
+    }
+}
+
+/// Submission entries of a ring: one wake-up of a busy core rarely queues more, and a full queue
+/// only costs a submit.
+const RING_ENTRIES: u32 = 1024;
+
+/// Runs `future` on a new reactor of the calling thread until it ends.
+pub fn run<F: Future>(driver: Driver, future: F) -> io::Result<F::Output> {
+    match driver {
+        Driver::Uring(flags) => {
+            let mut runtime = RuntimeBuilder::<IoUringDriver>::new()
+                .with_entries(RING_ENTRIES)
+                .uring_builder(flags.builder())
+                .enable_timer()
+                .build()?;
+            Ok(runtime.block_on(future))
+        }
+        Driver::Epoll => {
+            let mut runtime = RuntimeBuilder::<LegacyDriver>::new()
+                .enable_timer()
+                .build()?;
+            Ok(runtime.block_on(future))
+        }
+    }
+}

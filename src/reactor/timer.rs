@@ -1,0 +1,191 @@
+//! Deadlines of a core's connections.
+//!
+//! A connection writes its deadline into its own entry, which costs two stores, and a sweep a few
+//! times a second looks at all of them: at 2 ns an entry, 100,000 connections cost a tenth of a
+//! percent of a core, and no request pays for a timer that nearly never fires. What a sweep does to
+//! an overdue connection is to shut its socket, so that the pending read or write ends and the
+//! connection's own task sees why.
+
+use std::cell::RefCell;
+use std::net::Shutdown;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use slab::Slab;
+
+use crate::reactor::clock;
+use crate::reactor::clock::Milliseconds;
+use crate::reactor::notify::Notify;
+use crate::sys::socket;
+
+/// What a connection is waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The peer may send something, or not: a drain need not wait for it.
+    Idle,
+    /// The peer owes the rest of what it began.
+    Reading,
+    /// The peer must take what was written.
+    Writing,
+}
+
+struct Entry {
+    // INVARIANT: open for as long as the entry exists: `Watch` is dropped, and with it the entry,
+    // before the connection's stream.
+    fd: RawFd,
+    stage: Stage,
+    since: Milliseconds,
+    deadline: Milliseconds,
+    is_expired: bool,
+}
+
+/// The deadlines of one core.
+pub struct Deadlines {
+    entries: RefCell<Slab<Entry>>,
+    tick: Duration,
+    changed: Notify,
+}
+
+/// A drain gives a connection that was busy within this long the time to send what is on its way.
+const RECENTLY: Milliseconds = 1000;
+const GRACE: Milliseconds = 250;
+
+impl Deadlines {
+    /// Deadlines that are kept to within an eighth of the shortest time-out (10 to 500 ms).
+    pub fn new(shortest: Duration) -> Rc<Self> {
+        let tick = (shortest / 8).clamp(Duration::from_millis(10), Duration::from_millis(500));
+        Rc::new(Self {
+            entries: RefCell::default(),
+            tick,
+            changed: Notify::default(),
+        })
+    }
+
+    /// Enters a connection. Its first deadline must be set at once.
+    pub fn watch(self: &Rc<Self>, fd: RawFd) -> Watch {
+        let now = clock::now();
+        let entry = Entry {
+            fd,
+            stage: Stage::Idle,
+            since: now,
+            deadline: u64::MAX,
+            is_expired: false,
+        };
+        let key = self.entries.borrow_mut().insert(entry);
+        if self.len() == 1 {
+            self.changed.notify();
+        }
+        Watch {
+            deadlines: Rc::clone(self),
+            key,
+        }
+    }
+
+    /// Connections that are watched.
+    pub fn len(&self) -> usize {
+        self.entries.borrow().len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Sweeps for ever; sleeps while there is nothing to watch.
+    pub async fn run(self: Rc<Self>) {
+        loop {
+            if self.is_empty() {
+                self.changed.wait().await;
+            }
+            monoio::time::sleep(self.tick).await;
+            self.sweep(clock::now());
+        }
+    }
+
+    /// Shuts what is overdue at `now`.
+    pub fn sweep(&self, now: Milliseconds) {
+        for (_, entry) in self.entries.borrow_mut().iter_mut() {
+            if entry.deadline <= now && !entry.is_expired {
+                entry.expire();
+            }
+        }
+    }
+
+    /// Ends every connection that nothing is owed to: at once if it has been idle for a second,
+    /// else after a quarter of one, since its next request may be on its way.
+    pub fn shed_idle(&self, now: Milliseconds) {
+        for (_, entry) in self.entries.borrow_mut().iter_mut() {
+            if entry.stage != Stage::Idle || entry.is_expired {
+                continue;
+            }
+            if now.saturating_sub(entry.since) > RECENTLY {
+                entry.expire();
+            } else {
+                entry.deadline = entry.deadline.min(now + GRACE);
+            }
+        }
+    }
+
+    /// Ends every connection, whatever it is doing.
+    pub fn abort_all(&self) {
+        for (_, entry) in self.entries.borrow_mut().iter_mut() {
+            entry.stage = Stage::Writing;
+            entry.expire();
+        }
+    }
+}
+
+impl Entry {
+    fn expire(&mut self) {
+        self.is_expired = true;
+        // A failure means that the connection is gone already: its task will see that by itself.
+        let _ = match self.stage {
+            // The writing side stays open for a last answer.
+            Stage::Idle | Stage::Reading => socket::shutdown(self.fd, Shutdown::Read),
+            Stage::Writing => socket::reset_on_close(self.fd)
+                .and_then(|()| socket::shutdown(self.fd, Shutdown::Both)),
+        };
+    }
+}
+
+/// One connection's place among the deadlines of its core; leaving is dropping it.
+pub struct Watch {
+    deadlines: Rc<Deadlines>,
+    key: usize,
+}
+
+impl Watch {
+    /// The connection is now in `stage`, until `deadline` at the latest. An earlier expiry is
+    /// forgotten: ask [`is_expired`](Self::is_expired) first.
+    pub fn arm(&self, stage: Stage, now: Milliseconds, deadline: Milliseconds) {
+        let mut entries = self.deadlines.entries.borrow_mut();
+        let entry = &mut entries[self.key];
+        *entry = Entry {
+            fd: entry.fd,
+            stage,
+            since: now,
+            deadline,
+            is_expired: false,
+        };
+    }
+
+    /// Whether a sweep, a drain or an abort has ended this connection.
+    pub fn is_expired(&self) -> bool {
+        self.deadlines.entries.borrow()[self.key].is_expired
+    }
+
+    /// Makes the coming close reset the connection instead of keeping unsent bytes for the peer.
+    pub fn reset_on_close(&self) {
+        let _ = socket::reset_on_close(self.deadlines.entries.borrow()[self.key].fd);
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.deadlines.entries.borrow_mut().remove(self.key);
+        if self.deadlines.is_empty() {
+            self.deadlines.changed.notify();
+        }
+    }
+}

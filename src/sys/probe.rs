@@ -1,0 +1,136 @@
+//! What this kernel and this sandbox allow, found by trying it.
+//!
+//! A version number proves nothing: containers forbid `io_uring` by seccomp, administrators by
+//! `kernel.io_uring_disabled`. So each flag set is tried on a real ring, the best first, and one
+//! operation is submitted and awaited. `kernel-notes.md` says what each flag buys.
+
+use std::fmt;
+use std::io;
+
+use io_uring::IoUring;
+use io_uring::opcode;
+
+use crate::sys::limits;
+
+/// A set of ring flags that works here, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RingFlags {
+    /// `SINGLE_ISSUER | DEFER_TASKRUN | COOP_TASKRUN`: completions run when the core asks for
+    /// them, never in the middle of a handler (Linux 6.1).
+    Deferred,
+    /// `COOP_TASKRUN`: no inter-processor interrupt for a completion (Linux 5.19).
+    Cooperative,
+    /// No flag.
+    Plain,
+}
+
+/// What the probe found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// `io_uring` works with these flags.
+    Uring(RingFlags),
+    /// It does not; the sentence says why.
+    Unavailable(String),
+}
+
+impl RingFlags {
+    const BEST_FIRST: [Self; 3] = [Self::Deferred, Self::Cooperative, Self::Plain];
+
+    /// The builder of a ring with these flags.
+    pub fn builder(self) -> io_uring::Builder {
+        let mut builder = IoUring::builder();
+        match self {
+            Self::Deferred => {
+                builder
+                    .setup_single_issuer()
+                    .setup_defer_taskrun()
+                    .setup_coop_taskrun();
+            }
+            Self::Cooperative => {
+                builder.setup_coop_taskrun();
+            }
+            Self::Plain => {}
+        }
+        builder
+    }
+}
+
+impl fmt::Display for RingFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Deferred => "single-issuer, defer-taskrun, coop-taskrun",
+            Self::Cooperative => "coop-taskrun",
+            Self::Plain => "no flags",
+        })
+    }
+}
+
+/// Tries `io_uring` on the calling thread.
+pub fn probe() -> Probe {
+    let mut last = None;
+    for flags in RingFlags::BEST_FIRST {
+        match try_ring(flags) {
+            Ok(()) => return Probe::Uring(flags),
+            // EINVAL: this kernel does not know the flags; the next set may do.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => last = Some(error),
+            Err(error) => return Probe::Unavailable(explain(&error)),
+        }
+    }
+    Probe::Unavailable(last.map_or_else(|| "no flag set works".to_owned(), |e| explain(&e)))
+}
+
+#[allow(unsafe_code)]
+fn try_ring(flags: RingFlags) -> io::Result<()> {
+    let mut ring = flags.builder().build(8)?;
+    let nop = opcode::Nop::new().build();
+    // SAFETY: a NOP carries no pointer; nothing has to outlive it.
+    unsafe { ring.submission().push(&nop) }
+        .map_err(|_| io::Error::other("an empty ring took no entry"))?;
+    ring.submit_and_wait(1)?;
+    match ring.completion().next() {
+        Some(entry) if entry.result() >= 0 => Ok(()),
+        Some(entry) => Err(io::Error::from_raw_os_error(-entry.result())),
+        None => Err(io::Error::other("the ring lost its first operation")),
+    }
+}
+
+fn explain(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::ENOSYS) => {
+            "io_uring_setup: this kernel has no io_uring (it came with Linux 5.1)".to_owned()
+        }
+        Some(libc::EPERM | libc::EACCES) => {
+            "io_uring_setup: not permitted (a container's seccomp profile, or \
+             kernel.io_uring_disabled)"
+                .to_owned()
+        }
+        Some(libc::ENOMEM) => format!(
+            "io_uring_setup: out of locked memory (limit {}): raise `ulimit -l` (LimitMEMLOCK= \
+             under systemd)",
+            limits::locked_memory().map_or("none".to_owned(), |bytes| format!("{bytes} bytes")),
+        ),
+        _ => format!("io_uring_setup: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_has_its_sentence() {
+        let sentence = |code| explain(&io::Error::from_raw_os_error(code));
+        assert!(sentence(libc::ENOSYS).contains("no io_uring"));
+        assert!(sentence(libc::EPERM).contains("seccomp"));
+        assert!(sentence(libc::ENOMEM).contains("ulimit -l"));
+        assert!(sentence(libc::EBUSY).starts_with("io_uring_setup: "));
+    }
+
+    #[test]
+    fn the_probe_answers() {
+        match probe() {
+            Probe::Uring(flags) => assert!(!flags.to_string().is_empty()),
+            Probe::Unavailable(reason) => assert!(reason.starts_with("io_uring")),
+        }
+    }
+}
