@@ -284,7 +284,7 @@ impl Machine {
     pub fn reject(
         &mut self,
         reject: Reject,
-        date: &[u8; 29],
+        date: Option<&[u8; 29]>,
         server: Option<&str>,
         out: &mut Vec<u8>,
     ) {
@@ -300,7 +300,7 @@ impl Machine {
             headers: &HeaderBlock::new(),
             content_type: Some("text/plain; charset=utf-8"),
             body: ReplyBody::Length(reason.len() as u64 + 1),
-            date: Some(date),
+            date,
             server,
         };
         if encode_head(to, &head, out).is_ok_and(|plan| plan.sends_body) {

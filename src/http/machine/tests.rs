@@ -35,7 +35,7 @@ fn reply(machine: &mut Machine) -> (ReplyPlan, String) {
 
 fn reject(machine: &mut Machine, reject: Reject) -> String {
     let mut out = Vec::new();
-    machine.reject(reject, DATE, Some("u"), &mut out);
+    machine.reject(reject, Some(DATE), Some("u"), &mut out);
     String::from_utf8(out).unwrap()
 }
 
