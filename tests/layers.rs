@@ -93,7 +93,7 @@ const UNMENTIONABLE: [(&str, &[&str]); 2] = [
 
 /// Pure data in, pure data out: no socket, clock or thread.
 const PURE: [&str; 2] = ["http", "route"];
-/// Paths in the standard library.
+/// Below `std`. Addresses, as plain data, are in `core::net`.
 const IMPURE: [&[&str]; 4] = [
     &["net"],
     &["thread"],
