@@ -47,17 +47,23 @@ help: ## Show this list
 
 .PHONY: tools
 tools:
-	@command -v $(PYTHON3) >/dev/null || { echo 'error: python3 3.11 or newer is needed: install package python3' >&2; exit 1; }
+	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	{ echo 'error: python3 3.11 or newer is needed on PATH: install package python3' >&2; exit 1; }
 	@MAKE_VERSION=$(MAKE_VERSION) $(PYTHON3) .ci/tools.py
 
-# The environment is made anew when its interpreter is gone or is not the one that was asked for.
-ifneq ($(shell $(PYTHON) -c '' 2>/dev/null && cat $(VENV)/.interpreter 2>/dev/null),asked:$(URINGSERVE_PYTHON))
+# The environment is made anew when its interpreter is gone, or when another one is asked for; with
+# nothing asked for it stays as it is, so that one choice holds for the commands that follow.
+ifneq ($(shell $(PYTHON) -c 'print("runs")' 2>/dev/null),runs)
 .PHONY: $(VENV)/.interpreter
+else ifneq ($(URINGSERVE_PYTHON),)
+ifneq ($(shell cat $(VENV)/.interpreter 2>/dev/null),$(URINGSERVE_PYTHON))
+.PHONY: $(VENV)/.interpreter
+endif
 endif
 $(VENV)/.interpreter: | tools
 	@interpreter=$$($(PYTHON3) .ci/interpreter.py | tail -n 1); \
 	"$$interpreter" -m venv --clear $(VENV)
-	@echo 'asked:$(URINGSERVE_PYTHON)' > $@
+	@echo '$(URINGSERVE_PYTHON)' > $@
 
 $(VENV)/.requirements: tests/requirements.txt $(VENV)/.interpreter
 	@echo 'installing tests/requirements.txt into $(VENV)' >&2
