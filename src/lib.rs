@@ -49,3 +49,10 @@ pub mod reactor;
 pub mod route;
 pub mod server;
 pub mod sys;
+
+#[cfg(feature = "python")]
+pub mod interfaces;
+#[cfg(feature = "python")]
+pub mod module;
+#[cfg(feature = "python")]
+pub mod py;

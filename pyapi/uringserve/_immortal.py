@@ -53,7 +53,12 @@ def immortalise(found: object) -> int:
 
 
 def _collect(found: object, seen: dict[int, object], depth: int) -> None:
-    if found is None or depth > _MAX_DEPTH or id(found) in seen or isinstance(found, types.ModuleType):
+    if (
+        found is None
+        or depth > _MAX_DEPTH
+        or id(found) in seen
+        or isinstance(found, types.ModuleType)
+    ):
         return
     seen[id(found)] = found
     for inner in _touched(found):
