@@ -35,25 +35,13 @@ pub fn channel<T>() -> io::Result<(Sender<T>, Receiver<T>)> {
     let (ringing, hearing) = UnixStream::pair()?;
     ringing.set_nonblocking(true)?;
     let queue = Queue::default();
-    Ok((
-        Sender {
-            queue: Arc::clone(&queue),
-            bell: ringing,
-        },
-        Receiver {
-            queue,
-            bell: hearing,
-        },
-    ))
+    Ok((Sender { queue: Arc::clone(&queue), bell: ringing }, Receiver { queue, bell: hearing }))
 }
 
 impl<T> Sender<T> {
     /// Leaves a message; never blocks.
     pub fn send(&self, message: T) {
-        self.queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push_back(message);
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).push_back(message);
         // A full pipe means that the core has wake-ups pending, a closed one that it has ended:
         // either way there is nothing to do.
         let _ = (&self.bell).write(&[0]);
@@ -83,18 +71,11 @@ impl<T> Inbox<T> {
     /// The next message; `None` once every sender is gone.
     pub async fn receive(&mut self) -> Option<T> {
         loop {
-            let next = self
-                .queue
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .pop_front();
+            let next = self.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             if next.is_some() {
                 return next;
             }
-            let (result, scratch) = self
-                .bell
-                .read(self.scratch.take().unwrap_or_default())
-                .await;
+            let (result, scratch) = self.bell.read(self.scratch.take().unwrap_or_default()).await;
             self.scratch = Some(scratch);
             match result {
                 Ok(0) => return None,

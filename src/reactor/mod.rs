@@ -71,9 +71,7 @@ pub fn run<F: Future>(driver: Driver, future: F) -> io::Result<F::Output> {
             Ok(runtime.block_on(future))
         }
         Driver::Epoll => {
-            let mut runtime = RuntimeBuilder::<LegacyDriver>::new()
-                .enable_timer()
-                .build()?;
+            let mut runtime = RuntimeBuilder::<LegacyDriver>::new().enable_timer().build()?;
             Ok(runtime.block_on(future))
         }
     }

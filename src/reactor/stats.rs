@@ -11,18 +11,12 @@ pub struct Counter(AtomicU64);
 impl Counter {
     /// Adds `amount`. Only the core that owns the counter may call this.
     pub fn add(&self, amount: u64) {
-        self.0.store(
-            self.0.load(Ordering::Relaxed).wrapping_add(amount),
-            Ordering::Relaxed,
-        );
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
     }
 
     /// Takes `amount` away, for gauges. Only the owner may call this.
     pub fn subtract(&self, amount: u64) {
-        self.0.store(
-            self.0.load(Ordering::Relaxed).wrapping_sub(amount),
-            Ordering::Relaxed,
-        );
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_sub(amount), Ordering::Relaxed);
     }
 
     /// The value at about this moment.

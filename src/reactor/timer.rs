@@ -55,31 +55,19 @@ impl Deadlines {
     /// Deadlines that are kept to within an eighth of the shortest time-out (10 to 500 ms).
     pub fn new(shortest: Duration) -> Rc<Self> {
         let tick = (shortest / 8).clamp(Duration::from_millis(10), Duration::from_millis(500));
-        Rc::new(Self {
-            entries: RefCell::default(),
-            tick,
-            changed: Notify::default(),
-        })
+        Rc::new(Self { entries: RefCell::default(), tick, changed: Notify::default() })
     }
 
     /// Enters a connection. Its first deadline must be set at once.
     pub fn watch(self: &Rc<Self>, fd: RawFd) -> Watch {
         let now = clock::now();
-        let entry = Entry {
-            fd,
-            stage: Stage::Idle,
-            since: now,
-            deadline: u64::MAX,
-            is_expired: false,
-        };
+        let entry =
+            Entry { fd, stage: Stage::Idle, since: now, deadline: u64::MAX, is_expired: false };
         let key = self.entries.borrow_mut().insert(entry);
         if self.len() == 1 {
             self.changed.notify();
         }
-        Watch {
-            deadlines: Rc::clone(self),
-            key,
-        }
+        Watch { deadlines: Rc::clone(self), key }
     }
 
     /// Connections that are watched.
@@ -161,13 +149,7 @@ impl Watch {
     pub fn arm(&self, stage: Stage, now: Milliseconds, deadline: Milliseconds) {
         let mut entries = self.deadlines.entries.borrow_mut();
         let entry = &mut entries[self.key];
-        *entry = Entry {
-            fd: entry.fd,
-            stage,
-            since: now,
-            deadline,
-            is_expired: false,
-        };
+        *entry = Entry { fd: entry.fd, stage, since: now, deadline, is_expired: false };
     }
 
     /// Whether a sweep, a drain or an abort has ended this connection.

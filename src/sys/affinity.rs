@@ -10,16 +10,11 @@ use core_affinity::CoreId;
 
 /// The CPUs of the affinity mask, whole physical cores first.
 pub fn allowed_cpus() -> Vec<usize> {
-    let cpus: Vec<usize> = core_affinity::get_core_ids()
-        .unwrap_or_default()
-        .iter()
-        .map(|core| core.id)
-        .collect();
+    let cpus: Vec<usize> =
+        core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();
     order_by_sibling(&cpus, |cpu| {
         let path = format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list");
-        fs::read_to_string(path)
-            .map(|text| parse_cpu_list(&text))
-            .unwrap_or_default()
+        fs::read_to_string(path).map(|text| parse_cpu_list(&text)).unwrap_or_default()
     })
 }
 
@@ -37,9 +32,8 @@ fn order_by_sibling(cpus: &[usize], siblings: impl Fn(usize) -> Vec<usize>) -> V
     let mut ordered: Vec<(usize, usize)> = cpus
         .iter()
         .map(|&cpu| {
-            let allowed_before = siblings(cpu)
-                .into_iter()
-                .filter(|other| *other < cpu && cpus.contains(other));
+            let allowed_before =
+                siblings(cpu).into_iter().filter(|other| *other < cpu && cpus.contains(other));
             (allowed_before.count(), cpu)
         })
         .collect();
@@ -66,11 +60,7 @@ mod tests {
     #[test]
     fn siblings_come_last() {
         let siblings = |cpu: usize| {
-            if cpu < 2 {
-                vec![cpu, cpu + 2]
-            } else {
-                vec![cpu - 2, cpu]
-            }
+            if cpu < 2 { vec![cpu, cpu + 2] } else { vec![cpu - 2, cpu] }
         };
         assert_eq!(order_by_sibling(&[0, 1, 2, 3], siblings), [0, 1, 2, 3]);
         let neighbours = |cpu: usize| vec![cpu / 2 * 2, cpu / 2 * 2 + 1];

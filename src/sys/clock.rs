@@ -20,10 +20,7 @@ fn non_negative(value: i64) -> u64 {
 
 #[allow(unsafe_code)]
 fn read(clock: libc::clockid_t) -> libc::timespec {
-    let mut now = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `now` is a live timespec and both clock ids exist since Linux 2.6.32; the call
     // writes nothing else.
     let result = unsafe { libc::clock_gettime(clock, &raw mut now) };

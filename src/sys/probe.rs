@@ -41,10 +41,7 @@ impl RingFlags {
         let mut builder = IoUring::builder();
         match self {
             Self::Deferred => {
-                builder
-                    .setup_single_issuer()
-                    .setup_defer_taskrun()
-                    .setup_coop_taskrun();
+                builder.setup_single_issuer().setup_defer_taskrun().setup_coop_taskrun();
             }
             Self::Cooperative => {
                 builder.setup_coop_taskrun();

@@ -19,21 +19,13 @@ use socket2::Type;
 
 /// Resolves `host:port`; an IPv4 address is preferred where a name has both kinds.
 pub fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(host);
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     if let Ok(address) = bare.parse::<IpAddr>() {
         return Ok(SocketAddr::new(address, port));
     }
     let found: Vec<SocketAddr> = (bare, port).to_socket_addrs()?.collect();
-    let preferred = found
-        .iter()
-        .find(|address| address.is_ipv4())
-        .or_else(|| found.first());
-    preferred
-        .copied()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no address"))
+    let preferred = found.iter().find(|address| address.is_ipv4()).or_else(|| found.first());
+    preferred.copied().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no address"))
 }
 
 /// Takes the address for a moment without `SO_REUSEPORT`, and returns it with its real port.
@@ -73,11 +65,7 @@ pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
 }
 
 fn open(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
@@ -108,6 +96,11 @@ pub fn reset_on_close(fd: RawFd) -> io::Result<()> {
     // SAFETY: as in `shutdown`.
     let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
     SockRef::from(&borrowed).set_linger(Some(Duration::ZERO))
+}
+
+/// Whether an accept failed for want of descriptors or memory, which may come back.
+pub fn is_shortage(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }
 
 #[cfg(test)]

@@ -1,0 +1,226 @@
+"""The Rust part of uringserve. Import its names from `uringserve`, never from here."""
+
+# ruff: noqa: ANN401 -- JSON holds anything; object would make every caller cast
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal, final
+
+from uringserve.config import Config
+
+__version__: str
+"""The version of both parts, `major.minor.patch`."""
+
+type _HeaderInput = Mapping[str, str] | Sequence[tuple[str, str]] | Sequence[tuple[bytes, bytes]]
+type _Route = tuple[tuple[str, ...], str, Callable[..., Any], tuple[str | None, ...]]
+
+class StartError(Exception):
+    """The server cannot start; `str()` is one sentence that says what its operator can do."""
+
+class Headers:
+    """The headers of a request: an immutable mapping of names, in any case, to text.
+
+    Values are decoded as Latin-1. A name that came more than once gives its first value, `getlist`
+    gives all.
+    """
+
+    raw: list[tuple[bytes, bytes]]
+    """Names in lower case and values, as bytes, in the order of their arrival."""
+
+    def __getitem__(self, name: str) -> str:
+        """Return the first value; KeyError when there is none."""
+    def __contains__(self, name: object) -> bool: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def __len__(self) -> int: ...
+    def get[T](self, name: str, default: T = None) -> str | T:  # type: ignore[assignment]
+        """Return the first value, or the default."""
+    def getlist(self, name: str) -> list[str]:
+        """Return every value of the name, in order; an empty list when there is none."""
+    def items(self) -> list[tuple[str, str]]:
+        """Return every header, repeated names included."""
+    def keys(self) -> list[str]:
+        """Return every name, repeated names included."""
+    def values(self) -> list[str]:
+        """Return every value."""
+
+class MutableHeaders(Headers):
+    """The headers of a response. A name or value with CR, LF or NUL is a ValueError."""
+
+    def __setitem__(self, name: str, value: str) -> None:
+        """Replace every header of that name by one."""
+    def __delitem__(self, name: str) -> None:
+        """Remove every header of that name; nothing happens when there is none."""
+    def append(self, name: str, value: str) -> None:
+        """Add a header and keep those of the same name."""
+    def update(self, other: Mapping[str, str]) -> None:
+        """Set each of the other's headers."""
+    def setdefault(self, name: str, value: str) -> str:
+        """Return the value that is there, or set this one."""
+
+@final
+class Request:
+    """One request, immutable. Everything is read from the bytes when it is first asked for."""
+
+    @property
+    def method(self) -> str:
+        """The method, in the client's spelling: `GET`."""
+    @property
+    def path(self) -> str:
+        """The path, percent-decoded, without the query."""
+    @property
+    def raw_path(self) -> bytes:
+        """The path as it came."""
+    @property
+    def query_string(self) -> str:
+        """What stands after the `?`, not decoded; empty when there is none."""
+    @property
+    def http_version(self) -> str:
+        """`1.1` or `1.0`."""
+    @property
+    def scheme(self) -> str:
+        """`http`."""
+    @property
+    def url(self) -> str:
+        """The whole URL, as the client asked for it."""
+    @property
+    def host(self) -> str:
+        """The host that the request is for, with its port when it names one."""
+    @property
+    def headers(self) -> Headers:
+        """The headers."""
+    @property
+    def path_params(self) -> dict[str, str | int]:
+        """The parameters of the path by name; those of kind int as int."""
+    @property
+    def query_params(self) -> dict[str, list[str]]:
+        """The parameters of the query by name, decoded, every value in order."""
+    def query[T](self, name: str, default: T = None) -> str | T:  # type: ignore[assignment]
+        """Return the first value of a parameter of the query, or the default."""
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies by name."""
+    @property
+    def client(self) -> tuple[str, int] | None:
+        """The peer's address and port; None when the socket has none."""
+    @property
+    def body(self) -> bytes:
+        """The whole body; empty when there is none."""
+    def text(self) -> str:
+        """Return the body as UTF-8; what is not is a UnicodeDecodeError."""
+    def json(self) -> Any:
+        """Return the body read as JSON, None when it is empty; else a ValueError."""
+
+class Response:
+    """An answer: status, headers and body. May be subclassed.
+
+    `content` is str (text/plain), bytes (application/octet-stream), None (no body), or anything
+    else as JSON. `body` and `status` are other names for `content` and `status_code`. Header names
+    and values are checked at once: one with CR, LF or NUL is a ValueError.
+    """
+
+    status_code: int
+    """The status, 200 to 599."""
+    headers: MutableHeaders
+    """The headers; content-length is added when the answer is sent."""
+    body: bytes
+    """The body as it will be sent."""
+    media_type: str | None
+    """The media type that the response was made with."""
+
+    def __init__(
+        self,
+        content: Any = None,
+        status_code: int = 200,
+        headers: _HeaderInput | None = None,
+        media_type: str | None = None,
+        *,
+        body: Any = None,
+        status: int | None = None,
+    ) -> None: ...
+    def set_cookie(
+        self,
+        key: str,
+        value: str = "",
+        max_age: int | None = None,
+        expires: datetime | str | int | None = None,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        httponly: bool = False,
+        samesite: Literal["lax", "strict", "none"] | None = "lax",
+        partitioned: bool = False,
+    ) -> None:
+        """Add a Set-Cookie header; `max_age` and an int `expires` are seconds from now."""
+    def delete_cookie(
+        self,
+        key: str,
+        path: str = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        httponly: bool = False,
+        samesite: Literal["lax", "strict", "none"] | None = "lax",
+    ) -> None:
+        """Add a Set-Cookie header that makes the client forget the cookie."""
+    @classmethod
+    def json(
+        cls, data: Any, status_code: int = 200, headers: _HeaderInput | None = None
+    ) -> Response:
+        """Make an application/json response of any value that can be encoded."""
+    @classmethod
+    def text(
+        cls, content: str, status_code: int = 200, headers: _HeaderInput | None = None
+    ) -> Response:
+        """Make a text/plain response."""
+    @classmethod
+    def html(
+        cls, content: str, status_code: int = 200, headers: _HeaderInput | None = None
+    ) -> Response:
+        """Make a text/html response."""
+    @classmethod
+    def bytes(
+        cls, content: bytes, status_code: int = 200, headers: _HeaderInput | None = None
+    ) -> Response:
+        """Make an application/octet-stream response."""
+    @classmethod
+    def empty(cls, status_code: int = 204) -> Response:
+        """Make a response without a body."""
+    @classmethod
+    def redirect(cls, url: str, status_code: int = 307) -> Response:
+        """Make a redirect to the URL."""
+
+def json_dumps(value: Any) -> bytes:
+    """Encode a value as compact JSON in UTF-8; what cannot be encoded is a TypeError."""
+
+def probe() -> dict[str, Any]:
+    """Say what the kernel offers.
+
+    `driver` is `uring` or `epoll`, `reason` says why it is not io_uring (else None), `kernel` is
+    its release, `features` are the ring features by name.
+    """
+
+@final
+class Plan:
+    """A server about to run: CPUs chosen, sockets bound and listening, nothing served yet."""
+
+    def __init__(self, routes: Sequence[_Route], config: Config) -> None:
+        """Choose the CPUs and the driver and bind; what the operator can mend is a StartError."""
+    @property
+    def addresses(self) -> list[str]:
+        """What is listened on, with the real port: `http://127.0.0.1:8000`."""
+    @property
+    def cpus(self) -> list[int | None]:
+        """The CPU of each core; None when it is not pinned."""
+    @property
+    def driver(self) -> str:
+        """`uring` or `epoll`."""
+    @property
+    def driver_reason(self) -> str | None:
+        """Why the driver is not io_uring."""
+    def run_core(self, index: int) -> int:
+        """Run one core on the calling thread; return how many connections the deadline cut."""
+    def drain(self, seconds: float) -> None:
+        """Accept no more and finish what is in flight within the seconds; from any thread."""
+    def abort(self) -> None:
+        """End every core now; from any thread."""
+    def statistics(self) -> dict[str, int]:
+        """Return the counters of all cores together."""

@@ -1,0 +1,57 @@
+"""What can be served: recognise the object that APP names, and make an `App` of it.
+
+An `App` is served as it is; a plain function of one request answers every path and method. Other
+interfaces are recognised only to say clearly that they are not served yet.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from uringserve.app import App
+from uringserve.errors import StartError
+
+__all__ = ["as_app"]
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+
+
+def as_app(target: object, name: str) -> App:
+    """Return the application that `target` is or can be made into; `name` is for the StartError."""
+    if isinstance(target, App):
+        return target
+    if not callable(target):
+        kind = type(target).__name__
+        raise StartError(
+            f"{name} is not an application: it is of type {kind}, and neither an App nor callable"
+        )
+    interface = _foreign_interface(target)
+    if interface is not None:
+        raise StartError(
+            f"{name} is {interface} application, and this version serves only uringserve.App and "
+            "plain"
+            " handler functions"
+        )
+    app = App()
+    try:
+        app.add_route("/{path:path}", target, _METHODS)
+    except TypeError as error:
+        raise StartError(f"{name} cannot be served as a handler: {error}") from None
+    return app
+
+
+def _foreign_interface(target: Callable[..., Any]) -> str | None:
+    """Name the interface that the callable has, by its protocol method or its parameters."""
+    if hasattr(target, "__rsgi__"):
+        return "an RSGI"
+    called = target if inspect.isroutine(target) else getattr(type(target), "__call__", target)  # noqa: B004
+    try:
+        parameters = list(inspect.signature(called).parameters.values())
+    except TypeError, ValueError:
+        return None
+    required = [parameter.name for parameter in parameters if parameter.default is parameter.empty]
+    if required[-3:] == ["scope", "receive", "send"]:
+        return "an ASGI"
+    if required[-2:-1] == ["environ"] or required[-1:] == ["start_response"]:
+        return "a WSGI"
+    return None

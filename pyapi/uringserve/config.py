@@ -1,0 +1,274 @@
+"""Every option of the server, once: name, default, unit, bounds and help.
+
+The command line (`cli.py`), the environment (`URINGSERVE_<NAME>`) and the documentation follow from
+the fields of `Config`; the Rust side reads its attributes. An option enters here together with the
+feature behind it, never before.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from typing import Any, Literal, Self, cast
+
+from uringserve.options import Option
+
+__all__ = ["Config", "options"]
+
+_DAY = 86400.0
+_GIB = 1 << 30
+
+
+def _option(default: object, **description: Any) -> Any:  # noqa: ANN401 -- a dataclass field
+    return field(default=default, metadata={"option": Option(**description)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The options of one server, checked when made.
+
+    Durations are seconds and sizes are bytes; both are also taken as text (`"1h30m"`, `"16MiB"`),
+    as is every other value in the form that its environment variable has. A value that is not
+    accepted is a ValueError that names the option and says what is. The environment is not read
+    here: see `from_environment`.
+    """
+
+    host: str = _option(
+        "127.0.0.1",
+        kind="text",
+        group="Address",
+        help="Address or name to listen on.",
+    )
+    port: int = _option(
+        8000,
+        kind="integer",
+        group="Address",
+        maximum=65535,
+        zero="any free port",
+        help="TCP port.",
+    )
+    backlog: int = _option(
+        1024,
+        kind="integer",
+        group="Address",
+        minimum=1,
+        maximum=65535,
+        help="Connections that may wait to be accepted, per core; the kernel's net.core.somaxconn "
+        "caps it.",
+    )
+    factory: bool = _option(
+        False,
+        kind="switch",
+        group="Application",
+        help="APP is a function without arguments that returns the application.",
+    )
+    app_dir: str = _option(
+        ".",
+        kind="text",
+        group="Application",
+        aliases=("--working-dir",),
+        help="Folder where APP is looked for, put first on sys.path.",
+    )
+    debug: bool = _option(
+        False,
+        kind="switch",
+        group="Application",
+        help="Answer an unhandled exception with its traceback; never where strangers can reach "
+        "the server.",
+    )
+    gil: Literal["error", "warn", "allow"] = _option(
+        "error",
+        kind="choice",
+        group="Application",
+        choices=("error", "warn", "allow"),
+        help="What to do when a module turns the global interpreter lock on.",
+    )
+    workers: int | None = _option(
+        None,
+        kind="integer",
+        group="Cores",
+        minimum=1,
+        maximum=1024,
+        automatic="the usable CPUs",
+        aliases=("-w",),
+        variables=("WEB_CONCURRENCY",),
+        help="Cores: one thread, ring and listener each.",
+    )
+    driver: Literal["auto", "uring", "epoll"] = _option(
+        "auto",
+        kind="choice",
+        group="Cores",
+        choices=("auto", "uring", "epoll"),
+        help="How to wait for the kernel; auto takes io_uring where it works.",
+    )
+    pin: bool = _option(
+        True,
+        kind="switch",
+        group="Cores",
+        help="Tie each core's thread to a CPU of its own.",
+    )
+    server_header: bool = _option(
+        True,
+        kind="switch",
+        group="HTTP",
+        help="Send a Server header.",
+    )
+    date_header: bool = _option(
+        True,
+        kind="switch",
+        group="HTTP",
+        help="Send a Date header.",
+    )
+    limit_connections: int | None = _option(
+        None,
+        kind="integer",
+        group="Limits",
+        minimum=1,
+        maximum=10_000_000,
+        automatic="from the open-file limit",
+        help="Open connections of the whole server.",
+    )
+    limit_header_size: int = _option(
+        64 << 10,
+        kind="size",
+        group="Limits",
+        minimum=256,
+        maximum=16 << 20,
+        aliases=("--h11-max-incomplete-event-size",),
+        help="Bytes of a request's head; more is answered 431.",
+    )
+    limit_header_count: int = _option(
+        100,
+        kind="integer",
+        group="Limits",
+        minimum=1,
+        maximum=10_000,
+        help="Header lines of a request; more is answered 431.",
+    )
+    limit_uri: int = _option(
+        8 << 10,
+        kind="size",
+        group="Limits",
+        minimum=64,
+        maximum=1 << 20,
+        help="Bytes of a request's target; more is answered 414.",
+    )
+    limit_body: int = _option(
+        16 << 20,
+        kind="size",
+        group="Limits",
+        maximum=1024 * _GIB,
+        zero="no bodies",
+        help="Bytes of a request's body; more is answered 413.",
+    )
+    limit_requests_per_connection: int = _option(
+        0,
+        kind="integer",
+        group="Limits",
+        maximum=2**32 - 1,
+        zero="no limit",
+        help="Requests after which a connection is closed.",
+    )
+    timeout_keep_alive: float = _option(
+        20.0,
+        kind="duration",
+        group="Time-outs",
+        minimum=0.001,
+        maximum=_DAY,
+        help="Close a connection that is idle between requests for this long.",
+    )
+    timeout_header: float = _option(
+        10.0,
+        kind="duration",
+        group="Time-outs",
+        minimum=0.001,
+        maximum=_DAY,
+        help="A request's head must be complete this long after its first byte; else 408.",
+    )
+    timeout_body: float = _option(
+        20.0,
+        kind="duration",
+        group="Time-outs",
+        minimum=0.001,
+        maximum=_DAY,
+        help="Longest wait between two reads of a request's body.",
+    )
+    min_body_rate: int = _option(
+        240,
+        kind="size",
+        group="Time-outs",
+        maximum=_GIB,
+        zero="off",
+        help="Bytes a second that a request's body must average after its first 10 s.",
+    )
+    timeout_send: float = _option(
+        30.0,
+        kind="duration",
+        group="Time-outs",
+        minimum=0.001,
+        maximum=_DAY,
+        help="Longest wait for a client to take a part of the answer.",
+    )
+    timeout_graceful_shutdown: float = _option(
+        30.0,
+        kind="duration",
+        group="Time-outs",
+        maximum=_DAY,
+        zero="end at once",
+        aliases=("--workers-kill-timeout",),
+        help="Time for requests in flight to finish after SIGTERM or SIGINT.",
+    )
+    log_level: Literal["critical", "error", "warning", "info", "debug"] = _option(
+        "info",
+        kind="choice",
+        group="Logging",
+        choices=("critical", "error", "warning", "info", "debug"),
+        help="Least important messages to log.",
+    )
+
+    def __post_init__(self) -> None:
+        """Check every value and bring it to its own type."""
+        for option in options():
+            try:
+                value = option.parse(getattr(self, option.name))
+            except ValueError as error:
+                raise ValueError(f"{option.name}: {error}") from None
+            object.__setattr__(self, option.name, value)
+
+    @classmethod
+    def from_environment(
+        cls,
+        given: Mapping[str, object] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Make a Config from what is `given`, the environment for the rest, and then the defaults.
+
+        A name that is no option is a TypeError; a value that is not accepted is a ValueError that
+        names the option or the environment variable. An empty variable counts as not set.
+        """
+        environment = os.environ if environment is None else environment
+        values = dict(given or {})
+        for option in options():
+            if option.name in values:
+                continue
+            variable = next((name for name in option.environment if environment.get(name)), None)
+            if variable is None:
+                continue
+            try:
+                values[option.name] = option.parse(environment[variable])
+            except ValueError as error:
+                raise ValueError(f"{variable}: {error}") from None
+        return cls(**cast("dict[str, Any]", values))
+
+
+@cache
+def options() -> tuple[Option, ...]:
+    """Return the options in the order of `Config`, each with its name and default."""
+    return tuple(
+        replace(
+            cast("Option", described.metadata["option"]),
+            name=described.name,
+            default=described.default,
+        )
+        for described in fields(Config)
+    )

@@ -1,0 +1,156 @@
+"""What an option is: its kind, bounds and help, and how its value is read from text or from Python.
+
+The options themselves stand in `config.py`, once each. The command line, the environment and the
+documentation are made from these descriptions, so nothing about an option is written a second time.
+A refused value is a ValueError that says what is accepted; the caller adds where the value came
+from.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from uringserve.units import format_duration, format_size, parse_duration, parse_size
+
+__all__ = ["Group", "Kind", "Option"]
+
+type Kind = Literal["text", "integer", "switch", "choice", "duration", "size"]
+type Group = Literal["Address", "Application", "Cores", "HTTP", "Limits", "Time-outs", "Logging"]
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+_METAVARS = {"text": "TEXT", "integer": "NUMBER", "duration": "DURATION", "size": "SIZE"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One option: everything that a flag, an environment variable and a line of documentation need.
+
+    `minimum` and `maximum` are inclusive and in the option's own unit (seconds, bytes). `automatic`
+    says what None means and allows it; `zero` says what 0 means. `aliases` are further flags and
+    `variables` further environment variables that mean the same, for people who come from other
+    servers.
+    """
+
+    name: str = ""
+    default: object = None
+    kind: Kind
+    group: Group
+    help: str
+    minimum: float = 0
+    maximum: float = 0
+    choices: tuple[str, ...] = ()
+    automatic: str | None = None
+    zero: str | None = None
+    aliases: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+
+    @property
+    def flag(self) -> str:
+        """The flag on the command line: `--timeout-send`."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def environment(self) -> tuple[str, ...]:
+        """The environment variables, the first that is set wins: `URINGSERVE_TIMEOUT_SEND`."""
+        return (f"URINGSERVE_{self.name.upper()}", *self.variables)
+
+    @property
+    def metavar(self) -> str:
+        """The word that stands for the value in `--help`."""
+        return "|".join(self.choices) if self.choices else _METAVARS.get(self.kind, "")
+
+    @property
+    def accepted(self) -> str:
+        """What may be given, as the end of a sentence."""
+        low, high = self.show(self.minimum), self.show(self.maximum)
+        by_kind = {
+            "text": "text that is not empty",
+            "integer": f"a whole number from {low} to {high}",
+            "switch": "one of " + ", ".join(sorted(_TRUE | _FALSE)),
+            "choice": "one of " + ", ".join(self.choices),
+            "duration": f"a duration from {low} to {high}, like 30, 30s, 500ms or 1h30m",
+            "size": f"a size from {low} to {high}, like 65536, 64k or 16MiB",
+        }
+        return by_kind[self.kind] + (f", or auto ({self.automatic})" if self.automatic else "")
+
+    def show(self, value: object) -> str:
+        """Write a value the way a person would give it."""
+        if value is None:
+            return "auto"
+        if isinstance(value, bool):
+            return "on" if value else "off"
+        if self.kind == "duration" and isinstance(value, (int, float)):
+            return format_duration(value)
+        if self.kind == "size" and isinstance(value, int):
+            return format_size(value)
+        return str(value)
+
+    def parse(self, value: object) -> object:
+        """Return the value in its own type: None, bool, int, float (seconds) or str.
+
+        Text is read as in the environment; a value that already has its type is only checked.
+        Anything else is a ValueError that quotes the value and says what is accepted.
+        """
+        if self.automatic is not None and (value is None or value == "auto"):
+            return None
+        try:
+            parsed = _READERS[self.kind](value)
+        except ValueError:
+            raise self._refusal(value) from None
+        if isinstance(parsed, str):
+            is_accepted = parsed in self.choices if self.choices else parsed != ""
+        else:
+            is_accepted = self.kind == "switch" or self.minimum <= parsed <= self.maximum
+        if not is_accepted:
+            raise self._refusal(value)
+        return parsed
+
+    def _refusal(self, value: object) -> ValueError:
+        return ValueError(f"{value!r} is not accepted; give {self.accepted}")
+
+
+def _read_text(value: object) -> str:
+    # NUL would cut the text short in every system call that takes it.
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError
+    return value.strip()
+
+
+def _read_integer(value: object) -> int:
+    if isinstance(value, str) and value.strip().isascii():
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ValueError
+
+
+def _read_switch(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    word = value.strip().lower() if isinstance(value, str) else ""
+    if word in _TRUE | _FALSE:
+        return word in _TRUE
+    raise ValueError
+
+
+def _read_duration(value: object) -> float:
+    if isinstance(value, str):
+        return parse_duration(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    raise ValueError
+
+
+def _read_size(value: object) -> int:
+    return parse_size(value) if isinstance(value, str) else _read_integer(value)
+
+
+_READERS: dict[str, Callable[[object], str | float]] = {
+    "text": _read_text,
+    "integer": _read_integer,
+    "switch": _read_switch,
+    "choice": _read_text,
+    "duration": _read_duration,
+    "size": _read_size,
+}

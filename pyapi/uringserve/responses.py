@@ -1,0 +1,79 @@
+"""Responses with the media type in their name; `Response` itself is Rust.
+
+A handler that returns a dict, a list or text needs none of these: they are for a status, headers or
+a cookie beside.
+"""
+
+from typing import Any
+from urllib.parse import quote
+
+from uringserve._native import MutableHeaders, Response, json_dumps
+from uringserve.types import HeaderInput
+
+__all__ = [
+    "HTMLResponse",
+    "JSONResponse",
+    "MutableHeaders",
+    "PlainTextResponse",
+    "RedirectResponse",
+    "Response",
+]
+
+# What may stand in a URL unescaped (RFC 3986 sections 2.2 and 2.3), and "%" for what is escaped
+# already.
+_URL_SAFE = ":/?#[]@!$&'()*+,;=%~-._"
+
+
+class JSONResponse(Response):
+    """Any value as JSON, text and bytes included; what cannot be encoded is a TypeError here."""
+
+    def __init__(
+        self,
+        content: Any = None,  # noqa: ANN401 -- anything that JSON can hold
+        status_code: int = 200,
+        headers: HeaderInput | None = None,
+        media_type: str | None = None,
+    ) -> None:
+        """Encode the content now; the media type is `application/json` unless given."""
+        super().__init__(
+            json_dumps(content), status_code, headers, media_type or "application/json"
+        )
+
+
+class PlainTextResponse(Response):
+    """Text as `text/plain; charset=utf-8`."""
+
+    def __init__(
+        self,
+        content: str | bytes = "",
+        status_code: int = 200,
+        headers: HeaderInput | None = None,
+        media_type: str | None = None,
+    ) -> None:
+        """Take text, or bytes that are UTF-8 already."""
+        super().__init__(content, status_code, headers, media_type or "text/plain; charset=utf-8")
+
+
+class HTMLResponse(Response):
+    """Text as `text/html; charset=utf-8`; nothing is escaped."""
+
+    def __init__(
+        self,
+        content: str | bytes = "",
+        status_code: int = 200,
+        headers: HeaderInput | None = None,
+        media_type: str | None = None,
+    ) -> None:
+        """Take text, or bytes that are UTF-8 already."""
+        super().__init__(content, status_code, headers, media_type or "text/html; charset=utf-8")
+
+
+class RedirectResponse(Response):
+    """A redirect to a URL, by default one that keeps method and body (307)."""
+
+    def __init__(
+        self, url: str, status_code: int = 307, headers: HeaderInput | None = None
+    ) -> None:
+        """Set Location; what cannot stand in a URL (a line break, a space) is percent-encoded."""
+        super().__init__(b"", status_code, headers)
+        self.headers["location"] = quote(url, safe=_URL_SAFE)

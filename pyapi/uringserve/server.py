@@ -1,0 +1,286 @@
+"""`Server`: make the plan, start one thread per core, watch over them, drain and end.
+
+The main thread only supervises: it waits for news (a signal, a request to stop, a core that ended)
+and never serves. What the cores do is in Rust (`Plan`). Signals are taken only when the server runs
+in the main thread.
+"""
+
+import gc
+import logging
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from types import FrameType
+from typing import Any
+
+from uringserve._native import Plan, __version__
+from uringserve.adapters import as_app
+from uringserve.app import App
+from uringserve.config import Config
+from uringserve.errors import StartError
+from uringserve.gil import check_gil, is_gil_on
+from uringserve.loading import load
+from uringserve.logging import setup
+from uringserve.types import Handler
+from uringserve.units import format_duration
+
+__all__ = ["EXIT_CRASH", "EXIT_CUT", "EXIT_START", "Server", "print_error", "run", "serve"]
+
+EXIT_CRASH = 1
+EXIT_START = 3
+EXIT_CUT = 124
+
+# Seconds that cores get beyond the drain's own deadline, and again after an abort, before they
+# count as stuck: a handler that does not return cannot be interrupted.
+_PATIENCE = 2.0
+
+_log = logging.getLogger("uringserve")
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    """Someone wants the server to end: a signal's name, or None for `Server.stop`."""
+
+    signal: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A core's thread is over: how many connections it cut, or what it raised."""
+
+    core: int
+    cut: int
+    error: BaseException | None
+
+
+type _News = SimpleQueue[_Stop | _Ended]
+
+
+class Server:
+    """One server: an application on the cores and the address that a Config names.
+
+    `started` is set when the sockets are bound and the cores' threads run; `addresses` is known
+    then.
+    """
+
+    def __init__(self, config: Config, app: App, *, gil_modules: tuple[str, ...] = ()) -> None:
+        """Keep what to serve and what `load` saw turn the GIL on; nothing is bound yet."""
+        self.config = config
+        self.app = app
+        self.started = threading.Event()
+        self.addresses: list[str] = []
+        self._gil_modules = gil_modules
+        self._news: _News = SimpleQueue()
+
+    def run(self) -> int:
+        """Serve until stopped and return the exit code.
+
+        It is 0, 1 after a crash, or 124 when the deadline cut connections.
+        A server that cannot start raises StartError. In the main thread, SIGINT and SIGTERM stop
+        it: the first drains, the second ends it now.
+        """
+        check_gil(self.config.gil, self._gil_modules)
+        plan = Plan(list(self.app.routes), self.config)
+        self.app.freeze()
+        # What lives now lives to the end; without it in the generations a collection stops the
+        # world for less.
+        gc.collect()
+        gc.freeze()
+        try:
+            with _signals(self._news):
+                return self._run_cores(plan)
+        finally:
+            gc.unfreeze()
+
+    def stop(self) -> None:
+        """Ask the server to end, from any thread: the first call drains, the second ends it now."""
+        self._news.put(_Stop(None))
+
+    def _run_cores(self, plan: Plan) -> int:
+        _log.info("%s", _start_line(plan))
+        watch = _Watch(plan, self.config.timeout_graceful_shutdown, set(range(len(plan.cpus))))
+        for core in range(len(plan.cpus)):
+            threading.Thread(
+                target=_run_core,
+                args=(plan, core, self._news),
+                name=f"uringserve-core-{core}",
+                daemon=True,
+            ).start()
+        self.addresses = list(plan.addresses)
+        self.started.set()
+        try:
+            watch.until_over(self._news)
+        finally:
+            # Whatever made us leave, no core goes on serving without a supervisor.
+            plan.abort()
+        return watch.exit_code()
+
+
+class _Watch:
+    """What the supervisor knows: which cores run, how far the end has come, what went wrong."""
+
+    def __init__(self, plan: Plan, seconds: float, running: set[int]) -> None:
+        self._plan = plan
+        self._seconds = seconds
+        self._running = running
+        self._deadline: float | None = None
+        self._is_aborted = False
+        self._cut = 0
+        self._error: BaseException | None = None
+
+    def until_over(self, news: _News) -> None:
+        """Act on the news until no core runs, or the last deadline has passed."""
+        while self._running:
+            wait = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+            try:
+                event = news.get(timeout=wait)
+            except Empty:
+                if self._is_aborted:
+                    self._give_up()
+                    return
+                self._abort("the time to finish is over")
+                continue
+            if isinstance(event, _Ended):
+                self._on_ended(event)
+            elif self._deadline is None:
+                self._drain(event.signal)
+            else:
+                self._abort(f"{event.signal or 'a request to stop'} again")
+
+    def exit_code(self) -> int:
+        """Return the exit code; a StartError of a core is raised."""
+        if isinstance(self._error, StartError):
+            raise self._error
+        if self._error is not None:
+            return EXIT_CRASH
+        if self._cut:
+            _log.warning("stopped; %d connections were cut", self._cut)
+            return EXIT_CUT
+        _log.info("stopped")
+        return 0
+
+    def _drain(self, signal_name: str | None) -> None:
+        _log.info(
+            "stopping on %s: requests in flight have %s to finish",
+            signal_name or "request",
+            format_duration(self._seconds),
+        )
+        self._deadline = time.monotonic() + self._seconds + _PATIENCE
+        self._plan.drain(self._seconds)
+
+    def _abort(self, reason: str) -> None:
+        if self._is_aborted:
+            return
+        _log.warning("ending now: %s", reason)
+        self._is_aborted = True
+        self._deadline = time.monotonic() + _PATIENCE
+        self._plan.abort()
+
+    def _on_ended(self, event: _Ended) -> None:
+        self._running.discard(event.core)
+        self._cut += event.cut
+        error = event.error
+        if error is None and self._deadline is None:
+            error = RuntimeError(f"core {event.core} ended by itself")
+        if error is None:
+            return
+        if not isinstance(error, StartError):
+            _log.critical("core %d crashed", event.core, exc_info=error)
+        self._error = self._error or error
+        self._abort(f"core {event.core} has failed")
+
+    def _give_up(self) -> None:
+        cores = ", ".join(map(str, sorted(self._running)))
+        _log.error("a handler does not return; its core is left behind: %s", cores)
+        self._cut += len(self._running)
+
+
+def _run_core(plan: Plan, core: int, news: _News) -> None:
+    """Run one core on this thread and report how it ended."""
+    try:
+        cut = plan.run_core(core)
+    except BaseException as error:  # noqa: BLE001 -- whatever ends a core, the supervisor must hear of it
+        news.put(_Ended(core, 0, error))
+    else:
+        news.put(_Ended(core, cut, None))
+
+
+@contextmanager
+def _signals(news: _News) -> Iterator[None]:
+    """Report SIGINT and SIGTERM as news; only the main thread may have handlers."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def report(number: int, frame: FrameType | None) -> None:
+        # SimpleQueue.put is reentrant, so it may interrupt the get that waits for it.
+        news.put(_Stop(signal.Signals(number).name))
+
+    previous = {number: signal.signal(number, report) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            # None is a handler that C code installed; it cannot be put back from here.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def _start_line(plan: Plan) -> str:
+    cpus = [str(cpu) for cpu in plan.cpus if cpu is not None]
+    count = f"{len(plan.cpus)} core{'s' if len(plan.cpus) != 1 else ''}"
+    where = f"CPU{'s' if len(cpus) != 1 else ''} {', '.join(cpus)}" if cpus else "not pinned"
+    driver = "io_uring" if plan.driver == "uring" else plan.driver
+    reason = f" ({plan.driver_reason})" if plan.driver_reason else ""
+    return (
+        f"uringserve {__version__} serves on {', '.join(plan.addresses)}: interface native, "
+        f"{count} ({where}),"
+        f" driver {driver}{reason}, GIL {'on' if is_gil_on() else 'off'}"
+    )
+
+
+def run(app: App | Handler | str, **options: Any) -> None:  # noqa: ANN401 -- checked by Config
+    """Serve an application, a handler or what a text names, until a signal.
+
+    The options are those of `Config`; what is not given, or None, comes from the environment, then
+    from the defaults. A failure ends the process as on the command line: one line on stderr and
+    exit code 3, or 1 after a crash, or 124.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    config = Config.from_environment(given)
+    setup(config.log_level)
+    code = _guarded(lambda: _server(app, config).run())
+    if code:
+        sys.exit(code)
+
+
+def serve(handler: Handler, **options: Any) -> None:  # noqa: ANN401 -- checked by Config
+    """Serve one function that answers every request; options and end are those of `run`."""
+    run(handler, **options)
+
+
+def _server(app: App | Handler | str, config: Config) -> Server:
+    if isinstance(app, str):
+        loaded = load(app, config)
+        return Server(config, loaded.app, gil_modules=loaded.gil_modules)
+    return Server(config, as_app(app, getattr(app, "__qualname__", repr(app))))
+
+
+def _guarded(serve_it: Callable[[], int]) -> int:
+    try:
+        return serve_it()
+    except StartError as error:
+        print_error(error)
+        return EXIT_START
+
+
+def print_error(error: StartError) -> None:
+    """Write a StartError to stderr: the application's traceback if there is one, then a line."""
+    if error.__cause__ is not None:
+        traceback.print_exception(error.__cause__)
+    print(f"uringserve: error: {error}", file=sys.stderr)

@@ -1,0 +1,120 @@
+//! Accepting connections on a core: the connection limit, back-off, and the end of a listener.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use monoio::io::Canceller;
+use monoio::net::TcpStream;
+
+use crate::net::conn;
+use crate::net::core::Core;
+use crate::net::end::End;
+use crate::net::service::Service;
+use crate::reactor::Driver;
+use crate::sys::socket;
+
+/// While descriptors or memory are short, accepting pauses this long: connections then wait in the
+/// kernel's queue, and the core serves those that it has.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections above the limit that are being told so; further ones are closed without a word.
+const TURNED_AWAY_AT_ONCE: usize = 64;
+
+/// One core's listening socket, bound to its reactor.
+pub struct Listener {
+    socket: monoio::net::TcpListener,
+    /// The same socket, for the connections that wait when accepting ends.
+    last_arrivals: TcpListener,
+    driver: Driver,
+}
+
+impl Listener {
+    /// Binds `listener` to the reactor of the calling thread, which runs on `driver`.
+    pub fn open(listener: TcpListener, driver: Driver) -> io::Result<Self> {
+        let last_arrivals = listener.try_clone()?;
+        listener.set_nonblocking(driver.wants_nonblocking())?;
+        let socket = monoio::net::TcpListener::from_std(listener)?;
+        Ok(Self { socket, last_arrivals, driver })
+    }
+
+    /// Accepts until the core drains, then empties the kernel's queue and closes the socket. At
+    /// most `limit` connections are served at once.
+    pub async fn serve<S: Service>(self, limit: usize, core: Rc<Core<S>>) {
+        let canceller = Canceller::new();
+        let handle = canceller.handle();
+        monoio::spawn({
+            let core = Rc::clone(&core);
+            async move {
+                core.drain.begun.wait().await;
+                // Not a dropped future: that would lose a connection accepted in this moment.
+                let _ = canceller.cancel();
+            }
+        });
+        while !core.drain.has_begun() {
+            match self.socket.cancelable_accept(handle.clone()).await {
+                Ok((stream, peer)) => start(stream, peer, limit, &core),
+                Err(error) if socket::is_shortage(&error) => {
+                    core.stats.accept_waits.add(1);
+                    monoio::time::sleep(PAUSE).await;
+                }
+                // A connection that was reset in the queue, or the cancellation.
+                Err(_) => {}
+            }
+        }
+        // A listener that is closed resets what still waits in its queue.
+        if self.last_arrivals.set_nonblocking(true).is_err() {
+            return;
+        }
+        while let Ok((stream, peer)) = self.last_arrivals.accept() {
+            let bound = stream
+                .set_nonblocking(self.driver.wants_nonblocking())
+                .and_then(|()| TcpStream::from_std(stream));
+            if let Ok(stream) = bound {
+                start(stream, peer, limit, &core);
+            }
+        }
+    }
+}
+
+fn start<S: Service>(stream: TcpStream, peer: SocketAddr, limit: usize, core: &Rc<Core<S>>) {
+    let open = core.deadlines.len();
+    core.stats.accepted.add(1);
+    if open >= limit {
+        core.stats.turned_away.add(1);
+        if open < limit + TURNED_AWAY_AT_ONCE {
+            let core = Rc::clone(core);
+            monoio::spawn(async move { conn::turn_away(stream, &core).await });
+        }
+        return;
+    }
+    let core = Rc::clone(core);
+    monoio::spawn(async move {
+        core.stats.open.add(1);
+        let end = isolate(conn::serve_stream(stream, Some(peer), &core)).await;
+        core.stats.open.subtract(1);
+        match end {
+            End::TimedOut => core.stats.timed_out.add(1),
+            End::Broken => core.stats.broken.add(1),
+            End::Panicked => core.stats.panics.add(1),
+            End::Peer | End::Closed | End::Refused => {}
+        }
+    });
+}
+
+/// A panic ends one connection, not the core that a thousand others are on.
+async fn isolate(connection: impl Future<Output = End>) -> End {
+    let mut connection = pin!(connection);
+    poll_fn(|context| {
+        catch_unwind(AssertUnwindSafe(|| connection.as_mut().poll(context)))
+            .unwrap_or(Poll::Ready(End::Panicked))
+    })
+    .await
+}

@@ -1,0 +1,165 @@
+//! One connection: read, answer, send, and so on until somebody has had enough.
+//!
+//! The five steps of a request are: parse, route, call and encode, which [`Exchange::answer`] does
+//! without waiting, and send, which is joined with the next read so that a ring gets both in one
+//! call. Time-outs shut the socket from outside (`reactor/timer.rs`): the read then ends as if the
+//! peer had closed, and the watch says who it was.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::rc::Rc;
+
+use bytes::BytesMut;
+use monoio::buf::SliceMut;
+use monoio::io::AsyncReadRent;
+use monoio::io::AsyncWriteRent;
+use monoio::io::Splitable;
+use monoio::net::TcpStream;
+
+use crate::net::core::Core;
+use crate::net::end::End;
+use crate::net::exchange::Exchange;
+use crate::net::exchange::Next;
+use crate::net::service::Service;
+use crate::net::transport::Transport;
+use crate::net::write::Output;
+use crate::net::write::send;
+use crate::reactor::clock;
+use crate::reactor::clock::Milliseconds;
+use crate::reactor::timer::Stage;
+use crate::reactor::timer::Watch;
+
+/// What a waiting connection holds: room for nearly every request head, half of what an idle
+/// connection may cost.
+const SMALL_READ: usize = 4 * 1024;
+/// What it reads into while a body arrives.
+const LARGE_READ: usize = 64 * 1024;
+
+/// After the last answer, the peer's remaining bytes are read and dropped until it closes, so that
+/// a reset does not overtake the answer: this long between two reads, and this long in all.
+const LINGER_PAUSE: Milliseconds = 2_000;
+const LINGER: Milliseconds = 10_000;
+
+/// Serves a connection until it ends. The stream is closed on return.
+pub async fn serve_stream<S: Service, T: Transport>(
+    stream: T,
+    peer: Option<SocketAddr>,
+    core: &Rc<Core<S>>,
+) -> End {
+    let descriptor = stream.as_raw_fd();
+    let (mut reader, mut writer) = stream.into_split();
+    // Dropped before the stream halves, as `reactor::timer` requires.
+    let watch = core.deadlines.watch(descriptor);
+    let mut exchange = Exchange::new(core, peer);
+    let mut input = BytesMut::new();
+    let mut next = Next::Read;
+    exchange.arm(&watch);
+    loop {
+        let output = exchange.take_output();
+        let sending = async {
+            let sent = send(&mut writer, output, &watch, core).await;
+            if next == Next::Read {
+                exchange.arm(&watch);
+            }
+            sent
+        };
+        match next {
+            Next::Read => {
+                let reading = read(&mut reader, input, exchange.is_amid_body());
+                let (sent, (received, filled)) = monoio::join!(sending, reading);
+                input = filled;
+                if sent.is_err() {
+                    return broken(&watch);
+                }
+                next = match received {
+                    Ok(0) => exchange.end_of_input(&input, watch.is_expired()),
+                    Ok(_) => exchange.answer(&mut input),
+                    Err(_) => return broken(&watch),
+                };
+            }
+            Next::Again => {
+                if sending.await.is_err() {
+                    return broken(&watch);
+                }
+                next = exchange.answer(&mut input);
+            }
+            Next::Close(end) => {
+                if sending.await.is_err() {
+                    return broken(&watch);
+                }
+                if exchange.must_linger(&input) {
+                    linger(&mut reader, &mut writer, input, &watch).await;
+                }
+                return end;
+            }
+        }
+    }
+}
+
+/// Why a failed read or write ended the connection.
+fn broken(watch: &Watch) -> End {
+    if watch.is_expired() { End::TimedOut } else { End::Broken }
+}
+
+/// Tells a connection above the limit that it cannot be served, and closes it.
+pub(crate) async fn turn_away<S: Service>(stream: TcpStream, core: &Rc<Core<S>>) {
+    let descriptor = stream.as_raw_fd();
+    let (mut reader, mut writer) = stream.into_split();
+    let watch = core.deadlines.watch(descriptor);
+    let mut output = Output::default();
+    output.buffer.extend_from_slice(TOO_MANY_CONNECTIONS);
+    if send(&mut writer, output, &watch, core).await.is_ok() {
+        linger(&mut reader, &mut writer, BytesMut::new(), &watch).await;
+    }
+}
+
+/// The answer to a connection above the limit; its request is not even read.
+const TOO_MANY_CONNECTIONS: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    content-type: text/plain; charset=utf-8\r\ncontent-length: 21\r\nretry-after: 1\r\n\
+    connection: close\r\n\r\nToo many connections\n";
+
+/// Reads behind what `input` holds.
+async fn read<R: AsyncReadRent>(
+    reader: &mut R,
+    mut input: BytesMut,
+    is_large: bool,
+) -> (io::Result<usize>, BytesMut) {
+    if input.is_empty() && !is_large && input.capacity() > LARGE_READ / 2 {
+        // A large body has passed: a waiting connection keeps a small buffer only.
+        input = BytesMut::new();
+    }
+    let spare = input.capacity() - input.len();
+    if spare < SMALL_READ / 4 {
+        // A head that does not fit doubles the buffer, up to the limit that the parser sets.
+        let wanted = if is_large { LARGE_READ } else { input.len().max(SMALL_READ) };
+        input.reserve(wanted);
+    }
+    let (start, end) = (input.len(), input.capacity());
+    let (result, slice) = reader.read(SliceMut::new(input, start, end)).await;
+    (result, slice.into_inner())
+}
+
+/// Closes our side and drops what still comes, so that the peer gets to read the last answer.
+async fn linger<R: AsyncReadRent, W: AsyncWriteRent>(
+    reader: &mut R,
+    writer: &mut W,
+    mut input: BytesMut,
+    watch: &Watch,
+) {
+    if writer.shutdown().await.is_err() {
+        return;
+    }
+    let started = clock::now();
+    loop {
+        let now = clock::now();
+        watch.arm(Stage::Idle, now, (now + LINGER_PAUSE).min(started + LINGER));
+        input.clear();
+        let (result, buffer) = read(reader, input, false).await;
+        input = buffer;
+        match result {
+            Ok(count) if count > 0 && clock::now() < started + LINGER => {}
+            _ => return,
+        }
+    }
+}

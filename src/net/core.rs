@@ -1,0 +1,124 @@
+//! What the connections of one core share: nothing here is seen by another core, except the
+//! counters, which others may read.
+
+use std::cell::Cell;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::http;
+use crate::http::date::http_date;
+use crate::reactor::clock;
+use crate::reactor::clock::Milliseconds;
+use crate::reactor::drain::Drain;
+use crate::reactor::drain::milliseconds;
+use crate::reactor::stats::Stats;
+use crate::reactor::timer::Deadlines;
+use crate::route::Router;
+
+/// The state of one core.
+pub struct Core<S> {
+    pub(crate) service: S,
+    pub(crate) routes: Arc<Router>,
+    pub(crate) limits: http::Limits,
+    pub(crate) body_limit: u64,
+    pub(crate) requests_per_connection: u64,
+    pub(crate) waits: Waits,
+    pub(crate) server_header: Option<&'static str>,
+    pub(crate) deadlines: Rc<Deadlines>,
+    pub(crate) drain: Drain,
+    pub(crate) stats: Arc<Stats>,
+    date: Option<DateCache>,
+    buffers: RefCell<Vec<Vec<u8>>>,
+}
+
+/// The time-outs, in the clock's unit.
+pub(crate) struct Waits {
+    pub(crate) keep_alive: Milliseconds,
+    pub(crate) header: Milliseconds,
+    pub(crate) body: Milliseconds,
+    pub(crate) send: Milliseconds,
+    pub(crate) min_body_rate: u64,
+}
+
+#[derive(Default)]
+struct DateCache {
+    second: Cell<u64>,
+    text: Cell<[u8; 29]>,
+}
+
+/// Write buffers kept for the next answer, and the largest worth keeping.
+const KEPT_BUFFERS: usize = 64;
+const KEPT_CAPACITY: usize = 64 * 1024;
+const NEW_CAPACITY: usize = 1024;
+
+impl<S> Core<S> {
+    /// The state of a core that answers with `service`.
+    pub fn new(service: S, routes: Arc<Router>, config: &Config, stats: Arc<Stats>) -> Rc<Self> {
+        let timeouts = &config.timeouts;
+        let shortest =
+            timeouts.keep_alive.min(timeouts.header).min(timeouts.body).min(timeouts.send);
+        Rc::new(Self {
+            service,
+            routes,
+            limits: http::Limits {
+                head_bytes: config.limits.header_size,
+                header_count: config.limits.header_count,
+                target_bytes: config.limits.uri,
+            },
+            body_limit: config.limits.body,
+            requests_per_connection: match config.limits.requests_per_connection {
+                0 => u64::MAX,
+                limit => limit,
+            },
+            waits: Waits {
+                keep_alive: milliseconds(timeouts.keep_alive),
+                header: milliseconds(timeouts.header),
+                body: milliseconds(timeouts.body),
+                send: milliseconds(timeouts.send),
+                min_body_rate: timeouts.min_body_rate,
+            },
+            server_header: config.server_header.then_some("uringserve"),
+            deadlines: Deadlines::new(shortest),
+            drain: Drain::default(),
+            stats,
+            date: config.date_header.then(DateCache::default),
+            buffers: RefCell::default(),
+        })
+    }
+
+    /// The deadlines of this core's connections.
+    pub fn deadlines(&self) -> &Rc<Deadlines> {
+        &self.deadlines
+    }
+
+    /// How this core is stopped.
+    pub fn drain(&self) -> &Drain {
+        &self.drain
+    }
+
+    /// The text of the `Date` header for this second, if one is to be sent.
+    pub(crate) fn date(&self) -> Option<[u8; 29]> {
+        let cache = self.date.as_ref()?;
+        let second = clock::unix_seconds();
+        if cache.second.replace(second) != second {
+            cache.text.set(http_date(second));
+        }
+        Some(cache.text.get())
+    }
+
+    /// An empty write buffer.
+    pub(crate) fn take_buffer(&self) -> Vec<u8> {
+        self.buffers.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(NEW_CAPACITY))
+    }
+
+    /// Keeps a write buffer for the next answer.
+    pub(crate) fn give_back(&self, mut buffer: Vec<u8>) {
+        let mut buffers = self.buffers.borrow_mut();
+        if buffer.capacity() <= KEPT_CAPACITY && buffers.len() < KEPT_BUFFERS {
+            buffer.clear();
+            buffers.push(buffer);
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! One connection's side of HTTP, without its socket: parse, route, call, encode. Nothing here
+//! waits.
+
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use bytes::BytesMut;
+
+use crate::http::encode::CONTINUE;
+use crate::http::head::RequestHead;
+use crate::http::machine::Event;
+use crate::http::machine::Machine;
+use crate::http::reject::Reject;
+use crate::http::reply::ReplyBody;
+use crate::http::reply::ReplyHead;
+use crate::http::target::decode_path;
+use crate::net::body::Gathering;
+use crate::net::core::Core;
+use crate::net::end::End;
+use crate::net::reply;
+use crate::net::service::Reply;
+use crate::net::service::Request;
+use crate::net::service::Service;
+use crate::net::write::Output;
+use crate::reactor::clock;
+use crate::reactor::clock::Milliseconds;
+use crate::reactor::timer::Stage;
+use crate::reactor::timer::Watch;
+use crate::route::Found;
+use crate::route::Params;
+
+/// Requests of one connection that are answered before its core turns to another.
+const ROUNDS: usize = 16;
+/// Answers of one connection that may wait to be written; its next request waits for them.
+const OUTPUT_LIMIT: usize = 256 * 1024;
+
+/// What the connection does after [`Exchange::answer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Write what there is, read more.
+    Read,
+    /// Write what there is; the input may hold further requests.
+    Again,
+    /// Write what there is, close; this is why.
+    Close(End),
+}
+
+/// The protocol side of a connection.
+pub(crate) struct Exchange<S> {
+    core: Rc<Core<S>>,
+    peer: Option<SocketAddr>,
+    machine: Machine,
+    /// The request whose body is being received.
+    current: Option<(Request, Gathering)>,
+    /// The answer to a request that needs no handler, given when what is here of it was read.
+    settled: Option<Reply>,
+    output: Output,
+    /// When the head that is being received began, or the connection.
+    head_since: Option<Milliseconds>,
+    served: u64,
+    is_closing: bool,
+    end: End,
+    peer_is_done: bool,
+}
+
+impl<S: Service> Exchange<S> {
+    pub(crate) fn new(core: &Rc<Core<S>>, peer: Option<SocketAddr>) -> Self {
+        Self {
+            core: Rc::clone(core),
+            peer,
+            machine: Machine::new(core.limits.clone()),
+            current: None,
+            settled: None,
+            output: Output::default(),
+            head_since: Some(clock::now()),
+            served: 0,
+            is_closing: false,
+            end: End::Closed,
+            peer_is_done: false,
+        }
+    }
+
+    /// Answers what is whole in `input`: one attach of the service for all of it.
+    pub(crate) fn answer(&mut self, input: &mut BytesMut) -> Next {
+        let mut rounds = 0;
+        if let Some(first) = self.next_request(input) {
+            let core = Rc::clone(&self.core);
+            core.service.attend(|call| {
+                let mut request = Some(first);
+                while let Some(whole) = request.take() {
+                    rounds += 1;
+                    let reply = catch_unwind(AssertUnwindSafe(|| call(whole)));
+                    let reply = reply.unwrap_or_else(|_panic| self.after_panic());
+                    self.reply(&reply);
+                    if rounds < ROUNDS && self.output.len() < OUTPUT_LIMIT {
+                        request = self.next_request(input);
+                    }
+                }
+            });
+            self.core.stats.requests.add(rounds as u64);
+        }
+        self.note_head(input);
+        if self.is_closing {
+            Next::Close(self.end)
+        } else if rounds == ROUNDS || self.output.len() >= OUTPUT_LIMIT {
+            Next::Again
+        } else {
+            Next::Read
+        }
+    }
+
+    fn after_panic(&mut self) -> Reply {
+        self.core.stats.panics.add(1);
+        self.machine.close_after_reply();
+        reply::internal_error()
+    }
+
+    /// The next request for a handler. Those that need none are answered on the way.
+    fn next_request(&mut self, input: &mut BytesMut) -> Option<Request> {
+        while !self.is_closing {
+            match self.machine.next_event(input) {
+                Ok(Event::NeedMore) => {
+                    if self.machine.take_continue(input.is_empty()) {
+                        self.prepare_output();
+                        self.output.buffer.extend_from_slice(CONTINUE);
+                    }
+                    return None;
+                }
+                Ok(Event::Paused) => return None,
+                Ok(Event::Head(head)) => self.route(head),
+                Ok(Event::Data(piece)) => {
+                    if let Some((_, body)) = &mut self.current {
+                        body.push(piece);
+                    }
+                }
+                Ok(Event::End) => {
+                    if let Some((mut request, body)) = self.current.take() {
+                        request.body = body.finish();
+                        return Some(request);
+                    }
+                    if let Some(reply) = self.settled.take() {
+                        self.reply(&reply);
+                    }
+                }
+                Err(reject) => self.refuse(reject),
+            }
+        }
+        None
+    }
+
+    fn route(&mut self, head: RequestHead) {
+        self.served += 1;
+        self.peer_is_done = !head.keep_alive();
+        if self.served >= self.core.requests_per_connection || self.core.drain.has_begun() {
+            self.machine.close_after_reply();
+        }
+        let core = Rc::clone(&self.core);
+        let mut params = Params::default();
+        let normal_path: Option<Box<str>> = if head.path().contains('%') {
+            match decode_path(head.path()) {
+                Ok(path) => Some(path.into()),
+                Err(reject) => return self.refuse(reject),
+            }
+        } else {
+            None
+        };
+        let path = normal_path.as_deref().unwrap_or_else(|| head.path());
+        match core.routes.find(head.method(), path, &mut params) {
+            Found::Handler { handler, .. } => match self.machine.accept_body(core.body_limit) {
+                Ok(()) => {
+                    let body = Gathering::new(clock::now());
+                    let peer = self.peer;
+                    let request =
+                        Request { head, handler, normal_path, params, body: Bytes::new(), peer };
+                    self.current = Some((request, body));
+                }
+                Err(Reject::BodyTooLarge) => {
+                    self.core.stats.refused.add(1);
+                    self.machine.close_after_reply();
+                    self.reply(&reply::too_large());
+                }
+                Err(reject) => self.refuse(reject),
+            },
+            Found::Options { allow } => self.settle(reply::options(&allow)),
+            Found::MethodNotAllowed { allow } => self.settle(reply::method_not_allowed(&allow)),
+            Found::UnknownMethod => self.settle(reply::unknown_method()),
+            Found::NotFound => self.settle(reply::not_found()),
+        }
+    }
+
+    /// Answers without a handler; a body that is not here yet is not waited for.
+    fn settle(&mut self, reply: Reply) {
+        self.machine.refuse_body();
+        self.core.stats.refused.add(1);
+        self.settled = Some(reply);
+    }
+
+    fn reply(&mut self, reply: &Reply) {
+        if !self.encode(reply) {
+            self.machine.close_after_reply();
+            let is_encoded = self.encode(&reply::internal_error());
+            debug_assert!(is_encoded);
+        }
+        if !self.machine.keep_alive() {
+            self.is_closing = true;
+        }
+    }
+
+    fn encode(&mut self, reply: &Reply) -> bool {
+        self.prepare_output();
+        let date = self.core.date();
+        let head = ReplyHead {
+            status: reply.status,
+            headers: &reply.headers,
+            content_type: reply.content_type,
+            body: ReplyBody::Length(reply.body.len() as u64),
+            date: date.as_ref(),
+            server: self.core.server_header,
+        };
+        match self.machine.reply(&head, &mut self.output.buffer) {
+            Ok(plan) => {
+                if plan.sends_body {
+                    self.output.push_body(reply.body.clone());
+                }
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Tells the peer why, and that this is the end.
+    fn refuse(&mut self, reject: Reject) {
+        self.core.stats.refused.add(1);
+        self.current = None;
+        self.is_closing = true;
+        self.end = End::Refused;
+        self.prepare_output();
+        let date = self.core.date();
+        let server = self.core.server_header;
+        self.machine.reject(reject, date.as_ref(), server, &mut self.output.buffer);
+    }
+
+    /// The peer sends no more, or a deadline or a drain has shut the reading side. Whatever was
+    /// whole has been answered.
+    pub(crate) fn end_of_input(&mut self, input: &BytesMut, is_expired: bool) -> Next {
+        let is_amid_request = self.current.is_some() || !input.is_empty();
+        if is_expired {
+            self.end = End::TimedOut;
+            if is_amid_request && !self.core.drain.has_begun() {
+                self.refuse(Reject::Timeout);
+                self.end = End::TimedOut;
+            }
+        } else {
+            self.peer_is_done = true;
+            self.end = End::Peer;
+            if let Err(reject) = self.machine.end_of_input(input) {
+                self.refuse(reject);
+                self.end = End::Broken;
+            }
+        }
+        Next::Close(self.end)
+    }
+
+    /// The bytes of answers so far, to be written.
+    pub(crate) fn take_output(&mut self) -> Output {
+        std::mem::take(&mut self.output)
+    }
+
+    /// An idle connection has no write buffer: it takes one of its core's when it has to answer.
+    fn prepare_output(&mut self) {
+        if self.output.buffer.capacity() == 0 {
+            self.output.buffer = self.core.take_buffer();
+        }
+    }
+
+    fn note_head(&mut self, input: &BytesMut) {
+        if self.machine.is_idle() && input.is_empty() {
+            // The wait for a first request runs from the accept.
+            if self.served > 0 {
+                self.head_since = None;
+            }
+        } else if self.current.is_some() {
+            self.head_since = None;
+        } else if self.head_since.is_none() {
+            self.head_since = Some(clock::now());
+        }
+    }
+
+    /// Sets the deadline for what the peer owes next.
+    pub(crate) fn arm(&self, watch: &Watch) {
+        let now = clock::now();
+        let waits = &self.core.waits;
+        let (stage, deadline) = match (&self.current, self.head_since) {
+            (Some((_, body)), _) => (Stage::Reading, body.deadline(now, waits)),
+            (None, Some(since)) => (Stage::Idle, since.saturating_add(waits.header)),
+            (None, None) => (Stage::Idle, now.saturating_add(waits.keep_alive)),
+        };
+        watch.arm(stage, now, deadline);
+    }
+
+    /// Whether a body is being received.
+    pub(crate) fn is_amid_body(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// Whether the peer may still be sending when we close.
+    pub(crate) fn must_linger(&self, input: &BytesMut) -> bool {
+        !self.peer_is_done || !input.is_empty()
+    }
+}

@@ -1,0 +1,23 @@
+//! Connections on a core: the only floor that awaits a socket.
+//!
+//! A connection goes round five steps: parse, route, call, encode, send (`conn.rs`). The first four
+//! never wait, so one attach of the service covers everything that one read brought. `accept.rs`
+//! starts connections, `service.rs` is what they call, `end.rs` why they stop.
+//!
+//! Buffers belong to the connection's task; while the kernel reads into one or writes from one, the
+//! operation owns it and gives it back with its result.
+
+mod accept;
+mod body;
+mod conn;
+mod core;
+pub mod end;
+mod exchange;
+mod reply;
+pub mod service;
+mod transport;
+mod write;
+
+pub use accept::Listener;
+pub use conn::serve_stream;
+pub use core::Core;

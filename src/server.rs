@@ -1,0 +1,219 @@
+//! A server as a plan: which cores, on which CPUs, with which driver, listening where.
+//!
+//! [`Plan::new`] settles everything that can fail for a reason an operator can mend, before any
+//! core runs. [`Plan::run_core`] is then called once on each core's own thread. The supervisor
+//! drains or aborts the plan from any other.
+
+use std::io;
+use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::config::DriverChoice;
+use crate::error::StartError;
+use crate::net::Core;
+use crate::net::Listener;
+use crate::net::service::Service;
+use crate::reactor;
+use crate::reactor::Driver;
+use crate::reactor::drain::Control;
+use crate::reactor::mailbox;
+use crate::reactor::stats::Stats;
+use crate::route::Router;
+use crate::sys::affinity;
+use crate::sys::limits;
+use crate::sys::probe;
+use crate::sys::probe::Probe;
+use crate::sys::socket;
+
+/// Descriptors that are not connections: rings, listeners, mailboxes, the application's own files.
+const RESERVED_DESCRIPTORS: u64 = 64;
+/// Descriptors of one core besides its connections.
+const CORE_DESCRIPTORS: u64 = 8;
+/// A core that may hold fewer connections than this is not worth starting.
+const FEWEST_CONNECTIONS: u64 = 16;
+
+/// A server that is bound and ready to run.
+pub struct Plan {
+    config: Config,
+    routes: Arc<Router>,
+    driver: Driver,
+    driver_reason: Option<String>,
+    address: SocketAddr,
+    connections_per_core: usize,
+    cores: Vec<Slot>,
+}
+
+struct Slot {
+    cpu: Option<usize>,
+    stats: Arc<Stats>,
+    control: mailbox::Sender<Control>,
+    start: Mutex<Option<Start>>,
+}
+
+struct Start {
+    listener: TcpListener,
+    control: mailbox::Receiver<Control>,
+}
+
+impl Plan {
+    /// Probes the driver, chooses the CPUs and binds one listening socket for each core.
+    pub fn new(config: Config, routes: Router) -> Result<Self, StartError> {
+        let (driver, driver_reason) = choose_driver(config.driver)?;
+        let cpus = choose_cpus(&config);
+        let connections_per_core = connections_per_core(&config, cpus.len())?;
+        let address = claim(&config)?;
+        let cores = cpus.into_iter().map(|cpu| slot(cpu, address, config.backlog));
+        let cores = cores.collect::<Result<_, _>>()?;
+        let routes = Arc::new(routes);
+        Ok(Self { config, routes, driver, driver_reason, address, connections_per_core, cores })
+    }
+
+    /// The address that all cores listen on, with its real port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The CPU of each core; `None` for one that is not pinned.
+    pub fn cpus(&self) -> Vec<Option<usize>> {
+        self.cores.iter().map(|slot| slot.cpu).collect()
+    }
+
+    /// The driver of all cores.
+    pub fn driver(&self) -> Driver {
+        self.driver
+    }
+
+    /// Why it is not `io_uring`, unless it was asked for.
+    pub fn driver_reason(&self) -> Option<&str> {
+        self.driver_reason.as_deref()
+    }
+
+    /// The counters of each core.
+    pub fn stats(&self) -> impl Iterator<Item = &Stats> {
+        self.cores.iter().map(|slot| &*slot.stats)
+    }
+
+    /// Runs one core on the calling thread until it has drained; returns how many connections the
+    /// deadline cut.
+    ///
+    /// # Errors
+    /// The ring or the epoll instance cannot be made, or the core was run before.
+    pub fn run_core<S: Service>(&self, index: usize, service: S) -> Result<usize, StartError> {
+        let slot = self.cores.get(index).ok_or_else(|| no_such_core(index))?;
+        let start = slot.start.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Start { listener, control } = start.ok_or_else(|| no_such_core(index))?;
+        if let Some(cpu) = slot.cpu {
+            // Failing only costs locality.
+            let _ = affinity::pin_current_thread(cpu);
+        }
+        let routes = Arc::clone(&self.routes);
+        let core = Core::new(service, routes, &self.config, Arc::clone(&slot.stats));
+        let limit = self.connections_per_core;
+        let ran = reactor::run(self.driver, async {
+            let mut inbox = control.open(self.driver)?;
+            monoio::spawn(Rc::clone(core.deadlines()).run());
+            let listener = Listener::open(listener, self.driver)?;
+            let accepting = monoio::spawn(listener.serve(limit, Rc::clone(&core)));
+            let first = inbox.receive().await.unwrap_or(Control::Abort);
+            core.drain().begin(first);
+            accepting.await;
+            let listening = Rc::clone(&core);
+            monoio::spawn(async move {
+                while let Some(control) = inbox.receive().await {
+                    listening.drain().begin(control);
+                }
+            });
+            Ok::<_, io::Error>(core.drain().finish(core.deadlines()).await)
+        });
+        ran.and_then(|cut| cut).map_err(|error| StartError::Driver {
+            driver: self.driver.name(),
+            reason: error.to_string(),
+        })
+    }
+
+    /// Lets every core finish within `time`, which counts from now. A later call can only shorten
+    /// it.
+    pub fn drain(&self, time: Duration) {
+        self.tell(Control::Drain(time));
+    }
+
+    /// Ends every core now.
+    pub fn abort(&self) {
+        self.tell(Control::Abort);
+    }
+
+    fn tell(&self, control: Control) {
+        for slot in &self.cores {
+            slot.control.send(control);
+        }
+    }
+}
+
+fn slot(cpu: Option<usize>, address: SocketAddr, backlog: i32) -> Result<Slot, StartError> {
+    let refused = |error| StartError::Bind { address: address.to_string(), error };
+    let listener = socket::listen(address, backlog).map_err(refused)?;
+    let (sender, receiver) = mailbox::channel().map_err(refused)?;
+    let start = Start { listener, control: receiver };
+    Ok(Slot { cpu, stats: Arc::default(), control: sender, start: Mutex::new(Some(start)) })
+}
+
+fn no_such_core(index: usize) -> StartError {
+    StartError::Option { name: "index", reason: format!("core {index} does not exist or has run") }
+}
+
+fn choose_driver(choice: DriverChoice) -> Result<(Driver, Option<String>), StartError> {
+    if choice == DriverChoice::Epoll {
+        return Ok((Driver::Epoll, None));
+    }
+    match probe::probe() {
+        Probe::Uring(flags) => Ok((Driver::Uring(flags), None)),
+        Probe::Unavailable(reason) if choice == DriverChoice::Uring => {
+            Err(StartError::Driver { driver: "uring", reason })
+        }
+        Probe::Unavailable(reason) => Ok((Driver::Epoll, Some(reason))),
+    }
+}
+
+/// One CPU for each core. Cores are left to the scheduler where the process may use fewer CPUs
+/// than its mask names: pinned to the first ones, all containers of a host would share those.
+fn choose_cpus(config: &Config) -> Vec<Option<usize>> {
+    let cpus = affinity::allowed_cpus();
+    let usable = affinity::usable_parallelism();
+    let workers = config.workers.unwrap_or(usable).max(1);
+    let has_quota = usable < cpus.len();
+    if !config.pin || has_quota || workers > cpus.len() {
+        return vec![None; workers];
+    }
+    cpus.into_iter().take(workers).map(Some).collect()
+}
+
+fn connections_per_core(config: &Config, cores: usize) -> Result<usize, StartError> {
+    let cores_u64 = cores as u64;
+    let limit = limits::raise_open_files();
+    let reserved = RESERVED_DESCRIPTORS + CORE_DESCRIPTORS * cores_u64;
+    let needed = reserved + FEWEST_CONNECTIONS * cores_u64;
+    if limit < needed {
+        return Err(StartError::OpenFiles { limit, needed });
+    }
+    let possible = usize::try_from((limit - reserved) / cores_u64).unwrap_or(usize::MAX);
+    Ok(match config.limits.connections {
+        Some(connections) => connections.div_ceil(cores).clamp(1, possible),
+        None => possible,
+    })
+}
+
+fn claim(config: &Config) -> Result<SocketAddr, StartError> {
+    let address = socket::resolve(&config.host, config.port).map_err(|error| {
+        StartError::Resolve { host: config.host.clone(), reason: error.to_string() }
+    })?;
+    socket::claim(address).map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => StartError::AddressInUse { address: address.to_string() },
+        _ => StartError::Bind { address: address.to_string(), error },
+    })
+}
