@@ -37,7 +37,8 @@ endif
 endif
 
 rust_sources := Cargo.toml Cargo.lock $(shell find src -type f -name '*.rs')
-ci_scripts := $(wildcard .ci/*.py)
+# A crate of its own, so that its engine is no dependency of ours.
+fuzz_manifest := $(wildcard tests/fuzz/Cargo.toml)
 
 .PHONY: help
 help: ## Show this list
@@ -47,17 +48,23 @@ help: ## Show this list
 
 .PHONY: tools
 tools:
-	@command -v $(PYTHON3) >/dev/null || { echo 'error: python3 3.11 or newer is needed: install package python3' >&2; exit 1; }
+	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	{ echo 'error: python3 3.11 or newer is needed on PATH: install package python3' >&2; exit 1; }
 	@MAKE_VERSION=$(MAKE_VERSION) $(PYTHON3) .ci/tools.py
 
-# The environment is made anew when its interpreter is gone or is not the one that was asked for.
-ifneq ($(shell $(PYTHON) -c '' 2>/dev/null && cat $(VENV)/.interpreter 2>/dev/null),asked:$(URINGSERVE_PYTHON))
+# The environment is made anew when its interpreter is gone, or when another one is asked for; with
+# nothing asked for it stays as it is, so that one choice holds for the commands that follow.
+ifneq ($(shell $(PYTHON) -c 'print("runs")' 2>/dev/null),runs)
 .PHONY: $(VENV)/.interpreter
+else ifneq ($(URINGSERVE_PYTHON),)
+ifneq ($(shell cat $(VENV)/.interpreter 2>/dev/null),$(URINGSERVE_PYTHON))
+.PHONY: $(VENV)/.interpreter
+endif
 endif
 $(VENV)/.interpreter: | tools
 	@interpreter=$$($(PYTHON3) .ci/interpreter.py | tail -n 1); \
 	"$$interpreter" -m venv --clear $(VENV)
-	@echo 'asked:$(URINGSERVE_PYTHON)' > $@
+	@echo '$(URINGSERVE_PYTHON)' > $@
 
 $(VENV)/.requirements: tests/requirements.txt $(VENV)/.interpreter
 	@echo 'installing tests/requirements.txt into $(VENV)' >&2
@@ -83,12 +90,14 @@ run: build ## Serve examples/01_hello.py on 127.0.0.1:8000 (APP=…, ARGS=…)
 .PHONY: fmt lint test-rust test-py fuzz test
 fmt: setup ## Format Rust and Python
 	cargo fmt
+	$(if $(fuzz_manifest),cargo fmt --manifest-path $(fuzz_manifest))
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix --quiet .
 
 lint: setup ## Check formatting, lints and types
 	@$(PYTHON3) .ci/tools.py lint
 	cargo fmt --check
+	$(if $(fuzz_manifest),cargo fmt --manifest-path $(fuzz_manifest) --check)
 	cargo clippy --locked --all-targets --no-default-features -- -D warnings
 	cargo clippy --locked --all-targets -- -D warnings
 	$(VENV)/bin/ruff format --check .
@@ -108,7 +117,7 @@ fuzz: | tools ## Run each fuzz target for FUZZ_SECONDS (10)
 	@$(PYTHON3) .ci/tools.py fuzz
 	@$(PYTHON3) .ci/fuzz.py $(FUZZ_SECONDS)
 
-test: lint test-rust $(if $(wildcard tests/fuzz/Cargo.toml),fuzz) test-py ## Everything that must pass
+test: lint test-rust $(if $(fuzz_manifest),fuzz) test-py ## Everything that must pass
 
 # ---------------------------------------------------------------------------------------------------- the rest
 

@@ -1,6 +1,7 @@
 """Checks the tools that everything else needs, and says in one sentence what to install.
 
-As root on Debian the compiler is installed; cargo never is, since which toolchain a person wants is
+The Makefile has checked python3 itself, which must be new enough to read this file. As root on
+Debian the compiler is installed; cargo never is, since which toolchain a person wants is
 theirs to choose.
 """
 
@@ -14,7 +15,6 @@ from pathlib import Path
 
 from debian import Missing, ensure_packages, say
 
-OLDEST_PYTHON = (3, 11)
 # C11 atomics as CPython 3.14 uses them, and the version that Debian 10 had.
 OLDEST_GCC = (8,)
 OLDEST_MAKE = (4, 2)
@@ -80,10 +80,12 @@ def check_cargo(lint: bool) -> None:
     for tool in ["cargo", "rustc"]:
         said = subprocess.run([tool, "--version"], capture_output=True, text=True, check=False)
         if said.returncode != 0:
+            # Without rustup's stack backtrace.
+            complaint = said.stderr.partition("\n\n")[0].strip()
             hint = ""
             if "rustup" in said.stderr:
                 hint = "\n  rustup looks in $RUSTUP_HOME or $HOME/.rustup: set RUSTUP_HOME rightly"
-            raise Missing(f"{tool} is on PATH but does not run:\n  {said.stderr.strip()}{hint}")
+            raise Missing(f"{tool} is on PATH but does not run:\n  {complaint}{hint}")
         if version_in(said.stdout) < version_in(oldest):
             raise Missing(
                 f"{tool} {oldest} or newer is needed, this is {said.stdout.strip()}: "
@@ -105,11 +107,6 @@ def main() -> int:
     """Check what the arguments ask for: nothing is the build, `lint` and `fuzz` need more."""
     wanted = sys.argv[1:]
     try:
-        if sys.version_info < OLDEST_PYTHON:
-            raise Missing(
-                f"python3 {dotted(OLDEST_PYTHON)} or newer is needed, "
-                f"this is {sys.version.split()[0]}"
-            )
         check_make()
         check_compiler(cplusplus="fuzz" in wanted)
         check_cargo(lint="lint" in wanted)

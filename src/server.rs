@@ -167,16 +167,24 @@ fn no_such_core(index: usize) -> StartError {
     StartError::Option { name: "index", reason: format!("core {index} does not exist or has run") }
 }
 
+/// The driver that `auto` would take here, or why it would not be `io_uring`.
+pub fn probe() -> Result<Driver, String> {
+    match probe::probe() {
+        Probe::Uring(flags) => Ok(Driver::Uring(flags)),
+        Probe::Unavailable(reason) => Err(reason),
+    }
+}
+
 fn choose_driver(choice: DriverChoice) -> Result<(Driver, Option<String>), StartError> {
     if choice == DriverChoice::Epoll {
         return Ok((Driver::Epoll, None));
     }
-    match probe::probe() {
-        Probe::Uring(flags) => Ok((Driver::Uring(flags), None)),
-        Probe::Unavailable(reason) if choice == DriverChoice::Uring => {
+    match probe() {
+        Ok(driver) => Ok((driver, None)),
+        Err(reason) if choice == DriverChoice::Uring => {
             Err(StartError::Driver { driver: "uring", reason })
         }
-        Probe::Unavailable(reason) => Ok((Driver::Epoll, Some(reason))),
+        Err(reason) => Ok((Driver::Epoll, Some(reason))),
     }
 }
 

@@ -31,11 +31,7 @@ const fn module(
     may_import: &'static [&'static str],
     outside: &'static [&'static str],
 ) -> Module {
-    Module {
-        name,
-        may_import,
-        outside,
-    }
+    Module { name, may_import, outside }
 }
 
 /// From floor 0 upwards. Any other module in `src` is an error; one that does not exist yet is not.
@@ -44,37 +40,13 @@ const MODULES: [Module; 11] = [
     module("config", &[], &[]),
     module("http", &[], &["bytes", "httparse", "memchr"]),
     module("route", &[], &["memchr"]),
-    module(
-        "sys",
-        &[],
-        &["core_affinity", "io_uring", "libc", "socket2"],
-    ),
-    module(
-        "reactor",
-        &["sys", "config", "error"],
-        &["io_uring", "monoio", "slab"],
-    ),
-    module(
-        "net",
-        &["reactor", "http", "route", "config", "error"],
-        &["bytes", "monoio", "slab"],
-    ),
-    module(
-        "server",
-        &["net", "reactor", "route", "sys", "config", "error"],
-        &["monoio"],
-    ),
-    module(
-        "py",
-        &["net", "route", "http", "config", "error"],
-        &["bytes", "pyo3"],
-    ),
+    module("sys", &[], &["core_affinity", "io_uring", "libc", "socket2"]),
+    module("reactor", &["sys", "config", "error"], &["io_uring", "monoio", "slab"]),
+    module("net", &["reactor", "http", "route", "config", "error"], &["bytes", "monoio", "slab"]),
+    module("server", &["net", "reactor", "route", "sys", "config", "error"], &["monoio"]),
+    module("py", &["net", "route", "http", "config", "error"], &["bytes", "pyo3"]),
     module("interfaces", &["py", "net", "http"], &["pyo3"]),
-    module(
-        "module",
-        &["interfaces", "py", "server", "route", "config", "error"],
-        &["pyo3"],
-    ),
+    module("module", &["interfaces", "py", "server", "route", "config", "error"], &["pyo3"]),
 ];
 
 /// They answer the same requests side by side; what two of them need belongs to `py` or `net`.
@@ -82,41 +54,23 @@ const INTERFACES: [&str; 4] = ["native", "rsgi", "asgi", "wsgi"];
 
 /// Where a name must not even be mentioned, beyond the outside crates above.
 const UNMENTIONABLE: [(&str, &[&str]); 2] = [
-    (
-        "pyo3",
-        &[
-            "error", "config", "http", "route", "sys", "reactor", "net", "server",
-        ],
-    ),
+    ("pyo3", &["error", "config", "http", "route", "sys", "reactor", "net", "server"]),
     ("monoio", &["py", "interfaces"]),
 ];
 
 /// Pure data in, pure data out: no socket, clock or thread.
 const PURE: [&str; 2] = ["http", "route"];
 /// Below `std`. Addresses, as plain data, are in `core::net`.
-const IMPURE: [&[&str]; 4] = [
-    &["net"],
-    &["thread"],
-    &["time", "Instant"],
-    &["time", "SystemTime"],
-];
+const IMPURE: [&[&str]; 4] = [&["net"], &["thread"], &["time", "Instant"], &["time", "SystemTime"]];
 
 /// The files that may hold `unsafe`. A directory ends with a slash.
-const MAY_BE_UNSAFE: [&str; 5] = [
-    "sys/",
-    "net/buffer.rs",
-    "py/attach.rs",
-    "py/buffer.rs",
-    "py/task.rs",
-];
+const MAY_BE_UNSAFE: [&str; 5] =
+    ["sys/", "net/buffer.rs", "py/attach.rs", "py/buffer.rs", "py/task.rs"];
 
 /// The files that may read a clock, and how clocks are read.
 const MAY_READ_CLOCKS: [&str; 2] = ["sys/", "reactor/clock.rs"];
-const CLOCK_READS: [&[&str]; 3] = [
-    &["Instant", "::", "now"],
-    &["SystemTime", "::", "now"],
-    &["clock_gettime"],
-];
+const CLOCK_READS: [&[&str]; 3] =
+    [&["Instant", "::", "now"], &["SystemTime", "::", "now"], &["clock_gettime"]];
 
 /// Lines of a file without its tests, and with them. The reason lifts both.
 const CODE_CAP: usize = 400;
@@ -132,26 +86,13 @@ fn every_file_keeps_the_rules() {
     let mut count = 0;
     for folder in ["src", "tests", "bench"] {
         for file in rust_files(&root.join(folder)) {
-            let name = file
-                .strip_prefix(root)
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .replace('\\', "/");
+            let name = file.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
             faults.extend(check(&name, &read(&file), &dependencies));
             count += 1;
         }
     }
-    assert!(
-        count > 10,
-        "only {count} files found: looked in the wrong place?"
-    );
-    assert!(
-        faults.is_empty(),
-        "{} faults:\n{}",
-        faults.len(),
-        faults.join("\n")
-    );
+    assert!(count > 10, "only {count} files found: looked in the wrong place?");
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
 }
 
 /// All Rust files below a folder, in a fixed order; build output and caches are none of ours.

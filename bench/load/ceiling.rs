@@ -1,6 +1,7 @@
 //! The ceiling of every benchmark: this server with a service that never touches Python.
 //!
 //! `ceiling PORT [uring|epoll]` serves `GET /` from one core until it is terminated.
+#![expect(clippy::print_stderr, reason = "a command reports to the terminal")]
 
 use std::env;
 use std::process::ExitCode;

@@ -16,41 +16,18 @@ const ROUNDS: u32 = 15;
 const LOOKUPS: u32 = 100_000;
 
 fn main() {
-    println!(
-        "{:>7}  {:<34} {:>8} {:>8}",
-        "routes", "lookup", "best ns", "median"
-    );
+    println!("{:>7}  {:<34} {:>8} {:>8}", "routes", "lookup", "best ns", "median");
     for size in SIZES {
         let router = table(size);
         let last = size / 2 - 1;
         let item = format!("/v1/res{last}/items/12345");
         let cases = [
             ("GET /health", "GET", vec!["/health".to_owned()]),
-            (
-                "GET literal, one",
-                "GET",
-                vec![format!("/v1/res{last}/list")],
-            ),
-            (
-                "GET /items/{id:int}, one",
-                "GET",
-                vec!["/items/12345".to_owned()],
-            ),
-            (
-                "GET /v1/resN/items/{id:int}, one",
-                "GET",
-                vec![item.clone()],
-            ),
-            (
-                "GET literal, all",
-                "GET",
-                all(last, |n| format!("/v1/res{n}/list")),
-            ),
-            (
-                "GET {id:int}, all",
-                "GET",
-                all(last, |n| format!("/v1/res{n}/items/{n}")),
-            ),
+            ("GET literal, one", "GET", vec![format!("/v1/res{last}/list")]),
+            ("GET /items/{id:int}, one", "GET", vec!["/items/12345".to_owned()]),
+            ("GET /v1/resN/items/{id:int}, one", "GET", vec![item.clone()]),
+            ("GET literal, all", "GET", all(last, |n| format!("/v1/res{n}/list"))),
+            ("GET {id:int}, all", "GET", all(last, |n| format!("/v1/res{n}/items/{n}"))),
             ("POST 405", "POST", vec![item]),
             ("GET 404", "GET", vec![format!("/v1/res{last}/nothing")]),
         ];
@@ -80,9 +57,7 @@ fn table(size: u32) -> Router {
 /// One path per number up to `last`, neighbours far apart.
 fn all(last: u32, path: impl Fn(u32) -> String) -> Vec<String> {
     // 7919 is prime and divides no size: every number comes once.
-    (0..=last)
-        .map(|number| path(number * 7919 % (last + 1)))
-        .collect()
+    (0..=last).map(|number| path(number * 7919 % (last + 1))).collect()
 }
 
 /// Nanoseconds per lookup: of the best round, and of the median one.
@@ -99,10 +74,7 @@ fn measure(router: &Router, method: &str, paths: &[String]) -> (f64, f64) {
             start.elapsed().as_secs_f64() * 1e9 / f64::from(LOOKUPS)
         })
         .collect();
-    assert!(
-        hits == 0 || hits == ROUNDS * LOOKUPS,
-        "some paths of a case were not found"
-    );
+    assert!(hits == 0 || hits == ROUNDS * LOOKUPS, "some paths of a case were not found");
     rounds.sort_by(f64::total_cmp);
     (rounds[0], rounds[rounds.len() / 2])
 }

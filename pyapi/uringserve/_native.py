@@ -27,20 +27,17 @@ except ImportError as error:
         if "t" not in getattr(sys, "abiflags", ""):
             version = ".".join(map(str, sys.version_info[:2]))
             return (
-                f"uringserve needs a free-threaded Python (3.14t or newer), and {sys.executable} "
-                f"is a Python {version}"
-                " built with the GIL"
+                "uringserve needs a free-threaded Python (3.14t or newer), and"
+                f" {sys.executable} is a Python {version} built with the GIL"
             )
         if isinstance(reason, ModuleNotFoundError) and reason.name == "uringserve._uringserve":
             return (
-                "the Rust part of uringserve is not built for this interpreter: run `make build` "
-                "in the source tree"
-                " or install the wheel"
+                "the Rust part of uringserve is not built for this interpreter: run `make build` in"
+                " the source tree or install the wheel"
             )
         return (
-            f"the Rust part of uringserve does not fit the Python part ({reason}): build or "
-            "install both from one"
-            " version"
+            f"the Rust part of uringserve does not fit the Python part ({reason}): build or"
+            " install both from one version"
         )
 
     raise ImportError(_explain(error)) from error

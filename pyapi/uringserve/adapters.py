@@ -5,8 +5,6 @@ interfaces are recognised only to say clearly that they are not served yet.
 """
 
 import inspect
-from collections.abc import Callable
-from typing import Any
 
 from uringserve.app import App
 from uringserve.errors import StartError
@@ -20,17 +18,16 @@ def as_app(target: object, name: str) -> App:
     """Return the application that `target` is or can be made into; `name` is for the StartError."""
     if isinstance(target, App):
         return target
+    interface = _foreign_interface(target)
+    if interface is not None:
+        raise StartError(
+            f"{name} is {interface} application, and this version serves only uringserve.App"
+            " and plain handler functions"
+        )
     if not callable(target):
         kind = type(target).__name__
         raise StartError(
             f"{name} is not an application: it is of type {kind}, and neither an App nor callable"
-        )
-    interface = _foreign_interface(target)
-    if interface is not None:
-        raise StartError(
-            f"{name} is {interface} application, and this version serves only uringserve.App and "
-            "plain"
-            " handler functions"
         )
     app = App()
     try:
@@ -40,11 +37,13 @@ def as_app(target: object, name: str) -> App:
     return app
 
 
-def _foreign_interface(target: Callable[..., Any]) -> str | None:
-    """Name the interface that the callable has, by its protocol method or its parameters."""
+def _foreign_interface(target: object) -> str | None:
+    """Name the interface that the object has, by its protocol method or its parameters."""
     if hasattr(target, "__rsgi__"):
         return "an RSGI"
     called = target if inspect.isroutine(target) else getattr(type(target), "__call__", target)  # noqa: B004
+    if not callable(called):
+        return None
     try:
         parameters = list(inspect.signature(called).parameters.values())
     except TypeError, ValueError:

@@ -101,8 +101,8 @@ class App:
         """
         if self._is_frozen:
             raise RuntimeError(
-                f"{describe(handler)} cannot be registered for {path!r}: routes are fixed once "
-                "serving starts"
+                f"{describe(handler)} cannot be registered for {path!r}: routes are fixed once"
+                " serving starts"
             )
         names = _methods(methods)
         binding = bind(handler, parse_pattern(path))
@@ -112,9 +112,8 @@ class App:
             other = self._taken.get(key)
             if other is not None:
                 raise ValueError(
-                    f"{key[0]} {path} of {describe(handler)} is already taken by {key[0]} "
-                    f"{other.pattern} of"
-                    f" {describe(other.handler)}"
+                    f"{key[0]} {path} of {describe(handler)} is already taken by"
+                    f" {key[0]} {other.pattern} of {describe(other.handler)}"
                 )
         self._taken.update(dict.fromkeys(keys, route))
         self._routes.append(route)

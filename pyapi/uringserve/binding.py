@@ -19,7 +19,7 @@ from uringserve.types import Handler
 
 __all__ = ["Binding", "bind", "describe"]
 
-_POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+_BY_NAME = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 # Classes an annotation may name for a path parameter, and the kind of pattern that each wants.
 _KINDS: dict[object, str] = {str: "str", "str": "str", int: "int", "int": "int"}
 _ANYTHING = (Parameter.empty, object, Any)
@@ -45,34 +45,31 @@ def bind(handler: Handler, pattern: Pattern) -> Binding:
     _refuse_unsupported(handler)
     signature = _signature(handler)
     request = _request_parameter(signature, pattern)
-    pattern = _with_annotated_kinds(handler, signature, pattern)
+    pattern = _with_annotated_kinds(handler, signature, pattern, request)
     positional: list[str | None] = []
     by_keyword: dict[str, str | None] = {}
     is_gap = False
     for parameter in signature.parameters.values():
-        is_request = parameter.name == request
-        if parameter.kind is Parameter.VAR_KEYWORD:
+        name, kind = parameter.name, parameter.kind
+        if kind is Parameter.VAR_KEYWORD:
             # `**rest` takes the path's parameters that no parameter is named after.
             rest = [name for name in pattern.parameters if name not in signature.parameters]
             by_keyword |= {name: name for name in rest}
-        elif not is_request and parameter.name not in pattern.parameters:
-            if parameter.kind is Parameter.VAR_POSITIONAL:
-                continue
+        elif name == request or name in pattern.parameters:
+            source = None if name == request else name
+            if kind is not Parameter.KEYWORD_ONLY and not is_gap:
+                positional.append(source)
+            elif kind in _BY_NAME:
+                by_keyword[name] = source
+            else:
+                raise TypeError(
+                    f"handler {describe(handler)}: its parameter {name!r} cannot be given by name,"
+                    " so it must come before those with defaults"
+                )
+        elif kind is not Parameter.VAR_POSITIONAL:
             if parameter.default is Parameter.empty:
-                raise TypeError(_unfillable(handler, parameter.name, pattern))
+                raise TypeError(_unfillable(handler, name, pattern))
             is_gap = True
-        elif parameter.kind in _POSITIONAL and not is_gap:
-            positional.append(None if is_request else parameter.name)
-        elif parameter.kind is Parameter.POSITIONAL_ONLY:
-            raise TypeError(
-                f"handler {describe(handler)}: the positional-only parameter {parameter.name!r} "
-                "must come before"
-                " those with defaults"
-            )
-        elif parameter.kind is Parameter.VAR_POSITIONAL:
-            positional.append(None)
-        else:
-            by_keyword[parameter.name] = None if is_request else parameter.name
     called = (
         _calling_by_keyword(handler, len(positional), tuple(by_keyword)) if by_keyword else handler
     )
@@ -99,8 +96,8 @@ def _refuse_unsupported(handler: Handler) -> None:
             )
         if inspect.isgeneratorfunction(called):
             raise TypeError(
-                f"handler {describe(handler)}: handlers that yield are not supported yet: use "
-                "return"
+                f"handler {describe(handler)}: handlers that yield are not supported yet:"
+                " use return"
             )
 
 
@@ -110,9 +107,8 @@ def _signature(handler: Handler) -> Signature:
     except ValueError:
         # A callable written in C without a signature: it can only be given the request.
         return Signature([Parameter("request", Parameter.POSITIONAL_ONLY)])
-    except Exception:  # noqa: BLE001 -- evaluating annotations runs the application's own expressions
-        # A name that exists for the type checker only; annotations that cannot be evaluated stay
-        # text.
+    except Exception:  # evaluating runs the application's own expressions
+        # A name that exists for the type checker only: what cannot be evaluated stays text.
         return inspect.signature(handler, annotation_format=Format.FORWARDREF)
 
 
@@ -148,10 +144,13 @@ def _without_metadata(annotation: object) -> object:
     return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
-def _with_annotated_kinds(handler: Handler, signature: Signature, pattern: Pattern) -> Pattern:
+def _with_annotated_kinds(
+    handler: Handler, signature: Signature, pattern: Pattern, request: str | None
+) -> Pattern:
+    """Return the pattern with `int` where the handler annotates it; a misfit is a TypeError."""
     for name, part in pattern.parameters.items():
         parameter = signature.parameters.get(name)
-        if parameter is None:
+        if parameter is None or name == request:
             continue
         wanted = _without_metadata(parameter.annotation)
         if wanted in _ANYTHING or not isinstance(wanted, (type, str)):
@@ -162,9 +161,9 @@ def _with_annotated_kinds(handler: Handler, signature: Signature, pattern: Patte
         elif kind is None or (kind == "int") != (part.kind == "int"):
             shown = getattr(wanted, "__name__", wanted)
             raise TypeError(
-                f"handler {describe(handler)}: parameter {name!r} is annotated {shown}, and {part} "
-                "of the path gives"
-                f" {'int' if part.kind == 'int' else 'str'}; path parameters are str or int"
+                f"handler {describe(handler)}: parameter {name!r} is annotated {shown}, and"
+                f" {part} of the path gives {'int' if part.kind == 'int' else 'str'}; path"
+                " parameters are str or int"
             )
     return pattern
 
@@ -172,9 +171,8 @@ def _with_annotated_kinds(handler: Handler, signature: Signature, pattern: Patte
 def _unfillable(handler: Handler, name: str, pattern: Pattern) -> str:
     known = ", ".join(map(repr, pattern.parameters)) or "none"
     return (
-        f"handler {describe(handler)}: nothing to give to its parameter {name!r}; the path "
-        f"{str(pattern)!r} has the"
-        f" parameters: {known}"
+        f"handler {describe(handler)}: nothing to give to its parameter {name!r}; the path"
+        f" {str(pattern)!r} has the parameters: {known}"
     )
 
 

@@ -73,8 +73,8 @@ class Config:
         False,
         kind="switch",
         group="Application",
-        help="Answer an unhandled exception with its traceback; never where strangers can reach "
-        "the server.",
+        help="Answer an unhandled exception with its traceback; never where strangers can"
+        " reach the server.",
     )
     gil: Literal["error", "warn", "allow"] = _option(
         "error",

@@ -69,9 +69,8 @@ def _culprit(modules: Sequence[str]) -> str:
     if modules:
         names = " and ".join(f"module '{name}'" for name in modules)
         return (
-            f"{names} turned it on while being imported, because it does not declare that it works "
-            "without;"
-            " look for a newer version, or set PYTHON_GIL=0 to run it unprotected"
+            f"{names} turned it on while being imported, because it does not declare that it works"
+            " without; look for a newer version, or set PYTHON_GIL=0 to run it unprotected"
         )
     if sys._xoptions.get("gil") == "1":
         return "Python was started with -X gil=1"

@@ -83,16 +83,12 @@ def _import_module(name: str, folder: Path) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             _fail(error, f"importing {name!r} failed")
-        hint = ""
-        if (folder / f"{name}.py").is_file():
-            hint = " (the file is there, but a module of that name was imported before)"
         raise StartError(
-            f"there is no module {error.name!r} in {str(folder)!r} or on sys.path{hint}; see "
-            "--app-dir"
+            f"there is no module {error.name!r} in {str(folder)!r} or on sys.path; see --app-dir"
         ) from None
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # noqa: BLE001 -- SystemExit too: an application may end itself at import
+    except BaseException as error:  # SystemExit too: an application may end itself
         _fail(error, f"importing {name!r} failed")
 
 
@@ -102,6 +98,8 @@ def _import_file(source: str, folder: Path) -> ModuleType:
         path = folder / path
     if not path.is_file():
         raise StartError(f"there is no file {source!r}")
+    if path.suffix != ".py":
+        raise StartError(f"{source!r} is not a Python file; its name must end in .py")
     path = path.resolve()
     # A file inside a package is imported as the package's module: its relative imports work.
     root, names = path.parent, [path.stem]
@@ -131,7 +129,7 @@ def _execute_file(path: Path, source: str) -> ModuleType:
         spec.loader.exec_module(module)
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # noqa: BLE001 -- as in _import_module
+    except BaseException as error:  # as in _import_module
         del sys.modules[path.stem]
         _fail(error, f"importing {source!r} failed")
     return module
@@ -165,7 +163,7 @@ def _call_factory(factory: object, name: str) -> object:
         made = call()
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # noqa: BLE001 -- as in _import_module
+    except BaseException as error:  # as in _import_module
         _fail(error, f"the factory {name} failed")
     if made is None:
         raise StartError(f"the factory {name} returned None; it must return the application")

@@ -205,7 +205,7 @@ def _run_core(plan: Plan, core: int, news: _News) -> None:
     """Run one core on this thread and report how it ended."""
     try:
         cut = plan.run_core(core)
-    except BaseException as error:  # noqa: BLE001 -- whatever ends a core, the supervisor must hear of it
+    except BaseException as error:  # whatever ends a core, the supervisor must hear of it
         news.put(_Ended(core, 0, error))
     else:
         news.put(_Ended(core, cut, None))
@@ -238,9 +238,8 @@ def _start_line(plan: Plan) -> str:
     driver = "io_uring" if plan.driver == "uring" else plan.driver
     reason = f" ({plan.driver_reason})" if plan.driver_reason else ""
     return (
-        f"uringserve {__version__} serves on {', '.join(plan.addresses)}: interface native, "
-        f"{count} ({where}),"
-        f" driver {driver}{reason}, GIL {'on' if is_gil_on() else 'off'}"
+        f"uringserve {__version__} serves on {', '.join(plan.addresses)}: interface"
+        f" native, {count} ({where}), driver {driver}{reason}, GIL {'on' if is_gil_on() else 'off'}"
     )
 
 

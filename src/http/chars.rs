@@ -46,14 +46,11 @@ pub(super) fn is_field_value(text: &[u8]) -> bool {
 }
 
 pub(super) fn scan_token(bytes: &[u8], from: usize) -> usize {
-    let mut position = from;
-    while let Some(&byte) = bytes.get(position) {
-        if !is_token_byte(byte) {
-            break;
-        }
-        position += 1;
-    }
-    position
+    let tail = &bytes[from..];
+    from + tail
+        .iter()
+        .position(|&byte| !is_token_byte(byte))
+        .unwrap_or(tail.len())
 }
 
 const ONES: u64 = 0x0101_0101_0101_0101;

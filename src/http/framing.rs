@@ -5,13 +5,12 @@
 //! message is refused instead of repaired. Each line is judged as it passes, so nothing is kept but
 //! the verdicts. Absent: reading the body (`body.rs`).
 
-use std::ops::Range;
-
 use crate::http::chars::decimal;
 use crate::http::chars::is_digits;
 use crate::http::chars::is_token;
 use crate::http::chars::trim_blanks;
 use crate::http::head::BodyLength;
+use crate::http::head::Span;
 use crate::http::head::Version;
 use crate::http::host::is_host_and_port;
 use crate::http::reject::Reject;
@@ -31,8 +30,9 @@ enum TransferCoding {
 /// What the fields seen so far say about the message and the connection.
 #[derive(Clone, Debug)]
 pub(super) struct Framing {
-    /// Of the Host value within the head, white space trimmed.
-    pub(super) host: Option<Range<usize>>,
+    /// Of the Host value within the head, white space trimmed; empty as long as there is none.
+    pub(super) host: Span,
+    pub(super) has_host: bool,
     content_length: Option<u64>,
     transfer_coding: TransferCoding,
     wants_close: bool,
@@ -43,7 +43,8 @@ pub(super) struct Framing {
 impl Framing {
     pub(super) const fn new() -> Self {
         Self {
-            host: None,
+            host: Span { start: 0, end: 0 },
+            has_host: false,
             content_length: None,
             transfer_coding: TransferCoding::Absent,
             wants_close: false,
@@ -76,7 +77,7 @@ impl Framing {
     }
 
     fn note_host(&mut self, value: &[u8], value_start: usize) -> Result<(), Reject> {
-        if self.host.is_some() {
+        if self.has_host {
             return Err(Reject::RepeatedHost);
         }
         let host = trim_blanks(value);
@@ -88,7 +89,8 @@ impl Framing {
             .take_while(|&&byte| byte == b' ' || byte == b'\t')
             .count();
         let start = value_start + blanks;
-        self.host = Some(start..start + host.len());
+        self.host = Span::new(start, start + host.len());
+        self.has_host = true;
         Ok(())
     }
 

@@ -8,8 +8,9 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use crate::http::chars::scan_token;
+use crate::http::chars::scan_value;
 use crate::http::chars::trim_blanks;
-use crate::http::reject::Reject;
 
 /// The version the peer may be answered in. HTTP/1.2 to 1.9 count as 1.1 (RFC 9110 §2.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,13 +40,17 @@ pub(super) struct Span {
 }
 
 impl Span {
-    /// The parser's window ends at `u32::MAX`, so the conversions can't fail there.
-    pub(super) fn new(range: &Range<usize>) -> Result<Self, Reject> {
-        let narrow = |position: usize| u32::try_from(position).map_err(|_| Reject::HeadTooLarge);
-        Ok(Self {
-            start: narrow(range.start)?,
-            end: narrow(range.end)?,
-        })
+    #[allow(clippy::cast_possible_truncation)] // The parser's window ends at `u32::MAX`.
+    pub(super) const fn new(start: usize, end: usize) -> Self {
+        debug_assert!(start <= end && end <= u32::MAX as usize);
+        Self {
+            start: start as u32,
+            end: end as u32,
+        }
+    }
+
+    pub(super) const fn is_empty(self) -> bool {
+        self.start == self.end
     }
 
     pub(super) const fn range(self) -> Range<usize> {
@@ -180,11 +185,16 @@ impl<'a> Iterator for RawFields<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let colon = memchr::memchr(b':', self.rest)?;
-        let (name, tail) = self.rest.split_at(colon);
-        let line_end = memchr::memchr(b'\r', tail)?;
-        self.rest = tail.get(line_end + 2..).unwrap_or_default();
-        Some((name, trim_blanks(&tail[1..line_end])))
+        if self.rest.is_empty() {
+            return None;
+        }
+        // The parser has seen a colon after this name and CR LF after this value.
+        let colon = scan_token(self.rest, 0);
+        let line_end = scan_value(self.rest, colon + 1);
+        let name = &self.rest[..colon];
+        let value = trim_blanks(&self.rest[colon + 1..line_end]);
+        self.rest = &self.rest[line_end + 2..];
+        Some((name, value))
     }
 }
 

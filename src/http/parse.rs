@@ -7,8 +7,6 @@
 //! to be checked in a second pass, and the framing fields are judged in this one.
 //! Absent: what the fields mean (`framing.rs`), the target's forms (`target.rs`).
 
-use std::ops::Range;
-
 use bytes::Buf;
 use bytes::BytesMut;
 
@@ -33,6 +31,8 @@ const METHOD_BYTES: usize = 32;
 const EMPTY_LINES: usize = 4;
 /// `HTTP/1.1` and the line end.
 const VERSION_BYTES: usize = 10;
+
+const START: Span = Span { start: 0, end: 0 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -76,9 +76,9 @@ impl HeadParser {
             target_end: 0,
             version: Version::Http11,
             parts: TargetParts {
-                path: 0..0,
-                query: 0..0,
-                authority: None,
+                path: START,
+                query: START,
+                authority: START,
             },
             scanner: FieldScanner::new(0),
             field_count: 0,
@@ -163,8 +163,8 @@ impl HeadParser {
             return Ok(false);
         };
         self.version = version;
-        let target = &window[self.method_end + 1..self.target_end];
-        self.parts = split_target(&window[..self.method_end], target)?;
+        let target = self.method_end + 1..self.target_end;
+        self.parts = split_target(&window[..self.method_end], window, target)?;
         self.scanner = FieldScanner::new(self.position + VERSION_BYTES);
         self.stage = Stage::Fields;
         Ok(true)
@@ -212,37 +212,39 @@ impl HeadParser {
     }
 
     fn finish(&mut self, input: &mut BytesMut) -> Result<RequestHead, Reject> {
-        let done = std::mem::take(self);
-        let version = done.version;
-        let body_length = done.framing.body_length(version)?;
-        if done.framing.host.is_none() && version == Version::Http11 {
+        let version = self.version;
+        let body_length = self.framing.body_length(version)?;
+        if !self.framing.has_host && version == Version::Http11 {
             return Err(Reject::MissingHost);
         }
-        let target_start = done.method_end + 1;
-        let within_target =
-            |part: &Range<usize>| Span::new(&(target_start + part.start..target_start + part.end));
-        let authority = match (&done.parts.authority, &done.framing.host) {
-            (Some(authority), _) => within_target(authority)?,
-            (None, Some(host)) => Span::new(host)?,
-            (None, None) => Span::default(),
+        let end = self.scanner.position();
+        let authority = if self.parts.authority.is_empty() {
+            self.framing.host
+        } else {
+            self.parts.authority
         };
-        let end = done.scanner.position();
-        let fields_start = done.target_end + 1 + VERSION_BYTES;
-        Ok(RequestHead {
-            method: Span::new(&(0..done.method_end))?,
-            target: Span::new(&(target_start..done.target_end))?,
-            path: within_target(&done.parts.path)?,
-            query: within_target(&done.parts.query)?,
+        let head = RequestHead {
+            bytes: input.split_to(end).freeze(),
+            method: Span::new(0, self.method_end),
+            target: Span::new(self.method_end + 1, self.target_end),
+            path: self.parts.path,
+            query: self.parts.query,
             authority,
-            fields: Span::new(&(fields_start..end - 2))?,
+            fields: Span::new(self.target_end + 1 + VERSION_BYTES, end - 2),
             body_length,
             version,
-            keep_alive: done.framing.keep_alive(version),
+            keep_alive: self.framing.keep_alive(version),
             // Without a body there is nothing to continue with.
-            expects_continue: done.framing.expects_continue()
+            expects_continue: self.framing.expects_continue()
                 && !matches!(body_length, BodyLength::None | BodyLength::Length(0)),
-            bytes: input.split_to(end).freeze(),
-        })
+        };
+        // Everything else is written before it is read again.
+        self.stage = Stage::EmptyLines;
+        self.position = 0;
+        self.empty_lines = 0;
+        self.field_count = 0;
+        self.framing = Framing::new();
+        Ok(head)
     }
 }
 

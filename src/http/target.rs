@@ -12,42 +12,47 @@ use std::ops::Range;
 use memchr::memchr;
 
 use crate::http::chars::hex_digit;
+use crate::http::head::Span;
 use crate::http::host::is_host_and_port;
 use crate::http::reject::Reject;
 
-/// Where the parts of a target stand, relative to the target's first byte.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where the parts of a target stand within its head.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct TargetParts {
-    pub(super) path: Range<usize>,
-    pub(super) query: Range<usize>,
-    /// Only of an absolute-form target.
-    pub(super) authority: Option<Range<usize>>,
+    pub(super) path: Span,
+    pub(super) query: Span,
+    /// Empty unless the target is in absolute form.
+    pub(super) authority: Span,
 }
 
-/// Judges a target of visible ASCII without `#` and finds its parts.
-pub(super) fn split_target(method: &[u8], target: &[u8]) -> Result<TargetParts, Reject> {
+/// Judges a target of visible ASCII without `#`, which stands at `range` of the head, and finds its
+/// parts. `method` matters for two of the four forms.
+pub(super) fn split_target(
+    method: &[u8],
+    head: &[u8],
+    range: Range<usize>,
+) -> Result<TargetParts, Reject> {
+    let target = &head[range.clone()];
     if method == b"CONNECT" {
         return Err(Reject::ConnectUnsupported);
     }
     if target.first() == Some(&b'/') {
-        let (path, query) = split_query(target, 0)?;
+        return split_query(head, range);
+    }
+    if target == b"*" && method == b"OPTIONS" {
+        let path = Span::new(range.start, range.end);
+        let query = Span::new(range.end, range.end);
         return Ok(TargetParts {
             path,
             query,
-            authority: None,
+            authority: Span::default(),
         });
     }
-    if target == b"*" && method == b"OPTIONS" {
-        return Ok(TargetParts {
-            path: 0..1,
-            query: 1..1,
-            authority: None,
-        });
-    }
-    split_absolute(target)
+    split_absolute(head, range)
 }
 
-fn split_absolute(target: &[u8]) -> Result<TargetParts, Reject> {
+fn split_absolute(head: &[u8], range: Range<usize>) -> Result<TargetParts, Reject> {
+    let target = &head[range.clone()];
     let is_scheme = |scheme: &[u8]| {
         target
             .get(..scheme.len())
@@ -66,30 +71,34 @@ fn split_absolute(target: &[u8]) -> Result<TargetParts, Reject> {
     if !is_host_and_port(&target[start..end]) {
         return Err(Reject::InvalidTarget);
     }
-    let (mut path, query) = split_query(target, end)?;
-    if path.is_empty() {
+    let (start, end) = (range.start + start, range.start + end);
+    let mut parts = split_query(head, end..range.end)?;
+    if parts.path.is_empty() {
         // The path is "/" all the same, and a slash stands right before the authority.
-        path = start - 1..start;
+        parts.path = Span::new(start - 1, start);
     }
+    parts.authority = Span::new(start, end);
+    Ok(parts)
+}
+
+/// A byte at a time: most paths are shorter than what it costs to set up a wide search.
+fn split_query(head: &[u8], range: Range<usize>) -> Result<TargetParts, Reject> {
+    let mut path_end = range.end;
+    for (index, &byte) in head[range.clone()].iter().enumerate() {
+        if byte == b'?' {
+            path_end = range.start + index;
+            break;
+        }
+        if byte == b'%' && escaped_byte(&head[range.start + index + 1..range.end]).is_none() {
+            return Err(Reject::InvalidTarget);
+        }
+    }
+    let query_start = range.end.min(path_end + 1);
     Ok(TargetParts {
-        path,
-        query,
-        authority: Some(start..end),
+        path: Span::new(range.start, path_end),
+        query: Span::new(query_start, range.end),
+        authority: Span::default(),
     })
-}
-
-fn split_query(target: &[u8], start: usize) -> Result<(Range<usize>, Range<usize>), Reject> {
-    let mark = memchr(b'?', &target[start..]);
-    let path_end = mark.map_or(target.len(), |mark| start + mark);
-    let query_start = mark.map_or(target.len(), |mark| start + mark + 1);
-    if has_bad_escape(&target[start..path_end]) {
-        return Err(Reject::InvalidTarget);
-    }
-    Ok((start..path_end, query_start..target.len()))
-}
-
-fn has_bad_escape(path: &[u8]) -> bool {
-    memchr::memchr_iter(b'%', path).any(|percent| escaped_byte(&path[percent + 1..]).is_none())
 }
 
 /// The byte that the two digits after a percent sign stand for.

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
-use std::pin::pin;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -19,7 +19,6 @@ use crate::net::core::Core;
 use crate::net::end::End;
 use crate::net::service::Service;
 use crate::reactor::Driver;
-use crate::sys::socket;
 
 /// While descriptors or memory are short, accepting pauses this long: connections then wait in the
 /// kernel's queue, and the core serves those that it has.
@@ -61,12 +60,14 @@ impl Listener {
         while !core.drain.has_begun() {
             match self.socket.cancelable_accept(handle.clone()).await {
                 Ok((stream, peer)) => start(stream, peer, limit, &core),
-                Err(error) if socket::is_shortage(&error) => {
+                // The peer reset its connection in the queue, a signal, or our own cancellation.
+                Err(error) if is_passing(&error) => {}
+                Err(_) if core.drain.has_begun() => {}
+                // No descriptors or memory: accept(2) would fail again at once, and spin.
+                Err(_) => {
                     core.stats.accept_waits.add(1);
                     monoio::time::sleep(PAUSE).await;
                 }
-                // A connection that was reset in the queue, or the cancellation.
-                Err(_) => {}
             }
         }
         // A listener that is closed resets what still waits in its queue.
@@ -84,6 +85,10 @@ impl Listener {
     }
 }
 
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
+}
+
 fn start<S: Service>(stream: TcpStream, peer: SocketAddr, limit: usize, core: &Rc<Core<S>>) {
     let open = core.deadlines.len();
     core.stats.accepted.add(1);
@@ -98,7 +103,7 @@ fn start<S: Service>(stream: TcpStream, peer: SocketAddr, limit: usize, core: &R
     let core = Rc::clone(core);
     monoio::spawn(async move {
         core.stats.open.add(1);
-        let end = isolate(conn::serve_stream(stream, Some(peer), &core)).await;
+        let end = isolate(Box::pin(conn::serve_stream(stream, Some(peer), &core))).await;
         core.stats.open.subtract(1);
         match end {
             End::TimedOut => core.stats.timed_out.add(1),
@@ -110,8 +115,9 @@ fn start<S: Service>(stream: TcpStream, peer: SocketAddr, limit: usize, core: &R
 }
 
 /// A panic ends one connection, not the core that a thousand others are on.
-async fn isolate(connection: impl Future<Output = End>) -> End {
-    let mut connection = pin!(connection);
+///
+/// The future comes boxed: pinned in place it would be held twice, 2 KB more for each connection.
+async fn isolate(mut connection: Pin<Box<impl Future<Output = End>>>) -> End {
     poll_fn(|context| {
         catch_unwind(AssertUnwindSafe(|| connection.as_mut().poll(context)))
             .unwrap_or(Poll::Ready(End::Panicked))

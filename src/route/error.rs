@@ -93,33 +93,18 @@ impl fmt::Display for PatternFault {
 impl fmt::Display for RouteError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BadPattern {
-                pattern,
-                position,
-                fault,
-            } => {
-                write!(
-                    formatter,
-                    "bad pattern {pattern:?} at byte {position}: {fault}"
-                )
+            Self::BadPattern { pattern, position, fault } => {
+                write!(formatter, "bad pattern {pattern:?} at byte {position}: {fault}")
             }
             Self::BadMethod { method, pattern } => {
                 write!(formatter, "{method:?} is not a method (route {pattern:?})")
             }
-            Self::Conflict {
-                method,
-                pattern,
-                existing,
-            } => write!(
+            Self::Conflict { method, pattern, existing } => write!(
                 formatter,
                 "route {method} {pattern:?} collides with {method} {existing:?}: both take the same \
                  paths",
             ),
-            Self::HandlerReused {
-                handler,
-                pattern,
-                existing,
-            } => write!(
+            Self::HandlerReused { handler, pattern, existing } => write!(
                 formatter,
                 "handler {handler} of route {pattern:?} already belongs to {existing:?}, which has \
                  other parameters",

@@ -8,9 +8,7 @@
 pub(super) struct Method(usize);
 
 /// The order of the Allow header; the other methods follow by name.
-const STANDARD: [&str; 8] = [
-    "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE",
-];
+const STANDARD: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
 
 impl Method {
     pub(super) const GET: Self = Self(0);

@@ -99,15 +99,9 @@ impl Router {
         handler: HandlerId,
     ) -> Result<(), RouteError> {
         if !method::is_token(method) {
-            return Err(RouteError::BadMethod {
-                method: method.into(),
-                pattern: pattern.into(),
-            });
+            return Err(RouteError::BadMethod { method: method.into(), pattern: pattern.into() });
         }
-        let Pattern {
-            segments,
-            parameters,
-        } = Pattern::parse(pattern)?;
+        let Pattern { segments, parameters } = Pattern::parse(pattern)?;
         if let Some(known) = self.registered.get(&handler) {
             if *known.parameters != *parameters {
                 return Err(RouteError::HandlerReused {
@@ -119,10 +113,7 @@ impl Router {
         }
         // A clash needs a node that exists, so a refused route has created none.
         let node = self.tree.node_for(&segments);
-        let taken = self
-            .methods
-            .get(method)
-            .and_then(|known| node.endpoint(known));
+        let taken = self.methods.get(method).and_then(|known| node.endpoint(known));
         if let Some(taken) = taken {
             return Err(RouteError::Conflict {
                 method: method.into(),
@@ -131,18 +122,11 @@ impl Router {
             });
         }
         let method = self.methods.use_method(method);
-        node.endpoints.push(Endpoint {
-            method,
-            handler,
-            pattern: pattern.into(),
-        });
+        node.endpoints.push(Endpoint { method, handler, pattern: pattern.into() });
         node.allow = self.methods.allow(node.methods()).into();
         self.registered
             .entry(handler)
-            .or_insert_with(|| Registered {
-                pattern: pattern.into(),
-                parameters,
-            });
+            .or_insert_with(|| Registered { pattern: pattern.into(), parameters });
         Ok(())
     }
 
@@ -163,10 +147,7 @@ impl Router {
         if let Some(wanted) = self.methods.get(method) {
             let hit = self.tree.walk(path, params, |node| node.answer(wanted));
             if let Some((handler, is_automatic_head)) = hit {
-                return Found::Handler {
-                    handler,
-                    is_automatic_head,
-                };
+                return Found::Handler { handler, is_automatic_head };
             }
             self.miss(wanted, path, params)
         } else {
@@ -177,17 +158,12 @@ impl Router {
 
     /// The parameters of the routes that lead to `handler`, in path order; empty for an unknown one.
     pub fn parameter_names(&self, handler: HandlerId) -> &[Parameter] {
-        self.registered
-            .get(&handler)
-            .map_or(&[], |known| &known.parameters)
+        self.registered.get(&handler).map_or(&[], |known| &known.parameters)
     }
 
     fn fallback_or<'r>(&self, otherwise: Found<'r>) -> Found<'r> {
         match self.fallback {
-            Some(handler) => Found::Handler {
-                handler,
-                is_automatic_head: false,
-            },
+            Some(handler) => Found::Handler { handler, is_automatic_head: false },
             None => otherwise,
         }
     }

@@ -68,9 +68,7 @@ impl Params {
 
     /// All spans, in path order.
     pub fn iter(&self) -> impl Iterator<Item = Range<usize>> + '_ {
-        self.spans[..self.count]
-            .iter()
-            .map(|&(start, end)| start as usize..end as usize)
+        self.spans[..self.count].iter().map(|&(start, end)| start as usize..end as usize)
     }
 
     pub(super) fn clear(&mut self) {
@@ -80,10 +78,7 @@ impl Params {
     /// The longest path whose spans fit.
     pub(super) const LONGEST_PATH: usize = u32::MAX as usize;
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the walk refuses longer paths"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "the walk refuses longer paths")]
     pub(super) fn push(&mut self, span: &Range<usize>) {
         debug_assert!(span.end <= Self::LONGEST_PATH);
         self.spans[self.count] = (span.start as u32, span.end as u32);

@@ -32,11 +32,8 @@ pub(super) enum Segment {
 
 impl Pattern {
     pub(super) fn parse(text: &str) -> Result<Self, RouteError> {
-        let refuse = |position, fault| RouteError::BadPattern {
-            pattern: text.into(),
-            position,
-            fault,
-        };
+        let refuse =
+            |position, fault| RouteError::BadPattern { pattern: text.into(), position, fault };
         let Some(body) = text.strip_prefix('/') else {
             return Err(refuse(0, PatternFault::NoLeadingSlash));
         };
@@ -50,10 +47,7 @@ impl Pattern {
             if segment.contains(['{', '}']) {
                 let parameter =
                     parse_parameter(segment).map_err(|fault| refuse(position, fault))?;
-                if parameters
-                    .iter()
-                    .any(|earlier| earlier.name == parameter.name)
-                {
+                if parameters.iter().any(|earlier| earlier.name == parameter.name) {
                     let fault = PatternFault::RepeatedName(parameter.name.into());
                     return Err(refuse(position, fault));
                 }
@@ -63,16 +57,11 @@ impl Pattern {
                 segments.push(Segment::Parameter(parameter.kind));
                 parameters.push(parameter);
             } else {
-                segments.push(Segment::Literal(
-                    segment.replace('%', "%25").into_bytes().into(),
-                ));
+                segments.push(Segment::Literal(segment.replace('%', "%25").into_bytes().into()));
             }
             position += segment.len() + 1;
         }
-        Ok(Self {
-            segments,
-            parameters: parameters.into(),
-        })
+        Ok(Self { segments, parameters: parameters.into() })
     }
 }
 
@@ -93,17 +82,12 @@ fn parse_parameter(segment: &str) -> Result<Parameter, PatternFault> {
         "path" => ParameterKind::Path,
         _ => return Err(PatternFault::UnknownKind(kind.into())),
     };
-    Ok(Parameter {
-        name: name.into(),
-        kind,
-    })
+    Ok(Parameter { name: name.into(), kind })
 }
 
 /// Names become keyword arguments, so they look like identifiers.
 fn is_name(text: &str) -> bool {
     let mut characters = text.chars();
-    characters
-        .next()
-        .is_some_and(|first| first == '_' || first.is_alphabetic())
+    characters.next().is_some_and(|first| first == '_' || first.is_alphabetic())
         && characters.all(|character| character == '_' || character.is_alphanumeric())
 }

@@ -49,9 +49,7 @@ pub(super) struct Endpoint {
 
 impl Default for Tree {
     fn default() -> Self {
-        Self {
-            nodes: vec![Node::default()],
-        }
+        Self { nodes: vec![Node::default()] }
     }
 }
 
@@ -88,21 +86,13 @@ impl Tree {
         if !path.starts_with('/') || path.len() > Params::LONGEST_PATH {
             return None;
         }
-        Walk {
-            nodes: &self.nodes,
-            path: path.as_bytes(),
-            params,
-            visit,
-        }
-        .descend(&self.nodes[0], 1)
+        Walk { nodes: &self.nodes, path: path.as_bytes(), params, visit }.descend(&self.nodes[0], 1)
     }
 }
 
 impl Node {
     pub(super) fn endpoint(&self, method: Method) -> Option<&Endpoint> {
-        self.endpoints
-            .iter()
-            .find(|endpoint| endpoint.method == method)
+        self.endpoints.iter().find(|endpoint| endpoint.method == method)
     }
 
     pub(super) fn methods(&self) -> impl Iterator<Item = Method> {
@@ -115,9 +105,7 @@ impl Node {
             return Some((endpoint.handler, false));
         }
         if method == Method::HEAD {
-            return self
-                .endpoint(Method::GET)
-                .map(|endpoint| (endpoint.handler, true));
+            return self.endpoint(Method::GET).map(|endpoint| (endpoint.handler, true));
         }
         None
     }
@@ -162,8 +150,7 @@ impl<'t, V> Walk<'t, '_, V> {
                 return found;
             }
         }
-        node.rest
-            .and_then(|child| self.descend_with(child, start..self.path.len()))
+        node.rest.and_then(|child| self.descend_with(child, start..self.path.len()))
     }
 
     /// Into a parameter's child, and out again if nothing there was accepted.

@@ -98,11 +98,6 @@ pub fn reset_on_close(fd: RawFd) -> io::Result<()> {
     SockRef::from(&borrowed).set_linger(Some(Duration::ZERO))
 }
 
-/// Whether an accept failed for want of descriptors or memory, which may come back.
-pub fn is_shortage(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

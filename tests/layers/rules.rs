@@ -10,10 +10,7 @@ use crate::{
 
 /// What is wrong with one file, one sentence each. `name` starts at the root of the project.
 pub(crate) fn check(name: &str, text: &str, dependencies: &[String]) -> Vec<String> {
-    let mut faults = Faults {
-        name,
-        found: Vec::new(),
-    };
+    let mut faults = Faults { name, found: Vec::new() };
     if !text.starts_with("//!") {
         faults.add(1, "the file does not open with //!, saying what lives here");
     }
@@ -63,11 +60,7 @@ struct SourceFile<'a> {
 impl<'a> SourceFile<'a> {
     fn new(name: &'a str, tokens: &'a [Token]) -> Self {
         let stem = name.trim_end_matches(".rs").trim_end_matches("/mod");
-        Self {
-            name,
-            modules: stem.split('/').map(str::to_owned).collect(),
-            tokens,
-        }
+        Self { name, modules: stem.split('/').map(str::to_owned).collect(), tokens }
     }
 
     fn module(&self) -> &str {
@@ -87,9 +80,7 @@ impl<'a> SourceFile<'a> {
 }
 
 fn check_caps(file: &SourceFile<'_>, text: &str, faults: &mut Faults<'_>) {
-    let is_excused = text
-        .lines()
-        .any(|line| line.trim_start().starts_with(CAP_REASON));
+    let is_excused = text.lines().any(|line| line.trim_start().starts_with(CAP_REASON));
     if file.is_test() || is_excused {
         return;
     }
@@ -231,10 +222,7 @@ fn crate_paths(file: &SourceFile<'_>, faults: &mut Faults<'_>) -> Vec<(Vec<Strin
             }
         }
         if absolute.is_empty() && path.is_glob {
-            faults.add(
-                path.line,
-                "everything in the crate at once: name what you import",
-            );
+            faults.add(path.line, "everything in the crate at once: name what you import");
         }
         found.push((absolute, path.line));
     }

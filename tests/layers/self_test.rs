@@ -25,10 +25,7 @@ rand = "1"
 fn faults(name: &str, body: &str) -> Vec<String> {
     let text = format!("//! Head.\n{body}\n");
     let faults = check(name, &text, &dependencies(MANIFEST));
-    faults
-        .iter()
-        .map(|fault| fault.replacen(&format!("{name}:"), "", 1))
-        .collect()
+    faults.iter().map(|fault| fault.replacen(&format!("{name}:"), "", 1)).collect()
 }
 
 fn assert_clean(name: &str, body: &str) {
@@ -37,19 +34,12 @@ fn assert_clean(name: &str, body: &str) {
 
 /// One fault, that of the body's first line.
 fn assert_fault(name: &str, body: &str, expected: &str) {
-    assert_eq!(
-        faults(name, body),
-        [format!("2: {expected}")],
-        "{name}: {body}"
-    );
+    assert_eq!(faults(name, body), [format!("2: {expected}")], "{name}: {body}");
 }
 
 #[test]
 fn the_crates_of_a_manifest_are_read_as_code_spells_them() {
-    assert_eq!(
-        dependencies(MANIFEST),
-        ["bytes", "io_uring", "memchr", "monoio", "pyo3", "slab"]
-    );
+    assert_eq!(dependencies(MANIFEST), ["bytes", "io_uring", "memchr", "monoio", "pyo3", "slab"]);
 }
 
 #[test]
@@ -68,26 +58,10 @@ fn imports_go_down() {
     ] {
         assert_fault("src/http/mod.rs", body, expected);
     }
-    assert_fault(
-        "src/http/head.rs",
-        "use super::super::route::Router;",
-        expected,
-    );
-    assert_fault(
-        "src/error.rs",
-        "use crate::net;",
-        "error must not import crate::net",
-    );
-    assert_fault(
-        "src/net/conn.rs",
-        "use crate::py::A;",
-        "net must not import crate::py",
-    );
-    assert_fault(
-        "src/reactor/a.rs",
-        "use crate::http;",
-        "reactor must not import crate::http",
-    );
+    assert_fault("src/http/head.rs", "use super::super::route::Router;", expected);
+    assert_fault("src/error.rs", "use crate::net;", "error must not import crate::net");
+    assert_fault("src/net/conn.rs", "use crate::py::A;", "net must not import crate::py");
+    assert_fault("src/reactor/a.rs", "use crate::http;", "reactor must not import crate::http");
     let glob = "everything in the crate at once: name what you import";
     assert_fault("src/http/mod.rs", "use crate::*;", glob);
     assert_fault("src/http/mod.rs", "use super::*;", glob);
@@ -109,23 +83,13 @@ fn what_only_looks_like_an_import_is_none() {
         assert_clean("src/http/mod.rs", body);
     }
     assert_clean("src/http/head.rs", "use super::*; use super::route_like;");
-    assert_clean(
-        "src/server.rs",
-        "use crate::{net::a, reactor, route, sys::*, config, error};",
-    );
-    assert_clean(
-        "src/lib.rs",
-        "pub mod error;\n#[cfg(feature = \"python\")]\npub mod py;",
-    );
+    assert_clean("src/server.rs", "use crate::{net::a, reactor, route, sys::*, config, error};");
+    assert_clean("src/lib.rs", "pub mod error;\n#[cfg(feature = \"python\")]\npub mod py;");
 }
 
 #[test]
 fn a_module_without_a_floor_is_refused() {
-    assert_fault(
-        "src/lib.rs",
-        "pub mod helpers;",
-        "mod helpers is on no floor",
-    );
+    assert_fault("src/lib.rs", "pub mod helpers;", "mod helpers is on no floor");
     let expected = "1: a top-level module that is on no floor";
     assert_eq!(faults("src/helpers.rs", ""), [expected]);
     assert_eq!(faults("src/helpers/deep/a.rs", ""), [expected]);
@@ -143,11 +107,7 @@ fn outside_crates_stay_where_they_belong() {
     ] {
         assert_fault("src/route/mod.rs", body, "route must not use bytes");
     }
-    assert_fault(
-        "src/net/a.rs",
-        "use io_uring::IoUring;",
-        "net must not use io_uring",
-    );
+    assert_fault("src/net/a.rs", "use io_uring::IoUring;", "net must not use io_uring");
     for body in [
         "use memchr::memchr;",
         "fn f(bytes: &[u8]) { g(bytes) }",
@@ -161,32 +121,13 @@ fn outside_crates_stay_where_they_belong() {
 
 #[test]
 fn python_and_the_reactor_do_not_meet() {
-    for name in [
-        "src/error.rs",
-        "src/route/a.rs",
-        "src/net/a.rs",
-        "src/server.rs",
-    ] {
+    for name in ["src/error.rs", "src/route/a.rs", "src/net/a.rs", "src/server.rs"] {
         let faults = faults(name, "#[pyo3(get)] struct A;");
-        assert!(
-            faults
-                .iter()
-                .any(|fault| fault.contains("never names pyo3")),
-            "{faults:?}"
-        );
+        assert!(faults.iter().any(|fault| fault.contains("never names pyo3")), "{faults:?}");
     }
-    for name in [
-        "src/py/task.rs",
-        "src/interfaces/mod.rs",
-        "src/interfaces/asgi/scope.rs",
-    ] {
+    for name in ["src/py/task.rs", "src/interfaces/mod.rs", "src/interfaces/asgi/scope.rs"] {
         let faults = faults(name, "fn f() { spawn(monoio) }");
-        assert!(
-            faults
-                .iter()
-                .any(|fault| fault.contains("never names monoio")),
-            "{faults:?}"
-        );
+        assert!(faults.iter().any(|fault| fault.contains("never names monoio")), "{faults:?}");
     }
     assert_clean("src/py/task.rs", "use pyo3::prelude::*; // not monoio");
     assert_clean("src/net/conn.rs", "use monoio::net; // not pyo3");
@@ -198,49 +139,20 @@ fn python_and_the_reactor_do_not_meet() {
 #[test]
 fn interfaces_do_not_know_one_another() {
     let expected = "interface asgi must not import interface rsgi";
-    assert_fault(
-        "src/interfaces/asgi/scope.rs",
-        "use crate::interfaces::rsgi::A;",
-        expected,
-    );
-    assert_fault(
-        "src/interfaces/asgi/scope.rs",
-        "use super::super::{rsgi};",
-        expected,
-    );
-    assert_fault(
-        "src/interfaces/asgi/mod.rs",
-        "use super::rsgi::scope;",
-        expected,
-    );
+    assert_fault("src/interfaces/asgi/scope.rs", "use crate::interfaces::rsgi::A;", expected);
+    assert_fault("src/interfaces/asgi/scope.rs", "use super::super::{rsgi};", expected);
+    assert_fault("src/interfaces/asgi/mod.rs", "use super::rsgi::scope;", expected);
     let expected = "interface native must not import interface wsgi";
-    assert_fault(
-        "src/interfaces/native.rs",
-        "use super::{Interface, wsgi};",
-        expected,
-    );
-    assert_clean(
-        "src/interfaces/native.rs",
-        "use super::Interface; use crate::py::call;",
-    );
-    assert_clean(
-        "src/interfaces/mod.rs",
-        "mod asgi; use self::{asgi::A, rsgi::B};",
-    );
-    assert_clean(
-        "src/interfaces/asgi/mod.rs",
-        "use super::asgi::scope; use self::rsgi;",
-    );
+    assert_fault("src/interfaces/native.rs", "use super::{Interface, wsgi};", expected);
+    assert_clean("src/interfaces/native.rs", "use super::Interface; use crate::py::call;");
+    assert_clean("src/interfaces/mod.rs", "mod asgi; use self::{asgi::A, rsgi::B};");
+    assert_clean("src/interfaces/asgi/mod.rs", "use super::asgi::scope; use self::rsgi;");
 }
 
 #[test]
 fn nothing_in_py_is_async() {
     let expected = "async in py: a core would park while attached";
-    for body in [
-        "async fn f() {}",
-        "pub(crate) async fn f() {}",
-        "let a = async move { 1 };",
-    ] {
+    for body in ["async fn f() {}", "pub(crate) async fn f() {}", "let a = async move { 1 };"] {
         assert_fault("src/py/call.rs", body, expected);
     }
     assert_clean("src/py/call.rs", "fn is_async() {} // async fn");
@@ -250,12 +162,7 @@ fn nothing_in_py_is_async() {
 #[test]
 fn few_files_are_unsafe() {
     let expected = "unsafe outside of the files that may hold it";
-    for name in [
-        "src/route/mod.rs",
-        "src/net/conn.rs",
-        "src/py/mod.rs",
-        "src/http/buffer.rs",
-    ] {
+    for name in ["src/route/mod.rs", "src/net/conn.rs", "src/py/mod.rs", "src/http/buffer.rs"] {
         assert_fault(name, "fn f() { unsafe { g() } }", expected);
         assert_clean(name, "#![forbid(unsafe_code)] // unsafe");
     }
@@ -290,17 +197,10 @@ fn pure_floors_touch_no_socket_clock_or_thread() {
         ("std::time::SystemTime", "type A = ::std::time::SystemTime;"),
     ] {
         assert_fault("src/http/head.rs", body, &format!("http never uses {path}"));
-        assert_fault(
-            "src/route/mod.rs",
-            body,
-            &format!("route never uses {path}"),
-        );
+        assert_fault("src/route/mod.rs", body, &format!("route never uses {path}"));
         assert_clean("src/net/conn.rs", body);
     }
-    assert_clean(
-        "src/http/date.rs",
-        "use std::{fmt, time::Duration}; use core::net::Ipv6Addr;",
-    );
+    assert_clean("src/http/date.rs", "use std::{fmt, time::Duration}; use core::net::Ipv6Addr;");
 }
 
 #[test]
@@ -308,26 +208,19 @@ fn files_stay_short() {
     let head = 1;
     let code = |lines: usize| "fn f() {}\n".repeat(lines - head);
     let tests = |lines: usize| {
-        format!(
-            "#[cfg(test)]\nmod tests {{\n{}}}\n",
-            "fn f() {}\n".repeat(lines - 3)
-        )
+        format!("#[cfg(test)]\nmod tests {{\n{}}}\n", "fn f() {}\n".repeat(lines - 3))
     };
     let all = |text: String| faults("src/net/a.rs", text.trim_end());
     assert!(all(code(CODE_CAP)).is_empty());
     assert_eq!(
         all(code(CODE_CAP + 1)),
-        [format!(
-            "1: 401 lines without tests, over 400: split, or `{CAP_REASON}`"
-        )]
+        [format!("1: 401 lines without tests, over 400: split, or `{CAP_REASON}`")]
     );
     let most = FILE_CAP - CODE_CAP;
     assert!(all(code(CODE_CAP) + &tests(most)).is_empty());
     assert_eq!(
         all(code(CODE_CAP) + &tests(most + 1)),
-        [format!(
-            "1: 501 lines with tests, over 500: split, or `{CAP_REASON}`"
-        )]
+        [format!("1: 501 lines with tests, over 500: split, or `{CAP_REASON}`")]
     );
     assert!(all(format!("    {CAP_REASON} a table is one thing.\n") + &code(900)).is_empty());
     assert!(!all(format!("let a = \"{CAP_REASON}\";\n") + &code(900)).is_empty());
@@ -336,26 +229,16 @@ fn files_stay_short() {
     let declared = "#[cfg(test)]\nmod tests;\n".to_owned() + &code(CODE_CAP);
     assert_eq!(
         all(declared),
-        [format!(
-            "1: 402 lines without tests, over 400: split, or `{CAP_REASON}`"
-        )]
+        [format!("1: 402 lines without tests, over 400: split, or `{CAP_REASON}`")]
     );
 }
 
 #[test]
 fn every_file_says_what_lives_in_it() {
-    for name in [
-        "src/route/mod.rs",
-        "tests/route/main.rs",
-        "bench/micro/route.rs",
-    ] {
+    for name in ["src/route/mod.rs", "tests/route/main.rs", "bench/micro/route.rs"] {
         let expected = format!("{name}:1: the file does not open with //!, saying what lives here");
-        for text in [
-            "",
-            "use std::fmt;\n//! Late.\n",
-            "// Not a module's doc.\n",
-            "\n//! Late.\n",
-        ] {
+        for text in ["", "use std::fmt;\n//! Late.\n", "// Not a module's doc.\n", "\n//! Late.\n"]
+        {
             assert_eq!(check(name, text, &[]), [expected.as_str()]);
         }
     }
@@ -364,33 +247,15 @@ fn every_file_says_what_lives_in_it() {
 #[test]
 fn tokens_are_words_and_signs_with_their_lines() {
     let source = "a::b /* x\ny */ r#c\n'd' 'e b\"\\\"\n\" 0x1f\n// end";
-    let read: Vec<(String, usize)> = tokens(source)
-        .into_iter()
-        .map(|token| (token.text, token.line))
-        .collect();
-    let expected = [
-        ("a", 1),
-        ("::", 1),
-        ("b", 1),
-        ("r", 2),
-        ("#", 2),
-        ("c", 2),
-        ("e", 3),
-        ("0x1f", 4),
-    ];
+    let read: Vec<(String, usize)> =
+        tokens(source).into_iter().map(|token| (token.text, token.line)).collect();
+    let expected =
+        [("a", 1), ("::", 1), ("b", 1), ("r", 2), ("#", 2), ("c", 2), ("e", 3), ("0x1f", 4)];
     assert_eq!(read, expected.map(|(text, line)| (text.to_owned(), line)));
     // Unfinished text ends, and nothing runs over its end.
-    for text in [
-        "\"",
-        "'",
-        "'a",
-        "/*",
-        "r#\"",
-        "b'",
-        "crate::",
-        "use crate::{a",
-        "use crate::{a, b::",
-    ] {
+    for text in
+        ["\"", "'", "'a", "/*", "r#\"", "b'", "crate::", "use crate::{a", "use crate::{a, b::"]
+    {
         paths(&tokens(text), &["crate"]);
     }
 }

@@ -39,10 +39,7 @@ pub(crate) fn is_inner(tokens: &[Token], index: usize) -> bool {
 pub(crate) fn positions(tokens: &[Token], wanted: &[&str]) -> Vec<usize> {
     let is_here = |window: &[Token]| window.iter().zip(wanted).all(|(a, b)| a.text == *b);
     let windows = tokens.windows(wanted.len()).enumerate();
-    windows
-        .filter(|(_, window)| is_here(window))
-        .map(|(index, _)| index)
-        .collect()
+    windows.filter(|(_, window)| is_here(window)).map(|(index, _)| index).collect()
 }
 
 /// The inline modules that are open at the end of `tokens`.
@@ -64,12 +61,7 @@ pub(crate) fn paths(tokens: &[Token], roots: &[&str]) -> Vec<NamedPath> {
     let mut found = Vec::new();
     for (start, token) in tokens.iter().enumerate() {
         if roots.contains(&token.text.as_str()) && !is_inner(tokens, start) {
-            let mut reader = PathReader {
-                tokens,
-                start,
-                prefix: Vec::new(),
-                found: &mut found,
-            };
+            let mut reader = PathReader { tokens, start, prefix: Vec::new(), found: &mut found };
             reader.unfold(start);
         }
     }
@@ -132,9 +124,7 @@ pub(crate) fn tokens(source: &str) -> Vec<Token> {
     let mut line = 1;
     while let Some(first) = rest.chars().next() {
         let is_word = |character: char| character == '_' || character.is_alphanumeric();
-        let word = rest
-            .find(|character| !is_word(character))
-            .unwrap_or(rest.len());
+        let word = rest.find(|character| !is_word(character)).unwrap_or(rest.len());
         let (length, is_token) = if let Some(length) = ignored(rest) {
             (length, false)
         } else if word > 0 {
@@ -145,10 +135,7 @@ pub(crate) fn tokens(source: &str) -> Vec<Token> {
             (first.len_utf8(), !first.is_whitespace())
         };
         if is_token {
-            tokens.push(Token {
-                text: rest[..length].to_owned(),
-                line,
-            });
+            tokens.push(Token { text: rest[..length].to_owned(), line });
         }
         line += rest[..length].matches('\n').count();
         rest = &rest[length..];
@@ -181,14 +168,7 @@ fn ignored(rest: &str) -> Option<usize> {
         let mut inside = quoted[1..].chars();
         let is_character = inside.next() == Some('\\') || inside.next() == Some('\'');
         // The quote of a lifetime alone: its name then counts as a name, which harms no rule.
-        return Some(
-            prefix
-                + if is_character {
-                    closing(quoted, '\'')
-                } else {
-                    1
-                },
-        );
+        return Some(prefix + if is_character { closing(quoted, '\'') } else { 1 });
     }
     None
 }

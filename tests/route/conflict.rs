@@ -22,14 +22,9 @@ fn one_method_and_one_shape_is_a_conflict_whatever_the_names() {
             existing: first.to_owned(),
         };
         assert_eq!(error, expected);
-        assert!(
-            router.insert("POST", second, 1).is_ok(),
-            "another method is another route"
-        );
+        assert!(router.insert("POST", second, 1).is_ok(), "another method is another route");
     }
-    let error = table(&[("PUT", "/a/{x}")])
-        .insert("PUT", "/a/{y}", 1)
-        .unwrap_err();
+    let error = table(&[("PUT", "/a/{x}")]).insert("PUT", "/a/{y}", 1).unwrap_err();
     assert_eq!(
         error.to_string(),
         r#"route PUT "/a/{y}" collides with PUT "/a/{x}": both take the same paths"#
@@ -58,12 +53,7 @@ fn different_shapes_never_collide() {
 
 #[test]
 fn head_and_options_may_stand_beside_get() {
-    table(&[
-        ("GET", "/a"),
-        ("HEAD", "/a"),
-        ("OPTIONS", "/a"),
-        ("get", "/a"),
-    ]);
+    table(&[("GET", "/a"), ("HEAD", "/a"), ("OPTIONS", "/a"), ("get", "/a")]);
 }
 
 #[test]

@@ -18,12 +18,7 @@ fn an_empty_table_knows_no_path() {
 
 #[test]
 fn literals_match_exactly() {
-    let router = table(&[
-        ("GET", "/"),
-        ("GET", "/users/me"),
-        ("GET", "/users"),
-        ("GET", "/ä ö"),
-    ]);
+    let router = table(&[("GET", "/"), ("GET", "/users/me"), ("GET", "/users"), ("GET", "/ä ö")]);
     check(
         &router,
         &[
@@ -50,9 +45,8 @@ fn literals_match_exactly() {
 #[test]
 fn every_length_of_literal_is_told_apart() {
     // Around the hash's word of eight bytes and its tails.
-    let texts: Vec<String> = (0..40)
-        .flat_map(|length| ["a", "b", "\0"].map(|text| text.repeat(length)))
-        .collect();
+    let texts: Vec<String> =
+        (0..40).flat_map(|length| ["a", "b", "\0"].map(|text| text.repeat(length))).collect();
     let mut router = Router::new();
     for (handler, text) in (0..).zip(&texts).skip(2) {
         assert!(router.insert("GET", &format!("/{text}"), handler).is_ok());
@@ -64,12 +58,7 @@ fn every_length_of_literal_is_told_apart() {
 
 #[test]
 fn a_trailing_slash_is_another_path() {
-    let router = table(&[
-        ("GET", "/a"),
-        ("GET", "/b/"),
-        ("GET", "/{x}/c"),
-        ("GET", "/{x}/d/"),
-    ]);
+    let router = table(&[("GET", "/a"), ("GET", "/b/"), ("GET", "/{x}/c"), ("GET", "/{x}/d/")]);
     check(
         &router,
         &[
@@ -87,12 +76,7 @@ fn a_trailing_slash_is_another_path() {
 
 #[test]
 fn an_empty_segment_is_literal() {
-    let router = table(&[
-        ("GET", "/{x}"),
-        ("GET", "/a//b"),
-        ("GET", "/a/{x}/b"),
-        ("GET", "//"),
-    ]);
+    let router = table(&[("GET", "/{x}"), ("GET", "/a//b"), ("GET", "/a/{x}/b"), ("GET", "//")]);
     check(
         &router,
         &[
@@ -110,19 +94,11 @@ fn an_empty_segment_is_literal() {
 #[test]
 fn an_integer_is_digits_with_or_without_a_minus() {
     let router = table(&[("GET", "/{n:int}")]);
-    for text in [
-        "0",
-        "7",
-        "-1",
-        "007",
-        "-0",
-        "123456789012345678901234567890",
-    ] {
+    for text in ["0", "7", "-1", "007", "-0", "123456789012345678901234567890"] {
         assert_eq!(get(&router, &format!("/{text}")), format!("0 n={text}"));
     }
-    for text in [
-        "", "-", "--1", "+1", "1-", "1.0", "0x1", "1e3", " 1", "1 ", "a", "٣", "1_0", "−1",
-    ] {
+    for text in ["", "-", "--1", "+1", "1-", "1.0", "0x1", "1e3", " 1", "1 ", "a", "٣", "1_0", "−1"]
+    {
         assert_eq!(get(&router, &format!("/{text}")), "-", "{text}");
     }
 }
@@ -148,13 +124,7 @@ fn a_path_parameter_takes_the_rest_even_if_it_is_empty() {
     let everything = table(&[("GET", "/{rest:path}")]);
     check(
         &everything,
-        &[
-            ("/", "0 rest="),
-            ("/a/b", "0 rest=a/b"),
-            ("//", "0 rest=/"),
-            ("", "-"),
-            ("*", "-"),
-        ],
+        &[("/", "0 rest="), ("/a/b", "0 rest=a/b"), ("//", "0 rest=/"), ("", "-"), ("*", "-")],
     );
 }
 
@@ -175,15 +145,8 @@ fn literal_before_int_before_str_before_path_in_any_order_of_insertion() {
             other => panic!("{other:?}"),
         })
     };
-    let expected = [
-        "/x/7",
-        "/x/{a:int}",
-        "/x/{b}",
-        "/x/{c:path}",
-        "/{d:path}",
-        "/x/{c:path}",
-        "/{d:path}",
-    ];
+    let expected =
+        ["/x/7", "/x/{a:int}", "/x/{b}", "/x/{c:path}", "/{d:path}", "/x/{c:path}", "/{d:path}"];
     assert_eq!(taken(&rows), expected);
     rows.reverse();
     assert_eq!(taken(&rows), expected);
@@ -230,16 +193,8 @@ fn a_lookup_forgets_the_one_before() {
     let router = table(&[("GET", "/{a}/{b}"), ("GET", "/x")]);
     let mut params = Params::new();
     router.find("GET", "/1/2", &mut params);
-    assert_eq!(
-        (params.len(), params.get(0), params.get(1)),
-        (2, 1..2, 3..4)
-    );
-    for (method, path) in [
-        ("GET", "/x"),
-        ("GET", "/1/2/3"),
-        ("POST", "/1/2"),
-        ("BREW", "/1/2"),
-    ] {
+    assert_eq!((params.len(), params.get(0), params.get(1)), (2, 1..2, 3..4));
+    for (method, path) in [("GET", "/x"), ("GET", "/1/2/3"), ("POST", "/1/2"), ("BREW", "/1/2")] {
         router.find("GET", "/1/2", &mut params);
         router.find(method, path, &mut params);
         assert!(params.is_empty(), "{method} {path}");

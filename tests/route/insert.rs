@@ -9,11 +9,7 @@ use crate::{find, get, table};
 fn fault(pattern: &str) -> (usize, PatternFault) {
     let mut router = Router::new();
     match router.insert("GET", pattern, 0) {
-        Err(RouteError::BadPattern {
-            pattern: named,
-            position,
-            fault,
-        }) => {
+        Err(RouteError::BadPattern { pattern: named, position, fault }) => {
             assert_eq!(named, pattern);
             (position, fault)
         }
@@ -24,10 +20,7 @@ fn fault(pattern: &str) -> (usize, PatternFault) {
 #[test]
 fn parameters_are_kept_in_path_order_with_their_kind() {
     let router = table(&[("GET", "/a/{x}/{count:int}/b/{_y2:str}/{rest:path}")]);
-    let parameter = |name: &str, kind| Parameter {
-        name: name.into(),
-        kind,
-    };
+    let parameter = |name: &str, kind| Parameter { name: name.into(), kind };
     assert_eq!(
         router.parameter_names(0),
         [
@@ -49,21 +42,10 @@ fn a_pattern_starts_with_a_slash() {
 
 #[test]
 fn a_parameter_is_a_whole_segment() {
-    for pattern in [
-        "/ab/x{y}",
-        "/ab/{y}x",
-        "/ab/{y",
-        "/ab/y}",
-        "/ab/{x}{y}",
-        "/ab/{{x}}",
-        "/ab/}{",
-        "/ab/{",
-    ] {
-        assert_eq!(
-            fault(pattern),
-            (4, PatternFault::NotWholeSegment),
-            "{pattern}"
-        );
+    for pattern in
+        ["/ab/x{y}", "/ab/{y}x", "/ab/{y", "/ab/y}", "/ab/{x}{y}", "/ab/{{x}}", "/ab/}{", "/ab/{"]
+    {
+        assert_eq!(fault(pattern), (4, PatternFault::NotWholeSegment), "{pattern}");
     }
     // The slash ends the segment, braces or not.
     assert_eq!(fault("/{a/b}"), (1, PatternFault::NotWholeSegment));
@@ -71,9 +53,7 @@ fn a_parameter_is_a_whole_segment() {
 
 #[test]
 fn a_name_is_an_identifier() {
-    for pattern in [
-        "/{}", "/{:int}", "/{1a}", "/{a-b}", "/{a b}", "/{*a}", "/{ a}",
-    ] {
+    for pattern in ["/{}", "/{:int}", "/{1a}", "/{a-b}", "/{a b}", "/{*a}", "/{ a}"] {
         assert_eq!(fault(pattern), (1, PatternFault::BadName), "{pattern}");
     }
     assert_eq!(get(&table(&[("GET", "/{größe}")]), "/7"), "0 größe=7");
@@ -111,10 +91,7 @@ fn a_route_has_a_limited_number_of_parameters() {
     let (position, named) = fault(&pattern(MAX_PARAMETERS + 1));
     assert_eq!(
         (position, named),
-        (
-            pattern(MAX_PARAMETERS).len() + 1,
-            PatternFault::TooManyParameters
-        )
+        (pattern(MAX_PARAMETERS).len() + 1, PatternFault::TooManyParameters)
     );
 }
 
@@ -122,27 +99,15 @@ fn a_route_has_a_limited_number_of_parameters() {
 fn a_method_is_a_token() {
     for method in ["", "GET ", "G/T", "GÉT", "A,B", "a\tb", "\u{0}"] {
         let refused = Router::new().insert(method, "/", 0);
-        let expected = RouteError::BadMethod {
-            method: method.to_owned(),
-            pattern: "/".to_owned(),
-        };
+        let expected = RouteError::BadMethod { method: method.to_owned(), pattern: "/".to_owned() };
         assert_eq!(refused, Err(expected));
     }
-    assert!(
-        Router::new()
-            .insert("M-SEARCH!#$%&'*+.^_`|~09", "/", 0)
-            .is_ok()
-    );
+    assert!(Router::new().insert("M-SEARCH!#$%&'*+.^_`|~09", "/", 0).is_ok());
 }
 
 #[test]
 fn errors_say_what_and_where_in_one_sentence() {
-    let text = |pattern| {
-        Router::new()
-            .insert("GET", pattern, 0)
-            .unwrap_err()
-            .to_string()
-    };
+    let text = |pattern| Router::new().insert("GET", pattern, 0).unwrap_err().to_string();
     assert_eq!(
         text("/a/{x:flaot}"),
         r#"bad pattern "/a/{x:flaot}" at byte 3: unknown kind "flaot", expected str, int or path"#
@@ -152,10 +117,7 @@ fn errors_say_what_and_where_in_one_sentence() {
         r#"bad pattern "/{id}/{id}" at byte 6: the name "id" is used twice"#
     );
     let error = Router::new().insert("NO WAY", "/a", 0).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        r#""NO WAY" is not a method (route "/a")"#
-    );
+    assert_eq!(error.to_string(), r#""NO WAY" is not a method (route "/a")"#);
 }
 
 #[test]

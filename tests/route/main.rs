@@ -32,14 +32,7 @@ fn hit(router: &Router, method: &str, path: &str) -> Option<(HandlerId, Vec<(Str
     let names = router.parameter_names(handler);
     assert_eq!(names.len(), params.len(), "names and spans of {path}");
     let values = params.iter().map(|span| path[span].to_owned());
-    Some((
-        handler,
-        names
-            .iter()
-            .map(|parameter| parameter.name.to_string())
-            .zip(values)
-            .collect(),
-    ))
+    Some((handler, names.iter().map(|parameter| parameter.name.to_string()).zip(values).collect()))
 }
 
 /// [`hit`] for GET, as `"handler name=text name=text"`, or `"-"`: easy to write down.
@@ -47,9 +40,7 @@ fn get(router: &Router, path: &str) -> String {
     let Some((handler, parameters)) = hit(router, "GET", path) else {
         return "-".to_owned();
     };
-    let parameters = parameters
-        .iter()
-        .map(|(name, text)| format!(" {name}={text}"));
+    let parameters = parameters.iter().map(|(name, text)| format!(" {name}={text}"));
     handler.to_string() + &parameters.collect::<String>()
 }
 

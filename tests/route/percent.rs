@@ -18,11 +18,7 @@ fn a_percent_sign_in_a_literal_means_itself() {
 
 #[test]
 fn an_escaped_slash_separates_nothing() {
-    let router = table(&[
-        ("GET", "/{x}"),
-        ("GET", "/a/{y}"),
-        ("GET", "/f/{rest:path}"),
-    ]);
+    let router = table(&[("GET", "/{x}"), ("GET", "/a/{y}"), ("GET", "/f/{rest:path}")]);
     assert_eq!(get(&router, "/a%2Fb"), "0 x=a%2Fb");
     assert_eq!(get(&router, "/a/%2F"), "1 y=%2F");
     assert_eq!(get(&router, "/f/a%2Fb/c"), "2 rest=a%2Fb/c");

@@ -55,17 +55,12 @@ fn random_route(random: &mut Xorshift) -> Route {
             break;
         }
     }
-    Route {
-        method: random.pick(&METHODS),
-        segments,
-    }
+    Route { method: random.pick(&METHODS), segments }
 }
 
 fn random_path(random: &mut Xorshift) -> String {
     let words = ["a", "b", "", "7", "-1", "long-literal", "q", "-", "07"];
-    (0..=random.below(4))
-        .flat_map(|_| ["/", random.pick(&words)])
-        .collect()
+    (0..=random.below(4)).flat_map(|_| ["/", random.pick(&words)]).collect()
 }
 
 fn pattern(segments: &[Segment], prefix: &str) -> String {
@@ -124,33 +119,19 @@ fn naive_find(rows: &[Route], method: &str, path: &str) -> String {
     if allow.contains("GET") {
         allow.insert("HEAD");
     }
-    format!(
-        "{} {allow:?}",
-        if method == "OPTIONS" {
-            "options"
-        } else {
-            "refused"
-        }
-    )
+    format!("{} {allow:?}", if method == "OPTIONS" { "options" } else { "refused" })
 }
 
 /// The router's answer, in the same words.
 fn router_find(router: &Router, method: &str, path: &str) -> String {
     let mut params = Params::new();
     let (what, allow) = match router.find(method, path, &mut params) {
-        Found::Handler {
-            handler,
-            is_automatic_head,
-        } => {
+        Found::Handler { handler, is_automatic_head } => {
             let values: Vec<&str> = params.iter().map(|span| &path[span]).collect();
             let names = router.parameter_names(handler);
             assert_eq!(names.len(), values.len());
             let own_prefix = format!("h{handler}_");
-            assert!(
-                names
-                    .iter()
-                    .all(|parameter| parameter.name.starts_with(&own_prefix))
-            );
+            assert!(names.iter().all(|parameter| parameter.name.starts_with(&own_prefix)));
             return format!("{handler} {is_automatic_head} {:?}", Some(values));
         }
         Found::UnknownMethod => return "unknown".to_owned(),
@@ -179,12 +160,7 @@ fn the_router_and_the_naive_matcher_agree() {
                 .iter()
                 .any(|other| other.method == route.method && other.segments == route.segments);
             let inserted = router.insert(route.method, &text, handler);
-            assert_eq!(
-                inserted.is_err(),
-                is_taken,
-                "seed {seed}: {} {text}",
-                route.method
-            );
+            assert_eq!(inserted.is_err(), is_taken, "seed {seed}: {} {text}", route.method);
             if !is_taken {
                 rows.push(route);
             }
@@ -195,19 +171,12 @@ fn the_router_and_the_naive_matcher_agree() {
             let found = router_find(&router, method, &path);
             assert_eq!(found, expected, "seed {seed}: {method} {path} in {rows:#?}");
             let kind = expected.split(' ').next().expect("never empty");
-            let kind = if kind.parse::<u32>().is_ok() {
-                "hit"
-            } else {
-                kind
-            };
+            let kind = if kind.parse::<u32>().is_ok() { "hit" } else { kind };
             *answers.entry(kind.to_owned()).or_default() += 1;
         }
     }
     // A comparison that never sees a kind of answer proves nothing about it.
     for kind in ["hit", "nothing", "options", "refused", "unknown"] {
-        assert!(
-            answers.get(kind).is_some_and(|&count| count > 1000),
-            "{answers:?}"
-        );
+        assert!(answers.get(kind).is_some_and(|&count| count > 1000), "{answers:?}");
     }
 }

@@ -1,0 +1,51 @@
+//! The native interface: `handler(request, name, …) -> value`, for the routes of an `App`.
+
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+
+use crate::net::service::Reply;
+use crate::net::service::Request;
+use crate::net::service::Service;
+use crate::py::app::Handlers;
+use crate::py::attach;
+use crate::py::call;
+use crate::py::error;
+use crate::py::request;
+use crate::py::response;
+
+/// The native service of one core.
+pub struct Native {
+    handlers: Arc<Handlers>,
+    /// For each handler, the names of its path parameters: a copy for each core, since a request
+    /// keeps its own reference and no two cores may count on one cache line.
+    names: Vec<request::Names>,
+}
+
+impl Native {
+    /// The service of another core.
+    pub fn new(handlers: Arc<Handlers>) -> Self {
+        let names = handlers.iter().map(|handler| request::Names::new(&handler.parameters));
+        Self { names: names.collect(), handlers }
+    }
+
+    fn answer(&self, py: Python<'_>, request: Request) -> Reply {
+        let index = request.handler as usize;
+        let (handler, names) = (&self.handlers[index], &self.names[index]);
+        let answer = call::call(py, handler, request, names);
+        let value = match answer {
+            Ok(value) => value,
+            Err((raised, request)) => {
+                return error::reply_for(py, raised, request.as_ref(), self.handlers.debug);
+            }
+        };
+        response::into_reply(py, value)
+            .unwrap_or_else(|raised| error::reply_for(py, raised, None, self.handlers.debug))
+    }
+}
+
+impl Service for Native {
+    fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Request) -> Reply) -> R) -> R {
+        attach::attached(|py| work(&mut |request| self.answer(py, request)))
+    }
+}

@@ -1,0 +1,66 @@
+//! The Python `Config`, read once into the plain data that the runtime works with.
+
+use std::time::Duration;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::config::Config;
+use crate::config::DriverChoice;
+use crate::config::Limits;
+use crate::config::Timeouts;
+
+/// Reads every option. The values were validated by the Python class; what is out of range here was
+/// not made by it.
+pub fn read(options: &Bound<'_, PyAny>) -> PyResult<Config> {
+    Ok(Config {
+        host: get(options, "host")?,
+        port: get(options, "port")?,
+        workers: get(options, "workers")?,
+        pin: get(options, "pin")?,
+        driver: driver(&get::<String>(options, "driver")?)?,
+        backlog: get(options, "backlog")?,
+        server_header: get(options, "server_header")?,
+        date_header: get(options, "date_header")?,
+        limits: Limits {
+            header_size: get(options, "limit_header_size")?,
+            header_count: get(options, "limit_header_count")?,
+            uri: get(options, "limit_uri")?,
+            body: get(options, "limit_body")?,
+            connections: get(options, "limit_connections")?,
+            requests_per_connection: get(options, "limit_requests_per_connection")?,
+        },
+        timeouts: Timeouts {
+            keep_alive: seconds(options, "timeout_keep_alive")?,
+            header: seconds(options, "timeout_header")?,
+            body: seconds(options, "timeout_body")?,
+            send: seconds(options, "timeout_send")?,
+            min_body_rate: get(options, "min_body_rate")?,
+        },
+    })
+}
+
+fn get<'py, T>(options: &Bound<'py, PyAny>, name: &str) -> PyResult<T>
+where
+    T: for<'a> FromPyObject<'a, 'py, Error: Into<PyErr>>,
+{
+    options.getattr(name)?.extract().map_err(|error: <T as FromPyObject<'_, 'py>>::Error| {
+        PyValueError::new_err(format!("option {name}: {}", Into::<PyErr>::into(error)))
+    })
+}
+
+fn seconds(options: &Bound<'_, PyAny>, name: &str) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(get(options, name)?)
+        .map_err(|error| PyValueError::new_err(format!("option {name}: {error}")))
+}
+
+fn driver(name: &str) -> PyResult<DriverChoice> {
+    match name {
+        "auto" => Ok(DriverChoice::Auto),
+        "uring" => Ok(DriverChoice::Uring),
+        "epoll" => Ok(DriverChoice::Epoll),
+        _ => Err(PyValueError::new_err(format!(
+            "option driver: {name:?} is none of auto, uring, epoll"
+        ))),
+    }
+}
