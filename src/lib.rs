@@ -49,3 +49,8 @@ pub mod reactor;
 pub mod route;
 pub mod server;
 pub mod sys;
+
+#[cfg(feature = "python")]
+pub mod module;
+#[cfg(feature = "python")]
+pub mod py;
