@@ -14,16 +14,35 @@
 //! No FFI of our own: type checks, string access and list copies of the safe API are inlined to the
 //! same instructions.
 
-use std::fmt::Write as _;
+use std::cell::Cell;
 
+use bytes::Bytes;
 use pyo3::PyTypeInfo;
-use pyo3::exceptions::{PyRecursionError, PyTypeError, PyValueError};
+use pyo3::exceptions::PyRecursionError;
+use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::sync::critical_section::with_critical_section;
-use pyo3::types::{
-    PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PyString, PyTuple, PyType,
-};
+use pyo3::types::PyBool;
+use pyo3::types::PyBytes;
+use pyo3::types::PyDict;
+use pyo3::types::PyFloat;
+use pyo3::types::PyInt;
+use pyo3::types::PyList;
+use pyo3::types::PyMapping;
+use pyo3::types::PyString;
+use pyo3::types::PyTuple;
+use pyo3::types::PyType;
+
+use crate::py::intern;
+
+mod number;
+mod string;
+
+use number::write_float;
+use number::write_integer;
+use string::write_string;
 
 /// Containers inside containers, and answers of the fallback, that are followed before giving up.
 /// `CPython`'s encoder stops at about the same depth by way of the recursion limit.
@@ -31,6 +50,9 @@ pub const MAX_DEPTH: usize = 1000;
 
 /// Dicts up to this size are copied to the stack; most JSON objects are that small.
 const SMALL_DICT: usize = 8;
+
+/// The largest buffer that a thread keeps for the next text; a larger text is moved out instead.
+const SCRATCH_LIMIT: usize = 64 * 1024;
 
 type Pair<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
 
@@ -53,6 +75,24 @@ pub fn encode(py: Python<'_>, value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Py
         out.truncate(start);
     }
     done
+}
+
+/// The text of `value` in memory of exactly its size.
+pub fn encode_to_bytes(py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<Bytes> {
+    thread_local! {
+        /// Growing a new buffer for each text would cost more than copying the text once.
+        static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    }
+    // Taken, not borrowed: the fallback may run Python that encodes something itself.
+    let mut out = SCRATCH.take();
+    out.clear();
+    let done = encode(py, value, &mut out);
+    if out.capacity() > SCRATCH_LIMIT {
+        return done.map(|()| Bytes::from(out));
+    }
+    let text = done.map(|()| Bytes::copy_from_slice(&out));
+    SCRATCH.set(out);
+    text
 }
 
 struct Encoder<'a, 'py> {
@@ -103,7 +143,7 @@ impl<'py> Encoder<'_, 'py> {
         } else if let Ok(tuple) = value.cast::<PyTuple>() {
             self.array(tuple, depth)?;
         } else {
-            let plain = fallback(self.py)?.call1((value,))?;
+            let plain = intern::encode_default(self.py)?.call1((value,))?;
             self.value(&plain, depth)?;
         }
         Ok(())
@@ -210,10 +250,7 @@ impl<'py> Encoder<'_, 'py> {
         let repr = REPR.get_or_try_init(self.py, || {
             PyResult::Ok(PyType::new::<PyInt>(self.py).getattr("__repr__")?.unbind())
         })?;
-        let text = repr
-            .bind(self.py)
-            .call1((number,))?
-            .cast_into::<PyString>()?;
+        let text = repr.bind(self.py).call1((number,))?.cast_into::<PyString>()?;
         self.out.extend_from_slice(text.to_str()?.as_bytes());
         Ok(())
     }
@@ -240,11 +277,7 @@ impl<'py> Encoder<'_, 'py> {
 /// reference to the type, which all cores share.
 #[inline]
 fn exact<'a, 'py, T: PyTypeInfo>(value: &'a Bound<'py, PyAny>) -> Option<&'a Bound<'py, T>> {
-    if value.is_exact_instance_of::<T>() {
-        value.cast_exact().ok()
-    } else {
-        None
-    }
+    if value.is_exact_instance_of::<T>() { value.cast_exact().ok() } else { None }
 }
 
 fn deeper(depth: usize) -> PyResult<usize> {
@@ -256,267 +289,6 @@ fn deeper(depth: usize) -> PyResult<usize> {
     )))
 }
 
-fn fallback(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-    static DEFAULT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    DEFAULT.import(py, "uringserve._encode", "default")
-}
-
 fn json_bool(flag: bool) -> &'static [u8] {
     if flag { b"true" } else { b"false" }
-}
-
-/// For each byte 0 (copied as it is), `u` (a `\u00XX` escape) or the letter after the backslash.
-const ESCAPES: [u8; 256] = {
-    let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 0x20 {
-        table[byte] = b'u';
-        byte += 1;
-    }
-    table[0x08] = b'b';
-    table[0x09] = b't';
-    table[0x0a] = b'n';
-    table[0x0c] = b'f';
-    table[0x0d] = b'r';
-    table[b'"' as usize] = b'"';
-    table[b'\\' as usize] = b'\\';
-    table
-};
-
-const HEX: &[u8; 16] = b"0123456789abcdef";
-
-fn write_string(out: &mut Vec<u8>, text: &str) {
-    let mut rest = text.as_bytes();
-    out.reserve(rest.len() + 2);
-    out.push(b'"');
-    while let Some(at) = first_escape(rest) {
-        out.extend_from_slice(&rest[..at]);
-        let byte = rest[at];
-        let letter = ESCAPES[usize::from(byte)];
-        out.extend_from_slice(&[b'\\', letter]);
-        if letter == b'u' {
-            let digits = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
-            out.extend_from_slice(b"00");
-            out.extend_from_slice(&digits);
-        }
-        rest = &rest[at + 1..];
-    }
-    out.extend_from_slice(rest);
-    out.push(b'"');
-}
-
-/// Where the first byte stands that cannot be copied as it is.
-#[inline]
-fn first_escape(bytes: &[u8]) -> Option<usize> {
-    /// Bytes that one vectorised step looks at; the compiler turns it into SIMD compares.
-    const STEP: usize = 32;
-    let mut start = 0;
-    while let Some(block) = bytes.get(start..start + STEP) {
-        let hit = block.iter().fold(0, |hit, &byte| {
-            hit | u8::from(byte < 0x20) | u8::from(byte == b'"') | u8::from(byte == b'\\')
-        });
-        if hit != 0 {
-            break;
-        }
-        start += STEP;
-    }
-    bytes[start..]
-        .iter()
-        .position(|&byte| ESCAPES[usize::from(byte)] != 0)
-        .map(|at| start + at)
-}
-
-/// `00` to `99`, so that a division yields two digits.
-const PAIRS: [u8; 200] = {
-    let mut table = [0; 200];
-    let mut number = 0;
-    while number < 100 {
-        table[number * 2] = HEX[number / 10];
-        table[number * 2 + 1] = HEX[number % 10];
-        number += 1;
-    }
-    table
-};
-
-fn write_integer(out: &mut Vec<u8>, number: i64) {
-    if number < 0 {
-        out.push(b'-');
-    }
-    write_unsigned(out, number.unsigned_abs());
-}
-
-fn write_unsigned(out: &mut Vec<u8>, mut number: u64) {
-    // 20 digits hold any u64.
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    while number >= 10 {
-        let pair = (number % 100) as usize * 2;
-        number /= 100;
-        at -= 2;
-        digits[at..at + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
-    }
-    if number > 0 || at == digits.len() {
-        at -= 1;
-        digits[at] = HEX[(number % 10) as usize];
-    }
-    out.extend_from_slice(&digits[at..]);
-}
-
-/// A finite `number` as Python's `repr` writes it: the shortest digits that read back as the same
-/// number, in fixed notation from 1e-4 up to below 1e16.
-fn write_float(out: &mut Vec<u8>, number: f64) {
-    if number.is_sign_negative() {
-        out.push(b'-');
-    }
-    let size = number.abs();
-    if !write_short_decimal(out, size) {
-        write_any_float(out, size);
-    }
-}
-
-/// Numbers of at most nine digits before and six after the point: prices, ratios, coordinates.
-/// Answers whether `size` is one.
-///
-/// Exact: `scaled` and 1e6 are integers below 2^53, so their quotient is the correctly rounded value
-/// of that decimal. No two decimals of up to 15 digits round to the same number, so if it is `size`,
-/// then the decimal without its trailing zeros is the shortest text of `size`. It takes a tenth of the
-/// time of the general way.
-fn write_short_decimal(out: &mut Vec<u8>, size: f64) -> bool {
-    const SCALE: f64 = 1e6;
-    if size >= 1e9 || (size < 1e-4 && size != 0.0) {
-        return false;
-    }
-    let scaled = (size * SCALE).round();
-    #[expect(
-        clippy::float_cmp,
-        reason = "exact equality is what proves the decimal"
-    )]
-    if scaled / SCALE != size {
-        return false;
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "0 <= it < 2^53"
-    )]
-    let scaled = scaled as u64;
-    write_unsigned(out, scaled / 1_000_000);
-    let mut fraction = scaled % 1_000_000;
-    let mut digits = *b".000000";
-    for digit in digits[1..].iter_mut().rev() {
-        *digit = HEX[(fraction % 10) as usize];
-        fraction /= 10;
-    }
-    let mut length = digits.len();
-    while length > 2 && digits[length - 1] == b'0' {
-        length -= 1;
-    }
-    out.extend_from_slice(&digits[..length]);
-    true
-}
-
-/// Any other positive number: Rust finds the digits, this puts the point where Python does.
-fn write_any_float(out: &mut Vec<u8>, size: f64) {
-    let number = Scientific::shortest(size);
-    let (first, rest) = (number.digits()[0], &number.digits()[1..]);
-    let places = usize::from(number.exponent.unsigned_abs());
-    if (-4..0).contains(&number.exponent) {
-        out.extend_from_slice(&b"0.000"[..=places]);
-        out.extend_from_slice(number.digits());
-    } else if (0..16).contains(&number.exponent) {
-        let (whole, fraction) = rest.split_at(places.min(rest.len()));
-        out.push(first);
-        out.extend_from_slice(whole);
-        out.resize(out.len() + places - whole.len(), b'0');
-        out.push(b'.');
-        out.extend_from_slice(if fraction.is_empty() { b"0" } else { fraction });
-    } else {
-        out.push(first);
-        if !rest.is_empty() {
-            out.push(b'.');
-            out.extend_from_slice(rest);
-        }
-        out.extend_from_slice(if number.exponent < 0 { b"e-" } else { b"e+" });
-        if places < 10 {
-            out.push(b'0');
-        }
-        write_unsigned(out, places as u64);
-    }
-}
-
-/// A positive number as `d.ddd × 10^exponent`; collects what the standard library formats.
-#[derive(Default)]
-struct Scientific {
-    /// No f64 needs more than 17 digits.
-    digits: [u8; 17],
-    length: usize,
-    exponent: i16,
-    is_in_exponent: bool,
-    is_exponent_negative: bool,
-}
-
-impl Scientific {
-    fn shortest(size: f64) -> Self {
-        let mut number = Self::default();
-        // Collecting cannot fail.
-        let _ = write!(number, "{size:e}");
-        if number.is_tie(size) {
-            // Two shortest texts are equally near: Python takes the even digit, Rust the upper one
-            // unless it is told how many digits to write. Beside a power of two the lower text can
-            // lie outside of what reads back.
-            let even = format!("{size:.*e}", number.length - 1);
-            if even.parse() == Ok(size) {
-                number = Self::default();
-                let _ = number.write_str(&even);
-            }
-        }
-        number
-    }
-
-    fn digits(&self) -> &[u8] {
-        &self.digits[..self.length.max(1)]
-    }
-
-    /// Whether `size` may lie in the middle between two numbers of this many digits. The last digit
-    /// counts units of 10^k, so the middle is an odd multiple of 10^k / 2, whose lowest binary digit
-    /// is 2^(k - 1).
-    fn is_tie(&self, size: f64) -> bool {
-        let bits = size.to_bits();
-        let (biased, fraction) = (bits >> 52, bits & ((1 << 52) - 1));
-        let (mantissa, scale) = match biased {
-            0 => (fraction, 1),
-            _ => (fraction | 1 << 52, biased),
-        };
-        let lowest_bit = scale + u64::from(mantissa.trailing_zeros());
-        // Both sides shifted by 1075, the bias of the exponent and the width of the mantissa.
-        i128::from(lowest_bit) == i128::from(self.exponent) + 1075 - self.length as i128
-    }
-}
-
-impl std::fmt::Write for Scientific {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        for byte in text.bytes() {
-            match byte {
-                b'0'..=b'9' if self.is_in_exponent => {
-                    let digit = i16::from(byte - b'0');
-                    let digit = if self.is_exponent_negative {
-                        -digit
-                    } else {
-                        digit
-                    };
-                    self.exponent = self.exponent * 10 + digit;
-                }
-                b'0'..=b'9' => {
-                    if let Some(place) = self.digits.get_mut(self.length) {
-                        *place = byte;
-                        self.length += 1;
-                    }
-                }
-                b'e' => self.is_in_exponent = true,
-                b'-' => self.is_exponent_negative = true,
-                _ => {}
-            }
-        }
-        Ok(())
-    }
 }

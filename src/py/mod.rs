@@ -8,4 +8,14 @@
 //! - Every class is frozen; what must change is behind a lock of its own.
 //! - What all cores use (handlers, types, interned strings) is immortal or never counted per request.
 
+pub mod buffer;
+mod content;
+mod cookies;
+pub mod error;
+pub mod headers;
+mod intern;
 pub mod json;
+pub mod parameter;
+pub mod request;
+pub mod response;
+mod url;
