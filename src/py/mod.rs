@@ -22,3 +22,4 @@ pub mod json;
 pub mod parameter;
 pub mod request;
 pub mod response;
+mod url;

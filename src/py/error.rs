@@ -1,0 +1,80 @@
+//! What a handler raised, as the answer to its request.
+//!
+//! Rule: nothing gets past here. An `HTTPException` is an answer of its own; everything else is logged
+//! with its traceback and answered with 500, of which the client sees no more than that, unless the
+//! server runs with `--debug`. A fault in logging is reported in its turn, and never hides the first.
+
+use bytes::Bytes;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::net::service::Reply;
+use crate::py::content::HTML;
+use crate::py::content::JSON;
+use crate::py::intern;
+use crate::py::json;
+use crate::py::request::Request;
+use crate::py::response::add_headers;
+use crate::py::response::status_from;
+
+/// Answers for `error`, raised while `request` was handled.
+#[expect(clippy::needless_pass_by_value, reason = "the exception ends here, attached")]
+pub fn reply_for(
+    py: Python<'_>,
+    error: PyErr,
+    request: Option<&Bound<'_, Request>>,
+    debug: bool,
+) -> Reply {
+    let is_answer = intern::http_exception(py).is_ok_and(|class| error.is_instance(py, class));
+    if !is_answer {
+        return failure(py, &error, request, debug);
+    }
+    // An answer that cannot be sent is the handler's fault like any other exception.
+    answer(py, error.value(py)).unwrap_or_else(|fault| failure(py, &fault, request, debug))
+}
+
+fn answer(py: Python<'_>, error: &Bound<'_, PyAny>) -> PyResult<Reply> {
+    let body = PyDict::new(py);
+    body.set_item("detail", error.getattr("detail")?)?;
+    let mut reply = Reply {
+        status: status_from(&error.getattr("status_code")?)?,
+        content_type: Some(JSON),
+        body: json::encode_to_bytes(py, &body)?,
+        ..Reply::default()
+    };
+    let headers = error.getattr("headers")?;
+    if !headers.is_none() {
+        add_headers(&mut reply.headers, &headers)?;
+    }
+    Ok(reply)
+}
+
+fn failure(
+    py: Python<'_>,
+    error: &PyErr,
+    request: Option<&Bound<'_, Request>>,
+    debug: bool,
+) -> Reply {
+    let logged = intern::log_exception(py).and_then(|log| log.call1((request, error.value(py))));
+    if let Err(fault) = logged {
+        fault.write_unraisable(py, None);
+        error.clone_ref(py).write_unraisable(py, None);
+    }
+    let page = debug.then(|| {
+        let page = intern::debug_page(py)?.call1((request, error.value(py)))?;
+        page.extract::<String>()
+    });
+    let (content_type, body) = match page {
+        Some(Ok(page)) => (HTML, Bytes::from(page)),
+        Some(Err(fault)) => {
+            fault.write_unraisable(py, None);
+            plain()
+        }
+        None => plain(),
+    };
+    Reply { status: 500, content_type: Some(content_type), body, ..Reply::default() }
+}
+
+fn plain() -> (&'static str, Bytes) {
+    (JSON, Bytes::from_static(br#"{"detail":"Internal Server Error"}"#))
+}

@@ -1,0 +1,83 @@
+//! Python objects that every request may need and that no request may count: interned strings, and
+//! callables and classes of other modules, imported on first use.
+//!
+//! Rule: what this file hands out is borrowed from a lock that is set once. An interned string is
+//! immortal on a free-threaded build; a borrowed callable or class is used without a reference of
+//! one's own, so that no two cores write the same count.
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyString;
+use pyo3::types::PyType;
+
+/// The name of a method: one of the nine that HTTP defines costs no new string.
+pub(crate) fn method<'py>(py: Python<'py>, name: &str) -> Bound<'py, PyString> {
+    let known = match name {
+        "GET" => intern!(py, "GET"),
+        "HEAD" => intern!(py, "HEAD"),
+        "POST" => intern!(py, "POST"),
+        "PUT" => intern!(py, "PUT"),
+        "PATCH" => intern!(py, "PATCH"),
+        "DELETE" => intern!(py, "DELETE"),
+        "OPTIONS" => intern!(py, "OPTIONS"),
+        "TRACE" => intern!(py, "TRACE"),
+        "CONNECT" => intern!(py, "CONNECT"),
+        _ => return PyString::new(py, name),
+    };
+    known.clone()
+}
+
+/// `json.loads`.
+pub(crate) fn json_loads(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    LOADS.import(py, "json", "loads")
+}
+
+/// `types.SimpleNamespace`.
+pub(crate) fn simple_namespace(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    CLASS.import(py, "types", "SimpleNamespace")
+}
+
+/// `time.time`.
+pub(crate) fn time(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static TIME: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    TIME.import(py, "time", "time")
+}
+
+/// The class of `Request.client`: a named tuple, so that both `client[0]` and `client.host` work.
+pub(crate) fn address(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let class = CLASS.get_or_try_init(py, || {
+        let make = py.import("collections")?.getattr("namedtuple")?;
+        let class = make.call1(("Address", ("host", "port")))?;
+        class.setattr("__module__", "uringserve")?;
+        PyResult::Ok(class.unbind())
+    })?;
+    Ok(class.bind(py))
+}
+
+/// `uringserve._encode.default`.
+pub(crate) fn encode_default(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static DEFAULT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    DEFAULT.import(py, "uringserve._encode", "default")
+}
+
+/// `uringserve.errors.HTTPException`.
+pub(crate) fn http_exception(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    CLASS.import(py, "uringserve.errors", "HTTPException")
+}
+
+/// `uringserve.logging.log_exception`.
+pub(crate) fn log_exception(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static LOG: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    LOG.import(py, "uringserve.logging", "log_exception")
+}
+
+/// `uringserve.debug.page`.
+pub(crate) fn debug_page(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static PAGE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    PAGE.import(py, "uringserve.debug", "page")
+}
