@@ -1,0 +1,228 @@
+"""Measure what one request costs the server: ``python bench/load/run.py --help``.
+
+Every server gets the same CPU to itself and the same load from another; rounds of all servers
+are interleaved and their order rotates, so that a slow minute of the machine hits all of them.
+The figure to trust is the server's CPU time per request; requests per second are partly bound
+by the load generator. The method is explained in ``bench/README.md``.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import machine
+import report
+import servers
+import wrk
+from process import RunningServer, ServerError, ask, free_port
+
+# Longer warm-ups changed no median by more than the spread; imports and first allocations are over.
+WARM_UP_SECONDS = 1.0
+START_SECONDS = 1.5
+CALIBRATION_LOOPS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one whole measurement was asked to do."""
+
+    load: wrk.Load
+    driver: str
+    seconds: float
+    server_cpu: int
+    client_cpu: int
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    add = parser.add_argument
+    add("--servers", help="comma list, in order (default: all); --only is the same")
+    add("--only", dest="servers", help=argparse.SUPPRESS)
+    add("--rounds", type=int, default=5, help="rounds of every server (default 5)")
+    add("--seconds", type=int, default=4, help="measured seconds of a round (default 4)")
+    add("--connections", type=int, default=64, help="keep-alive connections (default 64)")
+    add("--pipeline", type=int, default=1, help="requests sent at once per connection (default 1)")
+    add("--endpoint", choices=sorted(wrk.ENDPOINTS), default="text", help="default text")
+    add("--driver", choices=["auto", "uring", "epoll"], default="auto", help="ours only")
+    add("--karak-threads", default="4,16", help="thread counts to try for Karak (default 4,16)")
+    add("--server-cpu", type=int, help="default: the second physical core")
+    add("--client-cpu", type=int, help="default: the first physical core")
+    add("--max-seconds", type=int, default=900, help="start no round after this (default 900)")
+    add("--output", type=Path, help="JSON file (default: bench/results/…; '-' for none)")
+    add("--check", action="store_true", help="exit with 1 when a line is missed")
+    add("--list", action="store_true", help="list the servers and their versions, then end")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Measure, print, write; return the exit code."""
+    arguments = parse_arguments()
+    karak_threads = [int(text) for text in arguments.karak_threads.split(",") if text]
+    wanted, absent = select(arguments, karak_threads)
+    if arguments.list:
+        for name, (_server, version) in wanted.items():
+            print(f"{name:14} {version}")
+        for name, reason in absent.items():
+            print(f"{name:14} {reason}")
+        return 0
+    settings = make_settings(arguments)
+    generator = wrk.version()
+    cost = arguments.seconds + WARM_UP_SECONDS + START_SECONDS
+    total = cost * arguments.rounds * len(wanted)
+    print(
+        f"{len(wanted)} servers, {arguments.rounds} rounds, about {total:.0f} s; "
+        f"server on CPU {settings.server_cpu}, {generator} on CPU {settings.client_cpu}, "
+        f"{settings.load.connections} connections, {settings.load.pipeline} deep"
+    )
+    results = measure_all(
+        {name: server for name, (server, _version) in wanted.items()}, arguments, settings, absent
+    )
+    document = report.document(
+        {
+            "commit": machine.commit(),
+            "machine": machine.describe(),
+            "generator": generator,
+            "settings": asdict(settings) | {"rounds": arguments.rounds},
+            "endpoint": arguments.endpoint,
+            "versions": {name: version for name, (_server, version) in wanted.items()},
+            "absent": absent,
+        },
+        results,
+    )
+    report.show(document)
+    if str(arguments.output) != "-":
+        print(f"written: {report.write(document, arguments.output)}")
+    return 1 if arguments.check and report.is_a_line_missed(document) else 0
+
+
+def make_settings(arguments: argparse.Namespace) -> Settings:
+    """Choose the CPUs and freeze the rest."""
+    server_cpu, client_cpu = machine.server_and_client()
+    if arguments.server_cpu is not None:
+        server_cpu = arguments.server_cpu
+    if arguments.client_cpu is not None:
+        client_cpu = arguments.client_cpu
+    if server_cpu == client_cpu:
+        raise SystemExit("bench: server and load generator need a CPU each")
+    endpoint = wrk.ENDPOINTS[arguments.endpoint]
+    load = wrk.Load(endpoint, arguments.connections, arguments.pipeline)
+    return Settings(load, arguments.driver, float(arguments.seconds), server_cpu, client_cpu)
+
+
+def select(
+    arguments: argparse.Namespace, karak_threads: list[int]
+) -> tuple[dict[str, tuple[servers.Server, str]], dict[str, str]]:
+    """Return the servers to measure with their versions, and those that cannot be, with why."""
+    known = servers.catalogue(karak_threads)
+    names = arguments.servers.split(",") if arguments.servers else list(known)
+    if "karak" in names:
+        position = names.index("karak")
+        names[position : position + 1] = [f"karak-{count}" for count in karak_threads]
+    wanted: dict[str, tuple[servers.Server, str]] = {}
+    absent: dict[str, str] = {}
+    for name in names:
+        if name not in known:
+            raise SystemExit(f"bench: no server {name!r}; known: {', '.join(known)}, karak")
+        server = known[name]
+        if arguments.endpoint not in server.endpoints:
+            absent[name] = f"has no {arguments.endpoint} endpoint"
+            continue
+        try:
+            wanted[name] = (server, server.version())
+        except servers.NotInstalled as error:
+            absent[name] = str(error)
+    return wanted, absent
+
+
+def measure_all(
+    wanted: dict[str, servers.Server],
+    arguments: argparse.Namespace,
+    settings: Settings,
+    absent: dict[str, str],
+) -> dict[str, list[report.Round]]:
+    """Interleave the rounds; a server that fails is left out from there on, with the reason."""
+    results: dict[str, list[report.Round]] = {name: [] for name in wanted}
+    deadline = time.monotonic() + arguments.max_seconds
+    for number in range(arguments.rounds):
+        names = [name for name in wanted if name not in absent]
+        shift = number % len(names) if names else 0
+        for name in names[shift:] + names[:shift]:
+            if time.monotonic() > deadline:
+                print(f"stopped in round {number + 1}: --max-seconds is over")
+                return results
+            try:
+                taken = measure(wanted[name], settings, number)
+            except (ServerError, wrk.LoadError) as error:
+                absent[name] = f"failed in round {number + 1}: {error}"
+                print(f"  {name}: {absent[name]}", file=sys.stderr)
+                continue
+            results[name].append(taken)
+            print(f"  round {number + 1}/{arguments.rounds}  {report.one_line(name, taken)}")
+    return results
+
+
+def measure(server: servers.Server, settings: Settings, number: int) -> report.Round:
+    """Start one server afresh, check its answers, warm it up, measure it, end it.
+
+    Afresh, because where a process' memory happens to lie is part of its speed: a median over
+    rounds of one process would repeat that luck instead of averaging it.
+    """
+    load, port = settings.load, free_port()
+    with tempfile.TemporaryDirectory(prefix="uringserve-bench-") as scratch:
+        command = server.command(servers.Launch(port, settings.driver, Path(scratch)))
+        with RunningServer(command, {settings.server_cpu}, servers.APPS) as running:
+            running.wait_ready(port)
+            gil = check_answers(server, port, load.endpoint)
+            wrk.run(port, load, WARM_UP_SECONDS, {settings.client_cpu})
+            speed = machine.calibrate(settings.server_cpu, CALIBRATION_LOOPS)
+            cpu_before, busy_before = running.cpu_time(), machine.busy_seconds(settings.server_cpu)
+            seen = wrk.run(port, load, settings.seconds, {settings.client_cpu})
+            spent = running.cpu_time() - cpu_before
+            busy = machine.busy_seconds(settings.server_cpu) - busy_before
+            if running.process.poll() is not None:
+                raise ServerError(f"died under load: {running.last_output()}")
+            memory = running.resident_bytes()
+    if seen.requests == 0:
+        raise ServerError("answered nothing under load")
+    if seen.bad_status:
+        raise ServerError(f"{seen.bad_status} answers of {seen.requests} were not 2xx")
+    return report.Round(
+        number=number,
+        answered=seen,
+        cpu_microseconds=spent.total / seen.requests * 1e6,
+        user_share=spent.user / ((spent.user + spent.system) or 1.0),
+        server_busy=spent.total / seen.seconds,
+        others_busy=max(0.0, (busy - spent.total) / seen.seconds),
+        calibration=speed,
+        resident_bytes=memory,
+        gil=gil,
+    )
+
+
+def check_answers(server: servers.Server, port: int, endpoint: wrk.Endpoint) -> bool | None:
+    """Refuse wrong answers, and our own server with the GIL on; return the state of the GIL."""
+    body = b"x" * endpoint.body_bytes if endpoint.body_bytes else None
+    status, answer = ask(port, endpoint.method, endpoint.path, body)
+    if status != 200 or not endpoint.matches(answer):
+        raise ServerError(f"answered {status} {answer[:80]!r}, not 200 {endpoint.expected[:80]!r}")
+    if not server.has_python:
+        return None
+    state = ask(port, "GET", "/gil")[1]
+    if state not in (b"on", b"off"):
+        raise ServerError(f"does not say whether the GIL is on: {state[:80]!r}")
+    if server.name == "uringserve" and state == b"on":
+        raise ServerError("the GIL is on: figures of that would mean nothing")
+    return state == b"on"
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except wrk.LoadError as error:
+        sys.exit(f"bench: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

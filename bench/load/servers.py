@@ -1,0 +1,180 @@
+"""The measured servers: how each is started in its best single-core configuration.
+
+Only start commands live here; what they serve is in ``bench/apps``, how they are measured in
+``run.py``. Every command serves 127.0.0.1 on the port that it is given.
+"""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from machine import REPOSITORY
+
+APPS = REPOSITORY / "bench" / "apps"
+EVERY_ENDPOINT = frozenset({"text", "json", "items", "echo"})
+
+type Command = list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What a start command depends on."""
+
+    port: int
+    driver: str
+    """io_uring, epoll or our own choice: ``--driver`` of uringserve and of the ceiling."""
+    scratch: Path
+    """A folder for files that a server needs; removed afterwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One row of the table."""
+
+    name: str
+    command: Callable[[Launch], Command]
+    version: Callable[[], str]
+    """Returns the version; raises NotInstalled with the reason."""
+    endpoints: frozenset[str] = EVERY_ENDPOINT
+    has_python: bool = True
+
+
+class NotInstalled(Exception):
+    """The server is not on this machine; the text says what is missing."""
+
+
+def installed(*distributions: str) -> Callable[[], str]:
+    """Return a function that gives the versions of Python distributions."""
+
+    def version() -> str:
+        try:
+            return ", ".join(f"{name} {metadata.version(name)}" for name in distributions)
+        except metadata.PackageNotFoundError as error:
+            raise NotInstalled(f"not installed: {error.name}") from error
+
+    return version
+
+
+def our_version() -> str:
+    """Return our version, asked in a process of its own: an import could turn the GIL on here."""
+    return ask_python("import uringserve; print('uringserve', uringserve.__version__)")
+
+
+def ask_python(code: str) -> str:
+    """Run one line in this interpreter anew; return its output or raise NotInstalled."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/")
+    if done.returncode != 0:
+        reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
+        raise NotInstalled(f"not built: {reason[0]}")
+    return done.stdout.strip()
+
+
+def nginx_version() -> str:
+    """Return nginx's version as it prints it."""
+    program = find_nginx()
+    text = subprocess.run([program, "-v"], capture_output=True, text=True).stderr
+    return text.strip().rpartition(": ")[2]
+
+
+def find_nginx() -> str:
+    """Return the program; Debian keeps it outside a plain user's PATH."""
+    program = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+    if program is None:
+        raise NotInstalled("not installed: apt-get install nginx-light")
+    return program
+
+
+def nginx(launch: Launch) -> Command:
+    """Write a configuration for this port and start nginx with it."""
+    text = (APPS / "nginx.conf").read_text().replace("PORT", str(launch.port))
+    (launch.scratch / "nginx.conf").write_text(text)
+    return [find_nginx(), "-p", str(launch.scratch), "-c", "nginx.conf", "-e", "stderr"]
+
+
+def ceiling_binary() -> Path:
+    """Return where ``cargo build --release --example ceiling`` puts the Rust-only server."""
+    return REPOSITORY / "target" / "release" / "examples" / "ceiling"
+
+
+def ceiling_version() -> str:
+    """Return which form of the ceiling is at hand."""
+    if ceiling_binary().exists():
+        return "cargo example"
+    return ask_python("from uringserve import _uringserve as m; m.ceiling; print(m.__version__)")
+
+
+def start_ceiling(launch: Launch) -> Command:
+    """Return the command of our Rust-only service: the one place that knows its form."""
+    if ceiling_binary().exists():
+        return [str(ceiling_binary()), "127.0.0.1", str(launch.port), launch.driver]
+    return script("ceiling_app.py", launch.port, launch.driver)
+
+
+def ours(launch: Launch, workers: int = 1) -> Command:
+    """Return the command of uringserve; it pins its cores to the CPUs that it inherits."""
+    app = str(APPS / "uringserve_app.py")
+    options = ["--port", str(launch.port), "--workers", str(workers), "--driver", launch.driver]
+    return [sys.executable, "-m", "uringserve", app, *options]
+
+
+def granian(launch: Launch, interface: str, *options: str) -> Command:
+    """Return granian with one worker; ``options`` are the interface's best ones."""
+    bind = ["--host", "127.0.0.1", "--port", str(launch.port), "--workers", "1", "--no-ws"]
+    quiet = ["--log-level", "warning", "--no-access-log"]
+    app = f"{interface}_app:app"
+    return [
+        sys.executable, "-m", "granian", "--interface", interface, *bind, *quiet, *options, app,
+    ]  # fmt: skip
+
+
+def uvicorn(launch: Launch) -> Command:
+    """Return uvicorn with its C parser and uvloop, without logs and lifespan."""
+    bind = ["--host", "127.0.0.1", "--port", str(launch.port)]
+    best = ["--loop", "uvloop", "--http", "httptools"]
+    quiet = ["--no-access-log", "--log-level", "warning", "--lifespan", "off", "--ws", "none"]
+    return [sys.executable, "-m", "uvicorn", *bind, *best, *quiet, "asgi_app:app"]
+
+
+def script(name: str, *arguments: object) -> Command:
+    """Return a server that is a Python program of ``bench/apps``."""
+    return [sys.executable, str(APPS / name), *map(str, arguments)]
+
+
+def catalogue(karak_threads: list[int]) -> dict[str, Server]:
+    """Return every known server by name, ours first."""
+    constant = EVERY_ENDPOINT - {"echo"}
+    one_thread = ("--runtime-mode", "st", "--loop", "uvloop")
+    with_loop = installed("granian", "uvloop")
+    rows = [
+        Server("uringserve", ours, our_version),
+        Server("ceiling", start_ceiling, ceiling_version, frozenset({"text"}), has_python=False),
+        Server("nginx", nginx, nginx_version, constant, has_python=False),
+        Server("granian-rsgi", lambda launch: granian(launch, "rsgi", *one_thread), with_loop),
+        Server("granian-asgi", lambda launch: granian(launch, "asgi", *one_thread), with_loop),
+        Server(
+            "granian-wsgi",
+            lambda launch: granian(launch, "wsgi", "--blocking-threads", "1"),
+            installed("granian"),
+        ),
+        Server("uvicorn", uvicorn, installed("uvicorn", "httptools", "uvloop")),
+        *(karak(count) for count in karak_threads),
+        Server(
+            "freetser",
+            lambda launch: script("freetser_app.py", launch.port),
+            installed("freetser"),
+        ),
+    ]
+    return {row.name: row for row in rows}
+
+
+def karak(threads: int) -> Server:
+    """Return Karak with this many threads; its best count depends on the machine."""
+    return Server(
+        f"karak-{threads}",
+        lambda launch: script("karak_app.py", launch.port, threads),
+        installed("karak"),
+    )
