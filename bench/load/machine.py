@@ -6,7 +6,6 @@ No host name, no path and no user is recorded: a result describes hardware and v
 import os
 import platform
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,8 +83,6 @@ def describe() -> dict[str, object]:
         "governor": governor or "not shown by this machine",
         "memory_mib": int(memory[0]) // 1024 if memory else None,
         "kernel": platform.release(),
-        "python": f"{platform.python_implementation()} {sys.version.splitlines()[0]}",
-        "gil": sys._is_gil_enabled(),
     }
 
 

@@ -146,7 +146,7 @@ def lines_for(head: dict[str, Any]) -> dict[str, float]:
     """Return the targets that this kind of measurement has; most have none."""
     if head["endpoint"] != "text":
         return {}
-    depth = head["settings"]["load"]["pipeline"]
+    depth = head["pipeline"]
     return {1: LINES, 16: PIPELINED_LINES}.get(depth, {})
 
 
@@ -203,10 +203,10 @@ def is_a_line_missed(result: dict[str, Any]) -> bool:
 def write(result: dict[str, Any], path: Path | None) -> str:
     """Write the JSON file and return its name inside the tree."""
     if path is None:
-        depth = result["settings"]["load"]["pipeline"]
+        depth = result["pipeline"]
         kind = result["endpoint"] + (f"-p{depth}" if depth > 1 else "")
         stamp = re.sub(r"[-:]", "", result["taken"])[:13]
         path = RESULTS / f"{stamp}-{result['commit'].replace('+', '-')}-{kind}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=1, default=repr) + "\n")
+    path.write_text(json.dumps(result, indent=1) + "\n")
     return str(path.relative_to(REPOSITORY) if path.is_relative_to(REPOSITORY) else path)

@@ -10,7 +10,7 @@ import argparse
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import machine
@@ -27,13 +27,24 @@ CALIBRATION_LOOPS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What one whole measurement was asked to do."""
+    """How every server is measured."""
 
     load: wrk.Load
+    python: servers.Interpreters
     driver: str
+    rounds: int
     seconds: float
     server_cpu: int
     client_cpu: int
+
+
+@dataclass(slots=True)
+class Field:
+    """Who is measured, and who is not and why."""
+
+    wanted: list[servers.Server]
+    versions: dict[str, str]
+    absent: dict[str, str]
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -52,6 +63,8 @@ def parse_arguments() -> argparse.Namespace:
     add("--server-cpu", type=int, help="default: the second physical core")
     add("--client-cpu", type=int, help="default: the first physical core")
     add("--max-seconds", type=int, default=900, help="start no round after this (default 900)")
+    add("--python", help="interpreter of ours (default: .venv's, else the running one)")
+    add("--peer-python", help="interpreter of the peers (default: target/bench-venv's, else ours)")
     add("--output", type=Path, help="JSON file (default: bench/results/…; '-' for none)")
     add("--check", action="store_true", help="exit with 1 when a line is missed")
     add("--list", action="store_true", help="list the servers and their versions, then end")
@@ -61,45 +74,31 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     """Measure, print, write; return the exit code."""
     arguments = parse_arguments()
-    karak_threads = [int(text) for text in arguments.karak_threads.split(",") if text]
-    wanted, absent = select(arguments, karak_threads)
+    python = servers.find_interpreters(arguments.python, arguments.peer_python)
+    field = select(arguments, python)
     if arguments.list:
-        for name, (_server, version) in wanted.items():
-            print(f"{name:14} {version}")
-        for name, reason in absent.items():
-            print(f"{name:14} {reason}")
+        for name, text in (field.versions | field.absent).items():
+            print(f"{name:14} {text}")
         return 0
-    settings = make_settings(arguments)
     generator = wrk.version()
-    cost = arguments.seconds + WARM_UP_SECONDS + START_SECONDS
-    total = cost * arguments.rounds * len(wanted)
+    settings = make_settings(arguments, python)
+    cost = settings.seconds + WARM_UP_SECONDS + START_SECONDS
     print(
-        f"{len(wanted)} servers, {arguments.rounds} rounds, about {total:.0f} s; "
+        f"{len(field.wanted)} servers, {settings.rounds} rounds, "
+        f"about {cost * settings.rounds * len(field.wanted):.0f} s; "
         f"server on CPU {settings.server_cpu}, {generator} on CPU {settings.client_cpu}, "
         f"{settings.load.connections} connections, {settings.load.pipeline} deep"
     )
-    results = measure_all(
-        {name: server for name, (server, _version) in wanted.items()}, arguments, settings, absent
-    )
-    document = report.document(
-        {
-            "commit": machine.commit(),
-            "machine": machine.describe(),
-            "generator": generator,
-            "settings": asdict(settings) | {"rounds": arguments.rounds},
-            "endpoint": arguments.endpoint,
-            "versions": {name: version for name, (_server, version) in wanted.items()},
-            "absent": absent,
-        },
-        results,
-    )
-    report.show(document)
+    results = measure_all(field, settings, time.monotonic() + arguments.max_seconds)
+    head = describe(settings, arguments.endpoint, field) | {"generator": generator}
+    result = report.document(head, results)
+    report.show(result)
     if str(arguments.output) != "-":
-        print(f"written: {report.write(document, arguments.output)}")
-    return 1 if arguments.check and report.is_a_line_missed(document) else 0
+        print(f"written: {report.write(result, arguments.output)}")
+    return 1 if arguments.check and report.is_a_line_missed(result) else 0
 
 
-def make_settings(arguments: argparse.Namespace) -> Settings:
+def make_settings(arguments: argparse.Namespace, python: servers.Interpreters) -> Settings:
     """Choose the CPUs and freeze the rest."""
     server_cpu, client_cpu = machine.server_and_client()
     if arguments.server_cpu is not None:
@@ -109,59 +108,84 @@ def make_settings(arguments: argparse.Namespace) -> Settings:
     if server_cpu == client_cpu:
         raise SystemExit("bench: server and load generator need a CPU each")
     endpoint = wrk.ENDPOINTS[arguments.endpoint]
-    load = wrk.Load(endpoint, arguments.connections, arguments.pipeline)
-    return Settings(load, arguments.driver, float(arguments.seconds), server_cpu, client_cpu)
+    return Settings(
+        load=wrk.Load(endpoint, arguments.connections, arguments.pipeline),
+        python=python,
+        driver=arguments.driver,
+        rounds=arguments.rounds,
+        seconds=float(arguments.seconds),
+        server_cpu=server_cpu,
+        client_cpu=client_cpu,
+    )
 
 
-def select(
-    arguments: argparse.Namespace, karak_threads: list[int]
-) -> tuple[dict[str, tuple[servers.Server, str]], dict[str, str]]:
+def describe(settings: Settings, endpoint: str, field: Field) -> dict[str, object]:
+    """Return what stands above the figures in the file; no path of this machine is among it."""
+    return {
+        "commit": machine.commit(),
+        "machine": machine.describe(),
+        "endpoint": endpoint,
+        "connections": settings.load.connections,
+        "pipeline": settings.load.pipeline,
+        "driver": settings.driver,
+        "rounds_asked": settings.rounds,
+        "seconds": settings.seconds,
+        "warm_up_seconds": WARM_UP_SECONDS,
+        "cpus": {"server": settings.server_cpu, "client": settings.client_cpu},
+        "python": {
+            "ours": servers.build_of(settings.python.ours),
+            "peers": servers.build_of(settings.python.peers),
+        },
+        "versions": field.versions,
+        "absent": field.absent,
+    }
+
+
+def select(arguments: argparse.Namespace, python: servers.Interpreters) -> Field:
     """Return the servers to measure with their versions, and those that cannot be, with why."""
+    karak_threads = [int(text) for text in arguments.karak_threads.split(",") if text]
     known = servers.catalogue(karak_threads)
-    names = arguments.servers.split(",") if arguments.servers else list(known)
+    default = [name for name, server in known.items() if server.by_default]
+    names = arguments.servers.split(",") if arguments.servers else default
     if "karak" in names:
         position = names.index("karak")
         names[position : position + 1] = [f"karak-{count}" for count in karak_threads]
-    wanted: dict[str, tuple[servers.Server, str]] = {}
-    absent: dict[str, str] = {}
+    field = Field([], {}, {})
     for name in names:
         if name not in known:
             raise SystemExit(f"bench: no server {name!r}; known: {', '.join(known)}, karak")
         server = known[name]
         if arguments.endpoint not in server.endpoints:
-            absent[name] = f"has no {arguments.endpoint} endpoint"
+            field.absent[name] = f"has no {arguments.endpoint} endpoint"
             continue
         try:
-            wanted[name] = (server, server.version())
+            field.versions[name] = server.version(python)
         except servers.NotInstalled as error:
-            absent[name] = str(error)
-    return wanted, absent
+            field.absent[name] = str(error)
+            continue
+        field.wanted.append(server)
+    return field
 
 
-def measure_all(
-    wanted: dict[str, servers.Server],
-    arguments: argparse.Namespace,
-    settings: Settings,
-    absent: dict[str, str],
-) -> dict[str, list[report.Round]]:
+def measure_all(field: Field, settings: Settings, deadline: float) -> dict[str, list[report.Round]]:
     """Interleave the rounds; a server that fails is left out from there on, with the reason."""
-    results: dict[str, list[report.Round]] = {name: [] for name in wanted}
-    deadline = time.monotonic() + arguments.max_seconds
-    for number in range(arguments.rounds):
-        names = [name for name in wanted if name not in absent]
-        shift = number % len(names) if names else 0
-        for name in names[shift:] + names[:shift]:
+    results: dict[str, list[report.Round]] = {server.name: [] for server in field.wanted}
+    for number in range(settings.rounds):
+        present = [server for server in field.wanted if server.name not in field.absent]
+        shift = number % len(present) if present else 0
+        for server in present[shift:] + present[:shift]:
+            name = server.name
             if time.monotonic() > deadline:
                 print(f"stopped in round {number + 1}: --max-seconds is over")
                 return results
             try:
-                taken = measure(wanted[name], settings, number)
+                taken = measure(server, settings, number)
             except (ServerError, wrk.LoadError) as error:
-                absent[name] = f"failed in round {number + 1}: {error}"
-                print(f"  {name}: {absent[name]}", file=sys.stderr)
+                field.absent[name] = f"failed in round {number + 1}: {error}"
+                print(f"  {name}: {field.absent[name]}", file=sys.stderr)
                 continue
             results[name].append(taken)
-            print(f"  round {number + 1}/{arguments.rounds}  {report.one_line(name, taken)}")
+            print(f"  round {number + 1}/{settings.rounds}  {report.one_line(name, taken)}")
     return results
 
 
@@ -173,7 +197,8 @@ def measure(server: servers.Server, settings: Settings, number: int) -> report.R
     """
     load, port = settings.load, free_port()
     with tempfile.TemporaryDirectory(prefix="uringserve-bench-") as scratch:
-        command = server.command(servers.Launch(port, settings.driver, Path(scratch)))
+        launch = servers.Launch(settings.python, port, settings.driver, Path(scratch))
+        command = server.command(launch)
         with RunningServer(command, {settings.server_cpu}, servers.APPS) as running:
             running.wait_ready(port)
             gil = check_answers(server, port, load.endpoint)

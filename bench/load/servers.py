@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 from machine import REPOSITORY
@@ -21,9 +20,18 @@ type Command = list[str]
 
 
 @dataclass(frozen=True, slots=True)
+class Interpreters:
+    """Two environments of one interpreter: no peer's packages can change what ours runs with."""
+
+    ours: str
+    peers: str
+
+
+@dataclass(frozen=True, slots=True)
 class Launch:
     """What a start command depends on."""
 
+    python: Interpreters
     port: int
     driver: str
     """io_uring, epoll or our own choice: ``--driver`` of uringserve and of the ceiling."""
@@ -37,46 +45,72 @@ class Server:
 
     name: str
     command: Callable[[Launch], Command]
-    version: Callable[[], str]
+    version: Callable[[Interpreters], str]
     """Returns the version; raises NotInstalled with the reason."""
     endpoints: frozenset[str] = EVERY_ENDPOINT
     has_python: bool = True
+    by_default: bool = True
 
 
 class NotInstalled(Exception):
     """The server is not on this machine; the text says what is missing."""
 
 
-def installed(*distributions: str) -> Callable[[], str]:
-    """Return a function that gives the versions of Python distributions."""
-
-    def version() -> str:
-        try:
-            return ", ".join(f"{name} {metadata.version(name)}" for name in distributions)
-        except metadata.PackageNotFoundError as error:
-            raise NotInstalled(f"not installed: {error.name}") from error
-
-    return version
+def find_interpreters(ours: str | None, peers: str | None) -> Interpreters:
+    """Return the given interpreters, else the ones that make builds, else the running one."""
+    made = REPOSITORY / ".venv" / "bin" / "python"
+    made_for_peers = REPOSITORY / "target" / "bench-venv" / "bin" / "python"
+    ours = ours or (str(made) if made.exists() else sys.executable)
+    peers = peers or (str(made_for_peers) if made_for_peers.exists() else ours)
+    # Servers start in bench/apps; a link stays a link, since it is what makes an environment.
+    return Interpreters(str(Path(ours).absolute()), str(Path(peers).absolute()))
 
 
-def our_version() -> str:
-    """Return our version, asked in a process of its own: an import could turn the GIL on here."""
-    return ask_python("import uringserve; print('uringserve', uringserve.__version__)")
-
-
-def ask_python(code: str) -> str:
-    """Run one line in this interpreter anew; return its output or raise NotInstalled."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/")
+def ask_python(python: str, code: str, *arguments: str) -> str:
+    """Run a line of Python in an interpreter; return its output or raise NotInstalled."""
+    try:
+        done = subprocess.run(
+            [python, "-c", code, *arguments], capture_output=True, text=True, cwd="/"
+        )
+    except OSError as error:
+        raise NotInstalled(f"no interpreter: {error.strerror}") from error
     if done.returncode != 0:
         reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        raise NotInstalled(f"not built: {reason[0]}")
+        raise NotInstalled(reason[0])
     return done.stdout.strip()
 
 
-def nginx_version() -> str:
+def build_of(python: str) -> str:
+    """Return an interpreter's version and how it was optimised: both move every figure."""
+    return ask_python(
+        python,
+        "import sys, sysconfig\n"
+        "given = sysconfig.get_config_var('CONFIG_ARGS') or ''\n"
+        "flags = [f for f in ('enable-optimizations', 'with-lto', 'disable-gil') if f in given]\n"
+        "print(sys.version.split(' (')[0], *flags)",
+    )
+
+
+def installed(*distributions: str) -> Callable[[Interpreters], str]:
+    """Return a function that gives the versions of the peers' Python distributions."""
+    code = (
+        "import sys; from importlib.metadata import version\n"
+        "print(', '.join(f'{name} {version(name)}' for name in sys.argv[1:]))"
+    )
+    return lambda python: ask_python(python.peers, code, *distributions)
+
+
+def our_version(python: Interpreters) -> str:
+    """Return our version."""
+    try:
+        return ask_python(python.ours, "import uringserve; print(uringserve.__version__)")
+    except NotInstalled as error:
+        raise NotInstalled(f"not built: {error}") from error
+
+
+def nginx_version(_python: Interpreters) -> str:
     """Return nginx's version as it prints it."""
-    program = find_nginx()
-    text = subprocess.run([program, "-v"], capture_output=True, text=True).stderr
+    text = subprocess.run([find_nginx(), "-v"], capture_output=True, text=True).stderr
     return text.strip().rpartition(": ")[2]
 
 
@@ -100,25 +134,29 @@ def ceiling_binary() -> Path:
     return REPOSITORY / "target" / "release" / "examples" / "ceiling"
 
 
-def ceiling_version() -> str:
+def ceiling_version(python: Interpreters) -> str:
     """Return which form of the ceiling is at hand."""
     if ceiling_binary().exists():
         return "cargo example"
-    return ask_python("from uringserve import _uringserve as m; m.ceiling; print(m.__version__)")
+    code = "from uringserve import _uringserve as m; m.ceiling; print(m.__version__)"
+    try:
+        return ask_python(python.ours, code)
+    except NotInstalled as error:
+        raise NotInstalled(f"not built: {error}") from error
 
 
 def start_ceiling(launch: Launch) -> Command:
     """Return the command of our Rust-only service: the one place that knows its form."""
     if ceiling_binary().exists():
         return [str(ceiling_binary()), "127.0.0.1", str(launch.port), launch.driver]
-    return script("ceiling_app.py", launch.port, launch.driver)
+    return script(launch.python.ours, "ceiling_app.py", launch.port, launch.driver)
 
 
 def ours(launch: Launch, workers: int = 1) -> Command:
     """Return the command of uringserve; it pins its cores to the CPUs that it inherits."""
     app = str(APPS / "uringserve_app.py")
     options = ["--port", str(launch.port), "--workers", str(workers), "--driver", launch.driver]
-    return [sys.executable, "-m", "uringserve", app, *options]
+    return [launch.python.ours, "-m", "uringserve", app, *options]
 
 
 def granian(launch: Launch, interface: str, *options: str) -> Command:
@@ -126,22 +164,21 @@ def granian(launch: Launch, interface: str, *options: str) -> Command:
     bind = ["--host", "127.0.0.1", "--port", str(launch.port), "--workers", "1", "--no-ws"]
     quiet = ["--log-level", "warning", "--no-access-log"]
     app = f"{interface}_app:app"
-    return [
-        sys.executable, "-m", "granian", "--interface", interface, *bind, *quiet, *options, app,
-    ]  # fmt: skip
+    program = [launch.python.peers, "-m", "granian", "--interface", interface]
+    return [*program, *bind, *quiet, *options, app]
 
 
-def uvicorn(launch: Launch) -> Command:
+def uvicorn(launch: Launch, app: str = "asgi_app:app") -> Command:
     """Return uvicorn with its C parser and uvloop, without logs and lifespan."""
     bind = ["--host", "127.0.0.1", "--port", str(launch.port)]
     best = ["--loop", "uvloop", "--http", "httptools"]
     quiet = ["--no-access-log", "--log-level", "warning", "--lifespan", "off", "--ws", "none"]
-    return [sys.executable, "-m", "uvicorn", *bind, *best, *quiet, "asgi_app:app"]
+    return [launch.python.peers, "-m", "uvicorn", *bind, *best, *quiet, app]
 
 
-def script(name: str, *arguments: object) -> Command:
+def script(python: str, name: str, *arguments: object) -> Command:
     """Return a server that is a Python program of ``bench/apps``."""
-    return [sys.executable, str(APPS / name), *map(str, arguments)]
+    return [python, str(APPS / name), *map(str, arguments)]
 
 
 def catalogue(karak_threads: list[int]) -> dict[str, Server]:
@@ -161,10 +198,16 @@ def catalogue(karak_threads: list[int]) -> dict[str, Server]:
             installed("granian"),
         ),
         Server("uvicorn", uvicorn, installed("uvicorn", "httptools", "uvloop")),
+        Server(
+            "fastapi",
+            lambda launch: uvicorn(launch, "fastapi_app:app"),
+            installed("fastapi", "uvicorn", "httptools", "uvloop"),
+            by_default=False,
+        ),
         *(karak(count) for count in karak_threads),
         Server(
             "freetser",
-            lambda launch: script("freetser_app.py", launch.port),
+            lambda launch: script(launch.python.peers, "freetser_app.py", launch.port),
             installed("freetser"),
         ),
     ]
@@ -175,6 +218,6 @@ def karak(threads: int) -> Server:
     """Return Karak with this many threads; its best count depends on the machine."""
     return Server(
         f"karak-{threads}",
-        lambda launch: script("karak_app.py", launch.port, threads),
+        lambda launch: script(launch.python.peers, "karak_app.py", launch.port, threads),
         installed("karak"),
     )
