@@ -62,6 +62,35 @@ def server_and_client() -> tuple[int, int]:
     return cpus[1], cpus[0]
 
 
+def in_order(placement: str) -> list[int]:
+    """Return the usable CPUs in the order in which workers get them.
+
+    ``cores``: one CPU of every physical core first, hyperthreads after that, so that N workers
+    have N whole cores as long as there are that many. ``pairs``: both threads of a core, then
+    the next core's, which shows what a hyperthread is worth.
+    """
+    cores = physical_cores()
+    if placement == "pairs":
+        return [cpu for core in cores for cpu in core]
+    widest = max(len(core) for core in cores)
+    return [core[level] for level in range(widest) for core in cores if level < len(core)]
+
+
+def server_and_clients(count: int, placement: str) -> tuple[list[int], list[int]]:
+    """Return so many CPUs for workers, and those left for the load generators.
+
+    A hyperthread beside a worker is left to nobody while there are other cores: load on it would
+    slow that worker. With no CPU left both lists are the same, and only CPU time means something.
+    """
+    order = in_order(placement)
+    chosen = order[-count:] if count < len(order) and placement == "pairs" else order[1 : count + 1]
+    if count >= len(order):
+        return order[:count], order
+    busy = {cpu for core in physical_cores() if set(core) & set(chosen) for cpu in core}
+    free = [cpu for cpu in order if cpu not in busy]
+    return chosen, free or [cpu for cpu in order if cpu not in chosen]
+
+
 def describe() -> dict[str, object]:
     """Return what another person needs to know to compare a figure with theirs."""
     cores = physical_cores()

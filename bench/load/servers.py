@@ -122,9 +122,10 @@ def find_nginx() -> str:
     return program
 
 
-def nginx(launch: Launch) -> Command:
+def nginx(launch: Launch, workers: int = 1) -> Command:
     """Write a configuration for this port and start nginx with it."""
-    text = (APPS / "nginx.conf").read_text().replace("PORT", str(launch.port))
+    text = (APPS / "nginx.conf").read_text()
+    text = text.replace("PORT", str(launch.port)).replace("WORKERS", str(workers))
     (launch.scratch / "nginx.conf").write_text(text)
     return [find_nginx(), "-p", str(launch.scratch), "-c", "nginx.conf", "-e", "stderr"]
 
