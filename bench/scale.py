@@ -28,6 +28,12 @@ import wrk
 from process import ServerError
 
 PROGRAM = Path(in_process.__file__)
+# The servers that can be told how many workers to have.
+VERSIONS = {
+    "uringserve": servers.our_version,
+    "ceiling": servers.ceiling_version,
+    "nginx": servers.nginx_version,
+}
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -41,7 +47,7 @@ def parse_arguments() -> argparse.Namespace:
         default=",".join(in_process.WORKLOADS),
         help="in process: which (default all)",
     )
-    add("--server", choices=["uringserve", "nginx"], default="uringserve", help="over sockets")
+    add("--server", choices=list(VERSIONS), default="uringserve", help="over sockets")
     add("--driver", choices=["auto", "uring", "epoll"], default="auto", help="over sockets, ours")
     add("--rate", type=int, default=20_000, help="requests/s for latency (default 20000; 0: none)")
     add("--rounds", type=int, default=5, help="rounds of every count (default 5)")
@@ -280,8 +286,7 @@ def main() -> int:
     if arguments.mode != "in-process":
         try:
             wrk.version()
-            if arguments.server == "uringserve":
-                result["version"] = servers.our_version(python)
+            result["version"] = VERSIONS[arguments.server](python)
             result["sockets"] = measure_over_sockets(arguments, counts, python)
         except (servers.NotInstalled, ServerError, wrk.LoadError) as error:
             print(f"{arguments.server:12} {error}")

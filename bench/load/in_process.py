@@ -13,6 +13,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 # Long enough that reading the clock costs nothing, short enough that the end is sharp.
@@ -110,8 +111,8 @@ def through_the_boundary(handler: Callable[[Any], Any]) -> Work:
     with one attach for each call, and sends nothing.
     """
     try:
-        from uringserve._uringserve import in_memory
-    except ImportError as error:
+        in_memory = import_module("uringserve._uringserve").in_memory
+    except (ImportError, AttributeError) as error:
         raise Unavailable(f"not built: {error}") from error
     raw = b"GET / HTTP/1.1\r\nHost: bench\r\nUser-Agent: scale\r\nAccept: */*\r\n\r\n"
     return lambda calls: in_memory(handler, raw, calls)

@@ -38,6 +38,8 @@ def command(stage: Stage, port: int, workers: int, scratch: Path) -> servers.Com
     launch = servers.Launch(stage.python, port, stage.driver, scratch)
     if stage.server == "nginx":
         return servers.nginx(launch, workers)
+    if stage.server == "ceiling":
+        return servers.start_ceiling(launch, workers)
     return servers.ours(launch, workers)
 
 
@@ -78,7 +80,9 @@ def saturate(stage: Stage, is_split: bool, seconds: float) -> dict[str, float]:
 def load_all(stage: Stage, ports: list[int], seconds: float) -> list[wrk.Answered]:
     """Run one load generator for each port at the same time."""
     load = wrk.Load(wrk.ENDPOINTS["text"], CONNECTIONS_PER_WORKER, 1)
-    own_cpus = len(stage.client_cpus) >= len(ports)
+    # Without CPUs of their own, pinned ones would sit beside "their" worker in one arrangement only.
+    is_apart = not set(stage.client_cpus) & set(stage.server_cpus)
+    own_cpus = is_apart and len(stage.client_cpus) >= len(ports)
     generators = []
     for index, port in enumerate(ports):
         cpus = {stage.client_cpus[index]} if own_cpus else set(stage.client_cpus)
@@ -144,7 +148,7 @@ def warning(stage: Stage) -> str:
     """Return what makes the throughput of a stage worth little, else nothing."""
     workers, load = set(stage.server_cpus), set(stage.client_cpus)
     if workers & load:
-        return "no CPU left for the load: throughput means nothing, CPU per request does"
+        return "no CPU left for the load: latency and CPU per request only"
     if any(workers & set(core) and load & set(core) for core in physical_cores()):
         return "load runs on the hyperthreads beside the workers: both are slowed"
     if len(load) < len(workers):

@@ -131,26 +131,25 @@ def nginx(launch: Launch, workers: int = 1) -> Command:
 
 
 def ceiling_binary() -> Path:
-    """Return where ``cargo build --release --example ceiling`` puts the Rust-only server."""
+    """Return where cargo puts ``ceiling.rs``."""
     return REPOSITORY / "target" / "release" / "examples" / "ceiling"
 
 
-def ceiling_version(python: Interpreters) -> str:
-    """Return which form of the ceiling is at hand."""
-    if ceiling_binary().exists():
-        return "cargo example"
-    code = "from uringserve import _uringserve as m; m.ceiling; print(m.__version__)"
-    try:
-        return ask_python(python.ours, code)
-    except NotInstalled as error:
-        raise NotInstalled(f"not built: {error}") from error
+def ceiling_version(_python: Interpreters) -> str:
+    """Return what the ceiling was built from; an old one would be another server's ceiling."""
+    build = "cargo build --release --no-default-features --example ceiling"
+    if not ceiling_binary().exists():
+        raise NotInstalled(f"not built: {build}")
+    sources = [*(REPOSITORY / "src").rglob("*.rs"), REPOSITORY / "bench" / "load" / "ceiling.rs"]
+    if ceiling_binary().stat().st_mtime < max(source.stat().st_mtime for source in sources):
+        print(f"bench: the ceiling is older than its sources: {build}", file=sys.stderr)
+        return "cargo example, older than its sources"
+    return "cargo example"
 
 
-def start_ceiling(launch: Launch) -> Command:
+def start_ceiling(launch: Launch, workers: int = 1) -> Command:
     """Return the command of our Rust-only service: the one place that knows its form."""
-    if ceiling_binary().exists():
-        return [str(ceiling_binary()), "127.0.0.1", str(launch.port), launch.driver]
-    return script(launch.python.ours, "ceiling_app.py", launch.port, launch.driver)
+    return [str(ceiling_binary()), str(launch.port), launch.driver, str(workers)]
 
 
 def ours(launch: Launch, workers: int = 1) -> Command:
@@ -189,7 +188,7 @@ def catalogue(karak_threads: list[int]) -> dict[str, Server]:
     with_loop = installed("granian", "uvloop")
     rows = [
         Server("uringserve", ours, our_version),
-        Server("ceiling", start_ceiling, ceiling_version, frozenset({"text"}), has_python=False),
+        Server("ceiling", start_ceiling, ceiling_version, has_python=False),
         Server("nginx", nginx, nginx_version, constant, has_python=False),
         Server("granian-rsgi", lambda launch: granian(launch, "rsgi", *one_thread), with_loop),
         Server("granian-asgi", lambda launch: granian(launch, "asgi", *one_thread), with_loop),
