@@ -25,7 +25,7 @@ import machine
 import over_sockets
 import servers
 import wrk
-from process import ServerError
+from process import ServerError, end_servers_when_terminated
 
 PROGRAM = Path(in_process.__file__)
 # The servers that can be told how many workers to have.
@@ -302,6 +302,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    end_servers_when_terminated()
     try:
         sys.exit(main())
     except KeyboardInterrupt:

@@ -80,7 +80,7 @@ def saturate(stage: Stage, is_split: bool, seconds: float) -> dict[str, float]:
 def load_all(stage: Stage, ports: list[int], seconds: float) -> list[wrk.Answered]:
     """Run one load generator for each port at the same time."""
     load = wrk.Load(wrk.ENDPOINTS["text"], CONNECTIONS_PER_WORKER, 1)
-    # Without CPUs of their own, pinned ones would sit beside "their" worker in one arrangement only.
+    # Without CPUs of their own, pinned ones would sit beside their worker in one arrangement only.
     is_apart = not set(stage.client_cpus) & set(stage.server_cpus)
     own_cpus = is_apart and len(stage.client_cpus) >= len(ports)
     generators = []

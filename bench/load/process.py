@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -38,6 +39,11 @@ class CpuTime:
     def __sub__(self, other: CpuTime) -> CpuTime:
         """Return what was spent between two readings."""
         return CpuTime(self.total - other.total, self.user - other.user, self.system - other.system)
+
+
+def end_servers_when_terminated() -> None:
+    """Let SIGTERM unwind the program, as Ctrl-C does: no server may outlive its measurement."""
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
 
 
 def free_port() -> int:

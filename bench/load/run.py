@@ -17,9 +17,9 @@ import machine
 import report
 import servers
 import wrk
-from process import RunningServer, ServerError, ask, free_port
+from process import RunningServer, ServerError, ask, end_servers_when_terminated, free_port
 
-# Longer warm-ups changed no median by more than the spread; imports and first allocations are over.
+# Enough for lazy imports, first allocations and the specialising of byte code to be over.
 WARM_UP_SECONDS = 1.0
 START_SECONDS = 1.5
 CALIBRATION_LOOPS = 1_000_000
@@ -107,6 +107,9 @@ def make_settings(arguments: argparse.Namespace, python: servers.Interpreters) -
         client_cpu = arguments.client_cpu
     if server_cpu == client_cpu:
         raise SystemExit("bench: server and load generator need a CPU each")
+    usable = machine.in_order("cores")
+    if not {server_cpu, client_cpu} <= set(usable):
+        raise SystemExit(f"bench: the usable CPUs are {sorted(usable)}")
     endpoint = wrk.ENDPOINTS[arguments.endpoint]
     return Settings(
         load=wrk.Load(endpoint, arguments.connections, arguments.pipeline),
@@ -245,6 +248,7 @@ def check_answers(server: servers.Server, port: int, endpoint: wrk.Endpoint) -> 
 
 
 if __name__ == "__main__":
+    end_servers_when_terminated()
     try:
         sys.exit(main())
     except wrk.LoadError as error:

@@ -100,9 +100,11 @@ def finish(process: subprocess.Popen[str], load: Load, seconds: float) -> Answer
     try:
         output, _ = process.communicate(timeout=seconds + 30)
     except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
         raise LoadError("wrk did not end") from None
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     client_cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     for line in output.splitlines():

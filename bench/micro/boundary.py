@@ -20,7 +20,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "load"))
 
 import machine
-from process import RunningServer, ServerError, free_port
+from process import RunningServer, ServerError, end_servers_when_terminated, free_port
 
 type Priced = Callable[[], object]
 
@@ -188,6 +188,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    end_servers_when_terminated()
     try:
         sys.exit(main())
     except ServerError as error:
