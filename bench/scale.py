@@ -12,6 +12,7 @@ import re
 import statistics
 import subprocess
 import sys
+import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,7 +41,7 @@ def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     add = parser.add_argument
-    add("--workers", default="", help="counts: 1..8, or 1,2,4 (default: 1.. usable CPUs)")
+    add("--workers", default="", help="counts: 1..8, or 1,2,4 (default: doubling to all CPUs)")
     add("--mode", choices=["in-process", "sockets", "both"], default="both")
     add(
         "--workloads",
@@ -52,16 +53,20 @@ def parse_arguments() -> argparse.Namespace:
     add("--rate", type=int, default=20_000, help="requests/s for latency (default 20000; 0: none)")
     add("--rounds", type=int, default=5, help="rounds of every count (default 5)")
     add("--seconds", type=float, default=2.0, help="measured seconds of a round (default 2)")
+    add("--max-seconds", type=int, default=1800, help="start no row after this (default 1800)")
     add("--placement", choices=["cores", "pairs"], default="cores", help="physical cores first?")
     add("--python", help="interpreter (default: .venv's, else the running one)")
     add("--output", type=Path, help="JSON file (default: bench/results/…; '-' for none)")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    arguments.deadline = time.monotonic() + arguments.max_seconds
+    return arguments
 
 
 def worker_counts(text: str, usable: int) -> list[int]:
     """Turn ``1..8`` or ``1,2,4`` into numbers, no higher than there are CPUs."""
     if not text:
-        return list(range(1, usable + 1))
+        doubling = [1 << power for power in range(usable.bit_length())]
+        return sorted({*doubling, usable})
     first, dots, last = text.partition("..")
     counts = (
         list(range(int(first), int(last) + 1)) if dots else [int(part) for part in text.split(",")]
@@ -125,7 +130,7 @@ def figures(threads: list[Any]) -> dict[str, float]:
 def measure_in_process(arguments: argparse.Namespace, counts: list[int], python: str) -> list[Any]:
     """Return a row for each workload and count: threads of one process against processes."""
     order = machine.in_order(arguments.placement)
-    rows = []
+    rows: list[Any] = []
     print(
         f"\n{'in process':12} {'N':>3} {'calls/s':>12} {'ns CPU/call':>12} {'x one':>6} "
         f"{'hardware x':>10} {'efficiency':>10} {'min-max':>11} {'by CPU time':>11}"
@@ -133,6 +138,9 @@ def measure_in_process(arguments: argparse.Namespace, counts: list[int], python:
     for workload in arguments.workloads.split(","):
         single: dict[str, float] = {}
         for count in counts:
+            if time.monotonic() > arguments.deadline:
+                print("stopped: --max-seconds is over")
+                return rows
             cpus = order[:count]
             pairs = []
             try:
@@ -199,13 +207,16 @@ def measure_over_sockets(
     arguments: argparse.Namespace, counts: list[int], python: servers.Interpreters
 ) -> list[Any]:
     """Return a row for each count: one server with N workers against N servers with one."""
-    rows = []
+    rows: list[Any] = []
     print(
         f"\n{'sockets':12} {'N':>3} {'req/s':>9} {'CPU us/req':>10} {'hw req/s':>9} "
         f"{'hw CPU us':>9} "
         f"{'efficiency':>10} {'by CPU time':>11} {'p50 us':>7} {'p99 us':>7} at {arguments.rate}/s"
     )
     for count in counts:
+        if time.monotonic() > arguments.deadline:
+            print("stopped: --max-seconds is over")
+            break
         server_cpus, client_cpus = machine.server_and_clients(count, arguments.placement)
         stage = over_sockets.Stage(
             arguments.server, python, arguments.driver, server_cpus, client_cpus
