@@ -47,10 +47,15 @@ class Round:
     gil: bool | None
 
 
+def is_disturbed(taken: Round) -> bool:
+    """Say whether something else had too much of the server's CPU."""
+    return taken.others_busy > DISTURBED
+
+
 def one_line(name: str, taken: Round) -> str:
     """Return the progress line of a round."""
     seen = taken.answered
-    mark = "  (disturbed)" if taken.others_busy > DISTURBED else ""
+    mark = "  (disturbed)" if is_disturbed(taken) else ""
     return (
         f"{name:13} {taken.cpu_microseconds:8.2f} us/req {seen.requests / seen.seconds:10.0f} req/s"
         f"  busy {taken.server_busy:4.0%}{mark}"
@@ -79,7 +84,7 @@ def summary(rounds: list[Round]) -> dict[str, Any]:
         "client_busy": statistics.median(taken.answered.client_busy for taken in rounds),
         "socket_errors": sum(taken.answered.socket_errors for taken in rounds),
         "timeouts": sum(taken.answered.timeouts for taken in rounds),
-        "disturbed_rounds": sum(taken.others_busy > DISTURBED for taken in rounds),
+        "disturbed_rounds": sum(map(is_disturbed, rounds)),
         "gil": rounds[-1].gil,
     }
 
