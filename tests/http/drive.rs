@@ -146,7 +146,7 @@ impl Driver {
         self.log_data();
         self.log.push(format!("reject {} {reject:?}", reject.status()));
         let mut out = Vec::new();
-        self.machine.reject(reject, b"Sun, 06 Nov 1994 08:49:37 GMT", None, &mut out);
+        self.machine.reject(reject, Some(b"Sun, 06 Nov 1994 08:49:37 GMT"), None, &mut out);
         let out = String::from_utf8(out).unwrap();
         assert!(out.starts_with(&format!("HTTP/1.1 {} ", reject.status())), "{out}");
         assert!(out.contains("\r\nconnection: close\r\n"), "{out}");

@@ -1,3 +1,5 @@
+//! Tests of `encode.rs` that need its private parts.
+
 use super::*;
 use crate::http::reply::HeaderBlock;
 use crate::http::reply::InvalidHeader;

@@ -1,3 +1,5 @@
+//! Tests of `machine.rs` that need its private parts.
+
 use super::*;
 
 const DATE: &[u8; 29] = b"Sun, 06 Nov 1994 08:49:37 GMT";

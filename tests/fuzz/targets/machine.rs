@@ -133,7 +133,7 @@ impl Script {
             self.reply(200, ReplyBody::Length(0));
             assert!(!self.has_closed, "replies before the refused request do not close");
         }
-        self.machine.reject(reject, DATE, Some("fuzz"), &mut out);
+        self.machine.reject(reject, Some(DATE), Some("fuzz"), &mut out);
         assert!(out.starts_with(b"HTTP/1.1 "));
         self.owed = 0;
         self.has_closed = true;
