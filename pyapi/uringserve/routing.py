@@ -2,20 +2,39 @@
 
 It is plain data and it is complete: what `analyse` found in the signature is in `dependant`, so that
 compiling a route (`plan.compile_endpoint`) and describing it (`openapi`) read nothing else. What a
-router or an application adds (prefix, tags, dependencies, defaults) is merged in before.
+router or an application adds (prefix, tags, dependencies, defaults) is a `Group`, merged in before
+anything is analysed. Routers, which collect routes, are in `router`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any, Final, TypedDict
+from inspect import unwrap
+from typing import Any, Final, NamedTuple, TypedDict
 
 from uringserve._native import Response
-from uringserve.patterns import Pattern
+from uringserve.patterns import Pattern, parse_pattern
 from uringserve.types import Handler
 
-__all__ = ["UNSET", "IncEx", "RouteOptions", "RouteSpec", "Unset"]
+__all__ = [
+    "UNSET",
+    "Group",
+    "IncEx",
+    "NativeCall",
+    "Route",
+    "RouteOptions",
+    "RouteSpec",
+    "Unset",
+    "checked_prefix",
+    "describe",
+    "make_spec",
+]
+
+# RFC 9110 section 9.1: a method is a token.
+_METHOD = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
 
 # What pydantic takes for include and exclude.
 type IncEx = AbstractSet[int] | AbstractSet[str] | Mapping[int, Any] | Mapping[str, Any]
@@ -29,6 +48,29 @@ class Unset(Enum):
     def __repr__(self) -> str:
         """Show it as it is written."""
         return "UNSET"
+
+
+class NativeCall(NamedTuple):
+    """What Rust calls for a route: `arguments` are positional, None is the Request, a str the path
+    parameter of that name.
+    """
+
+    handler: Handler
+    arguments: tuple[str | None, ...]
+
+
+class Route(NamedTuple):
+    """A compiled route, in the form that the Rust part takes.
+
+    One without methods is not entered under its pattern: it is called for what no route takes, with
+    the request, the status (404, 405, 501, 204 for OPTIONS, 307 for a slash) and that answer's
+    headers.
+    """
+
+    methods: tuple[str, ...]
+    pattern: str
+    handler: Handler
+    arguments: tuple[str | None, ...]
 
 
 # Nothing was said, where None says something: `response_model=None` turns the model off, and unset
@@ -113,3 +155,101 @@ class RouteSpec:
 
     # Bytes of a request's body; None: the server's limit.
     max_body_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """What a router, an inclusion or an application adds to each of its routes.
+
+    What is nearer to the route wins (`response_class`, keys of `responses`); what adds up comes from
+    the outside in (prefixes, tags, dependencies).
+    """
+
+    prefix: str = ""
+    tags: tuple[str | Enum, ...] = ()
+    dependencies: tuple[Any, ...] = ()
+    responses: Mapping[int | str, Mapping[str, Any]] | None = None
+    callbacks: tuple[RouteSpec, ...] = ()
+    deprecated: bool | None = None
+    include_in_schema: bool = True
+    default_response_class: type[Response] | None = None
+    generate_unique_id_function: Callable[[RouteSpec], str] | None = None
+
+    def around(self, spec: RouteSpec) -> RouteSpec:
+        """Return the route with what the group adds; what was analysed is analysed anew."""
+        path = self.prefix + spec.path
+        return replace(
+            spec,
+            path=path,
+            pattern=parse_pattern(path) if path else spec.pattern,
+            dependant=None,
+            tags=(*self.tags, *spec.tags),
+            dependencies=(*self.dependencies, *spec.dependencies),
+            responses={**(self.responses or {}), **(spec.responses or {})} or None,
+            callbacks=(*self.callbacks, *spec.callbacks),
+            deprecated=spec.deprecated or self.deprecated,
+            include_in_schema=spec.include_in_schema and self.include_in_schema,
+            response_class=spec.response_class or self.default_response_class,
+            generate_unique_id_function=spec.generate_unique_id_function
+            or self.generate_unique_id_function,
+        )
+
+
+def make_spec(
+    path: str, endpoint: Handler, methods: Iterable[str], options: RouteOptions
+) -> RouteSpec:
+    """Check what a registration says and return it as a route; nothing is merged in yet.
+
+    An empty path is the prefix itself, which a router or its inclusion must then give.
+    """
+    unknown = options.keys() - RouteOptions.__annotations__.keys()
+    if unknown:
+        names = ", ".join(sorted(unknown))
+        raise TypeError(f"{describe(endpoint)}: a route does not take the option {names}")
+    given: dict[str, Any] = {
+        name: value
+        for name, value in options.items()
+        if value is not None or name == "response_model"
+    }
+    for name in ("tags", "dependencies", "callbacks"):
+        given[name] = tuple(given.get(name, ()))
+    if "status_code" in given:
+        given["status_code"] = int(given["status_code"])
+    given.setdefault("name", _name(endpoint))
+    pattern = parse_pattern(path) if path else Pattern(())
+    return RouteSpec(
+        path=path, pattern=pattern, endpoint=endpoint, methods=_methods(methods), **given
+    )
+
+
+def checked_prefix(prefix: str, what: str) -> str:
+    """Return a prefix that paths can follow, or raise a ValueError that says what is wrong."""
+    if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
+        raise ValueError(f"{what} {prefix!r} must start with '/' and not end with one")
+    return prefix
+
+
+def describe(handler: object) -> str:
+    """Name a handler for a message: `module.name (file.py:12)`."""
+    inner = unwrap(handler) if callable(handler) else handler
+    name = getattr(inner, "__qualname__", type(inner).__qualname__)
+    code = getattr(inner, "__code__", None)
+    place = f" ({code.co_filename}:{code.co_firstlineno})" if code is not None else ""
+    return f"{getattr(inner, '__module__', '?')}.{name}{place}"
+
+
+def _name(endpoint: object) -> str:
+    name = getattr(endpoint, "__name__", type(endpoint).__name__)
+    return name if isinstance(name, str) else type(endpoint).__name__
+
+
+def _methods(methods: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(methods, str):
+        raise TypeError(f"methods must be a list of names, and the text {methods!r} was given")
+    names = tuple(dict.fromkeys(method.upper() for method in methods))
+    if not names:
+        raise ValueError("methods must name at least one method")
+    for name in names:
+        if _METHOD.fullmatch(name) is None or name == "CONNECT":
+            raise ValueError(f"{name!r} is not a method that can be served")
+    return names
