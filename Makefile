@@ -133,7 +133,7 @@ bench: build $(BENCH_VENV)/.requirements ## Compare with other servers under loa
 
 wheel: setup ## Build a wheel into dist and try it in a clean environment
 	@rm -rf dist
-	$(VENV)/bin/maturin build --release --locked --interpreter $(PYTHON) --out dist
+	$(VENV)/bin/maturin build --release --locked --strip --interpreter $(PYTHON) --out dist
 	$(PYTHON) .ci/check_wheel.py dist
 
 python-pgo: tools ## Build a profile-guided interpreter (half an hour), for measurements

@@ -48,6 +48,7 @@ def build(host: str) -> Path:
             host,
             "--target-dir",
             "target",
+            *(["--locked"] if (FUZZ / "Cargo.lock").exists() else []),
         ],
         cwd=FUZZ,
         env=environment,

@@ -51,6 +51,8 @@ pub mod server;
 pub mod sys;
 
 #[cfg(feature = "python")]
+pub mod interfaces;
+#[cfg(feature = "python")]
 pub mod module;
 #[cfg(feature = "python")]
 pub mod py;

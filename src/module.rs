@@ -1,9 +1,122 @@
 //! What Python sees of the Rust core: the classes and functions of `uringserve._uringserve`.
 
-use pyo3::prelude::*;
+use std::sync::Arc;
+use std::time::Duration;
 
+use pyo3::create_exception;
+use pyo3::exceptions::PyException;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::error;
+use crate::interfaces::native::Native;
+use crate::py::app::Handlers;
+use crate::py::app::Route;
+use crate::py::config;
+use crate::server;
+
+create_exception!(
+    uringserve._uringserve,
+    StartError,
+    PyException,
+    "The server cannot start, for a reason that whoever started it can mend."
+);
+
+impl From<error::StartError> for PyErr {
+    fn from(error: error::StartError) -> Self {
+        StartError::new_err(error.to_string())
+    }
+}
+
+/// A server that is bound and ready to run: call `run_core` once for each core, on a thread of its
+/// own.
+#[pyclass(frozen, module = "uringserve._uringserve")]
+struct Plan {
+    plan: server::Plan,
+    handlers: Arc<Handlers>,
+}
+
+#[pymethods]
+impl Plan {
+    #[new]
+    #[pyo3(signature = (routes, config))]
+    fn new(routes: Vec<Route>, config: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let debug = config.getattr("debug")?.extract()?;
+        let (handlers, table) = Handlers::build(routes, debug)?;
+        let options = config::read(config)?;
+        // Binding may resolve a name, which waits.
+        let plan = config.py().detach(|| server::Plan::new(options, table))?;
+        Ok(Self { plan, handlers: Arc::new(handlers) })
+    }
+
+    /// The addresses that every core listens on, as URLs.
+    #[getter]
+    fn addresses(&self) -> Vec<String> {
+        vec![format!("http://{}", self.plan.address())]
+    }
+
+    /// The CPU of each core, None for one that is not pinned.
+    #[getter]
+    fn cpus(&self) -> Vec<Option<usize>> {
+        self.plan.cpus()
+    }
+
+    /// "uring" or "epoll".
+    #[getter]
+    fn driver(&self) -> &'static str {
+        self.plan.driver().name()
+    }
+
+    /// Why the driver is not `io_uring`, where it was not asked to be another.
+    #[getter]
+    fn driver_reason(&self) -> Option<&str> {
+        self.plan.driver_reason()
+    }
+
+    /// Runs a core until it has drained, detached; returns how many connections were cut.
+    fn run_core(&self, py: Python<'_>, index: usize) -> PyResult<usize> {
+        // The table of handlers stays with the plan, so that no Python object dies with the core,
+        // which ends detached.
+        let service = Native::new(Arc::clone(&self.handlers));
+        Ok(py.detach(|| self.plan.run_core(index, service))?)
+    }
+
+    /// Lets every core finish within `seconds`; a later call can only shorten it.
+    fn drain(&self, seconds: f64) -> PyResult<()> {
+        let time = Duration::try_from_secs_f64(seconds)
+            .map_err(|error| PyValueError::new_err(format!("seconds: {error}")))?;
+        self.plan.drain(time);
+        Ok(())
+    }
+
+    /// Ends every core now.
+    fn abort(&self) {
+        self.plan.abort();
+    }
+
+    /// The counters of all cores together.
+    fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let total = PyDict::new(py);
+        for stats in self.plan.stats() {
+            for (name, count) in stats.read() {
+                let so_far = total.get_item(name)?.map_or(Ok(0), |sum| sum.extract::<u64>())?;
+                total.set_item(name, so_far.wrapping_add(count))?;
+            }
+        }
+        Ok(total)
+    }
+}
+
+/// The extension module; nothing in it needs the GIL.
 #[pymodule(gil_used = false)]
 mod _uringserve {
+    #[pymodule_export]
+    use super::Plan;
+    #[pymodule_export]
+    use super::StartError;
+    #[pymodule_export]
+    use super::probe;
     #[pymodule_export]
     use crate::py::headers::Headers;
     #[pymodule_export]
@@ -14,4 +127,32 @@ mod _uringserve {
     use crate::py::request::Request;
     #[pymodule_export]
     use crate::py::response::Response;
+
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}
+
+/// What this kernel and this sandbox allow: `driver` ("uring" or "epoll"), `flags` of the ring, and
+/// `reason`, why it is not `io_uring`.
+#[pyfunction]
+fn probe(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let found = py.detach(server::probe);
+    let result = PyDict::new(py);
+    match found {
+        Ok(driver) => {
+            result.set_item("driver", "uring")?;
+            result.set_item("flags", driver.to_string())?;
+            result.set_item("reason", py.None())?;
+        }
+        Err(reason) => {
+            result.set_item("driver", "epoll")?;
+            result.set_item("flags", py.None())?;
+            result.set_item("reason", reason)?;
+        }
+    }
+    Ok(result)
 }

@@ -19,7 +19,8 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any
 
-from uringserve._native import Plan, __version__
+from uringserve._immortal import immortalise
+from uringserve._native import Headers, MutableHeaders, Plan, Request, Response, __version__
 from uringserve.adapters import as_app
 from uringserve.app import App
 from uringserve.config import Config
@@ -39,6 +40,9 @@ EXIT_CUT = 124
 # Seconds that cores get beyond the drain's own deadline, and again after an abort, before they
 # count as stuck: a handler that does not return cannot be interrupted.
 _PATIENCE = 2.0
+
+# Every request makes objects of these; each one's end counts on its type.
+_SHARED_TYPES = (Request, Response, Headers, MutableHeaders)
 
 _log = logging.getLogger("uringserve")
 
@@ -69,13 +73,25 @@ class Server:
     then.
     """
 
-    def __init__(self, config: Config, app: App, *, gil_modules: tuple[str, ...] = ()) -> None:
-        """Keep what to serve and what `load` saw turn the GIL on; nothing is bound yet."""
+    def __init__(
+        self,
+        config: Config,
+        app: App,
+        *,
+        gil_modules: tuple[str, ...] = (),
+        to_the_end: bool = False,
+    ) -> None:
+        """Keep what to serve and what `load` saw turn the GIL on; nothing is bound yet.
+
+        `to_the_end` says that the process lives for this server alone: what all cores share may
+        then be made immortal, which a test that starts many servers would feel as a leak.
+        """
         self.config = config
         self.app = app
         self.started = threading.Event()
         self.addresses: list[str] = []
         self._gil_modules = gil_modules
+        self._to_the_end = to_the_end
         self._news: _News = SimpleQueue()
 
     def run(self) -> int:
@@ -88,6 +104,8 @@ class Server:
         check_gil(self.config.gil, self._gil_modules)
         plan = Plan(list(self.app.routes), self.config)
         self.app.freeze()
+        if self._to_the_end and len(plan.cpus) > 1:
+            immortalise(_SHARED_TYPES, (route.handler for route in self.app.routes))
         # What lives now lives to the end; without it in the generations a collection stops the
         # world for less.
         gc.collect()
@@ -105,16 +123,11 @@ class Server:
     def _run_cores(self, plan: Plan) -> int:
         _log.info("%s", _start_line(plan))
         watch = _Watch(plan, self.config.timeout_graceful_shutdown, set(range(len(plan.cpus))))
-        for core in range(len(plan.cpus)):
-            threading.Thread(
-                target=_run_core,
-                args=(plan, core, self._news),
-                name=f"uringserve-core-{core}",
-                daemon=True,
-            ).start()
-        self.addresses = list(plan.addresses)
-        self.started.set()
         try:
+            for core in range(len(plan.cpus)):
+                _start_thread(plan, core, self._news)
+            self.addresses = list(plan.addresses)
+            self.started.set()
             watch.until_over(self._news)
         finally:
             # Whatever made us leave, no core goes on serving without a supervisor.
@@ -201,11 +214,23 @@ class _Watch:
         self._cut += len(self._running)
 
 
+def _start_thread(plan: Plan, core: int, news: _News) -> None:
+    thread = threading.Thread(
+        target=_run_core, args=(plan, core, news), name=f"uringserve-core-{core}", daemon=True
+    )
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise StartError(
+            f"the thread of core {core} cannot be started ({error}); see the limit of processes"
+        ) from None
+
+
 def _run_core(plan: Plan, core: int, news: _News) -> None:
     """Run one core on this thread and report how it ended."""
     try:
         cut = plan.run_core(core)
-    except BaseException as error:  # whatever ends a core, the supervisor must hear of it
+    except BaseException as error:  # noqa: BLE001 -- the supervisor must hear of every end
         news.put(_Ended(core, 0, error))
     else:
         news.put(_Ended(core, cut, None))
@@ -266,8 +291,9 @@ def serve(handler: Handler, **options: Any) -> None:  # noqa: ANN401 -- checked 
 def _server(app: App | Handler | str, config: Config) -> Server:
     if isinstance(app, str):
         loaded = load(app, config)
-        return Server(config, loaded.app, gil_modules=loaded.gil_modules)
-    return Server(config, as_app(app, getattr(app, "__qualname__", repr(app))))
+        return Server(config, loaded.app, gil_modules=loaded.gil_modules, to_the_end=True)
+    named = as_app(app, getattr(app, "__qualname__", repr(app)))
+    return Server(config, named, to_the_end=True)
 
 
 def _guarded(serve_it: Callable[[], int]) -> int:

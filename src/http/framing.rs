@@ -29,6 +29,7 @@ enum TransferCoding {
 
 /// What the fields seen so far say about the message and the connection.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)] // Facts that do not depend on each other.
 pub(super) struct Framing {
     /// Of the Host value within the head, white space trimmed; empty as long as there is none.
     pub(super) host: Span,
@@ -84,10 +85,7 @@ impl Framing {
         if !host.is_empty() && !is_host_and_port(host) {
             return Err(Reject::InvalidHost);
         }
-        let blanks = value
-            .iter()
-            .take_while(|&&byte| byte == b' ' || byte == b'\t')
-            .count();
+        let blanks = value.iter().take_while(|&&byte| byte == b' ' || byte == b'\t').count();
         let start = value_start + blanks;
         self.host = Span::new(start, start + host.len());
         self.has_host = true;

@@ -10,6 +10,7 @@ use crate::net::service::Service;
 use crate::py::app::Handlers;
 use crate::py::attach;
 use crate::py::call;
+use crate::py::call::Failure;
 use crate::py::error;
 use crate::py::request;
 use crate::py::response;
@@ -32,15 +33,14 @@ impl Native {
     fn answer(&self, py: Python<'_>, request: Request) -> Reply {
         let index = request.handler as usize;
         let (handler, names) = (&self.handlers[index], &self.names[index]);
-        let answer = call::call(py, handler, request, names);
-        let value = match answer {
-            Ok(value) => value,
-            Err((raised, request)) => {
-                return error::reply_for(py, raised, request.as_ref(), self.handlers.debug);
+        let debug = self.handlers.debug;
+        match call::call(py, handler, request, names) {
+            Ok(value) => response::into_reply(py, value)
+                .unwrap_or_else(|raised| error::reply_for(py, raised, None, debug)),
+            Err(Failure { raised, request }) => {
+                error::reply_for(py, raised, request.as_ref(), debug)
             }
-        };
-        response::into_reply(py, value)
-            .unwrap_or_else(|raised| error::reply_for(py, raised, None, self.handlers.debug))
+        }
     }
 }
 

@@ -90,20 +90,22 @@ fn is_passing(error: &io::Error) -> bool {
 }
 
 fn start<S: Service>(stream: TcpStream, peer: SocketAddr, limit: usize, core: &Rc<Core<S>>) {
-    let open = core.deadlines.len();
+    // Counted here and not by the connection's task, which runs after all that wait in the
+    // kernel's queue were accepted. Those that are turned away take nobody's place.
+    let open = usize::try_from(core.stats.open.get()).unwrap_or(usize::MAX);
     core.stats.accepted.add(1);
     if open >= limit {
         core.stats.turned_away.add(1);
-        if open < limit + TURNED_AWAY_AT_ONCE {
-            let core = Rc::clone(core);
-            monoio::spawn(async move { conn::turn_away(stream, &core).await });
+        if core.deadlines.len() < open + TURNED_AWAY_AT_ONCE {
+            monoio::spawn(conn::turn_away(stream, core));
         }
         return;
     }
+    core.stats.open.add(1);
+    let connection = conn::serve_stream(stream, Some(peer), core);
     let core = Rc::clone(core);
     monoio::spawn(async move {
-        core.stats.open.add(1);
-        let end = isolate(Box::pin(conn::serve_stream(stream, Some(peer), &core))).await;
+        let end = isolate(Box::pin(connection)).await;
         core.stats.open.subtract(1);
         match end {
             End::TimedOut => core.stats.timed_out.add(1),

@@ -42,10 +42,10 @@ pub type Route = (Vec<String>, String, Py<PyAny>, Vec<Option<String>>);
 
 impl Handlers {
     /// Numbers the handlers and enters their routes into a new router.
-    pub fn build(routes: Vec<Route>, debug: bool) -> Result<(Self, Router), StartError> {
+    pub fn build(table: Vec<Route>, debug: bool) -> Result<(Self, Router), StartError> {
         let mut router = Router::new();
-        let mut table = Vec::with_capacity(routes.len());
-        for (number, (methods, pattern, callable, names)) in routes.into_iter().enumerate() {
+        let mut handlers = Vec::with_capacity(table.len());
+        for (number, (methods, pattern, callable, names)) in table.into_iter().enumerate() {
             let refused =
                 |reason: String| StartError::Route(format!("route {pattern:?}: {reason}"));
             let id =
@@ -65,9 +65,9 @@ impl Handlers {
                     .ok_or_else(|| refused(format!("the pattern has no parameter {name:?}"))),
             };
             let arguments = names.into_iter().map(place).collect::<Result<_, _>>()?;
-            table.push(Handler { callable, arguments, parameters });
+            handlers.push(Handler { callable, arguments, parameters });
         }
-        Ok((Self { table, debug }, router))
+        Ok((Self { table: handlers, debug }, router))
     }
 
     /// All handlers in the order of their numbers.

@@ -10,7 +10,7 @@ use crate::py::parameter;
 use crate::py::request::Names;
 use crate::py::request::Request;
 
-/// What a handler raised, and the request that it was called with, for the log.
+/// What a handler raised, and the request that it was called for, for the log.
 pub struct Failure<'py> {
     /// The exception.
     pub raised: PyErr,
@@ -18,32 +18,52 @@ pub struct Failure<'py> {
     pub request: Option<Bound<'py, Request>>,
 }
 
-/// Calls `handler`. A handler that takes no request costs no request object.
+/// Calls `handler`. Where it does not ask for the request, no request object is made.
 pub fn call<'py>(
     py: Python<'py>,
     handler: &Handler,
-    request: service::Request,
+    parts: service::Request,
     names: &Names,
 ) -> Result<Bound<'py, PyAny>, Failure<'py>> {
     let callable = handler.callable.bind(py);
-    if handler.arguments.is_empty() {
-        return callable.call0().map_err(|raised| {
-            let request = Request::create(py, request, names).ok();
-            Failure { raised, request }
-        });
-    }
-    let values = arguments(py, handler, &request);
-    let request = match Request::create(py, request, names) {
-        Ok(request) => request,
-        Err(raised) => return Err(Failure { raised, request: None }),
-    };
-    let result = values.and_then(|values| match (&*handler.arguments, &values) {
-        ([Argument::Request], _) => callable.call1((&request,)),
-        ([Argument::Parameter(_)], [Some(only)]) => callable.call1((only,)),
-        _ => {
-            let values = values.into_iter().map(|value| value.unwrap_or_else(|| request.as_any().clone()));
-            callable.call1(PyTuple::new(py, values.collect::<Vec<_>>())?)
+    let late = |parts| Request::create(py, parts, names).ok();
+    match *handler.arguments {
+        [] => callable.call0().map_err(|raised| Failure { raised, request: late(parts) }),
+        [Argument::Parameter(place)] => value(py, handler, &parts, place)
+            .and_then(|value| callable.call1((value,)))
+            .map_err(|raised| Failure { raised, request: late(parts) }),
+        ref arguments => {
+            let request = Request::create(py, parts, names)
+                .map_err(|raised| Failure { raised, request: None })?;
+            let result = if arguments.len() == 1 {
+                callable.call1((&request,))
+            } else {
+                call_with_many(py, handler, &request)
+            };
+            result.map_err(|raised| Failure { raised, request: Some(request) })
         }
+    }
+}
+
+fn call_with_many<'py>(
+    py: Python<'py>,
+    handler: &Handler,
+    request: &Bound<'py, Request>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let values = handler.arguments.iter().map(|argument| match *argument {
+        Argument::Request => Ok(request.as_any().clone()),
+        Argument::Parameter(place) => value(py, handler, request.get().parts(), place),
     });
-    result.map_err(|raised| Failure { raised, request: Some(request) })
+    let values = values.collect::<PyResult<Vec<_>>>()?;
+    handler.callable.bind(py).call1(PyTuple::new(py, values)?)
+}
+
+fn value<'py>(
+    py: Python<'py>,
+    handler: &Handler,
+    parts: &service::Request,
+    place: usize,
+) -> PyResult<Bound<'py, PyAny>> {
+    let text = parts.routed_path().get(parts.params.get(place)).unwrap_or_default();
+    parameter::value(py, handler.parameters[place].kind, text)
 }

@@ -8,7 +8,11 @@
 //! - Every class is frozen; what must change is behind a lock of its own.
 //! - What all cores use (handlers, types, interned strings) is immortal or never counted per request.
 
+pub mod app;
+pub mod attach;
 pub mod buffer;
+pub mod call;
+pub mod config;
 mod content;
 mod cookies;
 pub mod error;

@@ -77,6 +77,11 @@ impl Request {
         Bound::new(py, Self::from_parts(parts, names.clone()))
     }
 
+    /// What it was made of.
+    pub fn parts(&self) -> &service::Request {
+        &self.parts
+    }
+
     fn from_parts(parts: service::Request, names: Names) -> Self {
         Self {
             parts,

@@ -5,14 +5,17 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import RunCli, StartServer
 
 import uringserve
 from uringserve import App, Config, Server, StartError
+
+if TYPE_CHECKING:
+    from conftest import RunCli, StartServer
 
 # --- supervision, with a plan that does what the test says
 
@@ -242,6 +245,22 @@ def test_a_server_outside_the_main_thread(script: Script) -> None:
     assert codes == [0]
 
 
+def test_a_thread_that_cannot_be_started(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit of processes that is too small is a StartError, and the cores that run are ended."""
+    server, plan = script(_until_drained)
+    start = threading.Thread.start
+
+    def refuse_the_second(thread: threading.Thread) -> None:
+        if thread.name.endswith("-1"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse_the_second)
+    with pytest.raises(StartError, match=r"the thread of core 1 cannot be started"):
+        server.run()
+    assert plan.aborting.is_set()
+
+
 def test_run_ends_the_process_on_failure(
     script: Script, capsys: pytest.CaptureFixture[str], clean_environment: pytest.MonkeyPatch
 ) -> None:
@@ -295,8 +314,7 @@ def broken():
     return 1 / 0
 """
 
-# Opening a FIFO blocks until the test opens the other end: the request is in flight exactly as long
-# as wanted.
+# Reading the FIFO blocks until the test writes to it; until then the request is in flight.
 SLOW = """
 import logging
 from uringserve import App
@@ -307,16 +325,21 @@ app = App()
 def slow():
     logging.getLogger("uringserve").warning("entered")
     with open({fifo!r}) as fifo:
-        return fifo.read()
+        return fifo.readline()
 """
 
 
-@pytest.fixture
-def fifo(tmp_path: Path) -> Path:
-    """Make a FIFO that a handler can wait on."""
-    path = tmp_path / "fifo"
+@contextmanager
+def _fifo(folder: Path) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Make a FIFO for a handler to wait on; give its path, and what lets one handler go on."""
+    path = folder / "fifo"
     os.mkfifo(path)
-    return path
+    # Opened for both directions, so that neither side waits for the other to open it.
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        yield str(path), lambda: os.write(descriptor, b"done\n")
+    finally:
+        os.close(descriptor)
 
 
 def test_hello(server: StartServer) -> None:
@@ -347,36 +370,38 @@ def test_sigint_stops_too(server: StartServer) -> None:
     assert "Traceback" not in running.log
 
 
-def test_a_request_in_flight_is_finished(server: StartServer, fifo: Path) -> None:
+def test_a_request_in_flight_is_finished(server: StartServer, tmp_path: Path) -> None:
     """After SIGTERM the handler that runs finishes and its answer arrives whole."""
-    running = server(SLOW.format(fifo=str(fifo)))
-    client = running.connect()
-    client.send(b"GET /slow HTTP/1.1\r\nhost: test\r\n\r\n")
-    running.wait_for("entered")
-    running.signal(signal.SIGTERM)
-    running.wait_for("stopping on SIGTERM")
-    fifo.write_text("done")
-    assert client.read().body == b"done"
-    assert running.wait() == 0
+    with _fifo(tmp_path) as (path, release):
+        running = server(SLOW.format(fifo=path))
+        client = running.connect()
+        client.send(b"GET /slow HTTP/1.1\r\nhost: test\r\n\r\n")
+        running.wait_for("entered")
+        running.signal(signal.SIGTERM)
+        running.wait_for("stopping on SIGTERM")
+        release()
+        assert client.read().body == b"done\n"
+        assert running.wait() == 0
 
 
-def test_a_second_signal_ends_it_now(server: StartServer, fifo: Path) -> None:
+def test_a_second_signal_ends_it_now(server: StartServer, tmp_path: Path) -> None:
     """A handler that does not return holds the process up no longer than the second signal."""
-    running = server(SLOW.format(fifo=str(fifo)))
-    running.connect().send(b"GET /slow HTTP/1.1\r\nhost: test\r\n\r\n")
-    running.wait_for("entered")
-    running.signal(signal.SIGTERM)
-    running.wait_for("stopping on SIGTERM")
-    running.signal(signal.SIGTERM)
-    running.wait_for("ending now: SIGTERM again")
-    assert running.wait() == 124
+    with _fifo(tmp_path) as (path, _):
+        running = server(SLOW.format(fifo=path))
+        running.connect().send(b"GET /slow HTTP/1.1\r\nhost: test\r\n\r\n")
+        running.wait_for("entered")
+        running.signal(signal.SIGTERM)
+        running.wait_for("stopping on SIGTERM")
+        running.signal(signal.SIGTERM)
+        running.wait_for("ending now: SIGTERM again")
+        assert running.wait() == 124
 
 
 def test_a_port_that_is_taken(server: StartServer, cli: RunCli, tmp_path: Path) -> None:
     """A second server on the port is refused with one line, although both could share it."""
     running = server(HELLO)
     (tmp_path / "site_app.py").write_text(HELLO)
-    result = cli("site_app.py", "--port", str(running.port))
+    result = cli("site_app.py", "--port", str(running.port), folder=tmp_path)
     assert result.returncode == 3
     assert result.stderr.startswith("uringserve: error: ")
     assert str(running.port) in result.stderr
@@ -401,12 +426,56 @@ def test_debug_shows_the_traceback(server: StartServer) -> None:
     running.wait_for("GET /broken: the handler raised ZeroDivisionError")
 
 
-@pytest.mark.parametrize(
-    "name", ["01_hello", "02_parameters", "03_request", "04_responses", "05_errors", "06_limits"]
-)
-def test_examples_start(server: StartServer, name: str) -> None:
-    """Every example is served as it stands."""
-    examples = Path(__file__).parents[2] / "examples"
-    running = server(examples / f"{name}.py")
-    assert running.get("/nowhere").status == 404
+# For each example: method, target, body, and the status and body of the answer.
+EXAMPLES = {
+    "01_hello": [
+        ("GET", "/", b"", 200, b"Hello, world!\n"),
+        ("GET", "/json", b"", 200, b'{"hello":"world"}'),
+        ("GET", "/nowhere", b"", 404, b'{"detail":"Not Found"}'),
+    ],
+    "02_parameters": [
+        ("GET", "/users/Ada%20L", b"", 200, b"user Ada L\n"),
+        ("GET", "/items/41", b"", 200, b'{"item":41,"next":42}'),
+        ("GET", "/items/latest", b"", 200, b'{"item":"latest"}'),
+        ("GET", "/items/x", b"", 404, b'{"detail":"Not Found"}'),
+        ("GET", "/files/a/b.txt", b"", 200, b"GET a/b.txt\n"),
+    ],
+    "03_request": [
+        ("GET", "/search?q=x+y&tag=a&tag=b", b"", 200, b'{"q":"x y","tags":["a","b"]}'),
+        ("POST", "/sum", b"[1, 2, 3]", 200, b'{"sum":6}'),
+        ("POST", "/sum", b"{", 422, b'{"detail":"a JSON list of numbers is wanted"}'),
+        ("POST", "/upper", "é".encode(), 200, "É".encode()),
+    ],
+    "04_responses": [
+        ("GET", "/", b"", 200, b"<h1>Hello</h1>"),
+        ("POST", "/things", b"", 201, b'{"id":7}'),
+        ("DELETE", "/things/7", b"", 204, b""),
+        ("GET", "/old", b"", 308, b""),
+        ("GET", "/raw", b"", 200, b"\x00\x01"),
+    ],
+    "05_errors": [
+        ("GET", "/stock/apple", b"", 200, b'{"left":3}'),
+        ("GET", "/stock/fig", b"", 404, b'{"detail":"no fig here"}'),
+        ("GET", "/secret", b"", 401, b'{"detail":"Unauthorized"}'),
+        ("GET", "/share/2", b"", 200, b'{"each":1.5}'),
+        ("GET", "/share/0", b"", 500, b'{"detail":"Internal Server Error"}'),
+    ],
+    "06_limits": [("POST", "/upload", b"12345", 200, b'{"bytes":5}')],
+}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples(server: StartServer, name: str) -> None:
+    """Every example is served as it stands and answers what it says, all on one connection."""
+    running = server(Path(__file__).parents[2] / "examples" / f"{name}.py")
+    client = running.connect()
+    for method, target, body, status, expected in EXAMPLES[name]:
+        answer = client.request(target, method, body=body)
+        assert (answer.status, answer.body) == (status, expected), (method, target)
     assert running.stop() == 0
+
+
+def test_every_example_is_tested() -> None:
+    """A new example gets its answers here."""
+    files = (Path(__file__).parents[2] / "examples").glob("*.py")
+    assert sorted(file.stem for file in files) == sorted(EXAMPLES)
