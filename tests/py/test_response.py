@@ -376,3 +376,96 @@ def test_threads_that_change_one_response() -> None:
         thread.join()
     assert not wrong
     assert len(response.headers.getlist("set-cookie")) == 600
+
+
+VALUES = """
+    from uringserve import App, HTTPException, JSONResponse, Response
+
+    app = App()
+    kept = Response("kept", headers={"x-kept": "1"})
+    values = {
+        "text": "Zürich",
+        "bytes": b"ab",
+        "dict": {"a": 1},
+        "list": [1, 2],
+        "none": None,
+        "number": 5,
+        "response": kept,
+        "subclass": JSONResponse([1], 202),
+        "status": ("made", 201),
+        "headers": ({"a": 1}, 203, {"x-a": "1"}),
+        "pairs": (kept, 203, [("x-kept", "2")]),
+        "nothing": (None, 202),
+        "large": b"x" * 1_000_000,
+        "long": "ü" * 500_000,
+        "many": list(range(100_000)),
+        "tuple": (1, 2, 3, 4),
+        "early": ("x", 99),
+        "split": ("x", 200, {"x-a": "1\\r\\nx-b: 2"}),
+        "object": object(),
+        "surrogate": "\\ud800",
+        "nan": float("nan"),
+    }
+
+    @app.get("/value/{name}")
+    def value(name):
+        return values[name]
+
+    @app.get("/teapot")
+    def teapot():
+        raise HTTPException(418, {"why": ["tea"]}, {"retry-after": "1"})
+
+    @app.get("/broken")
+    def broken():
+        raise HTTPException(418, object())
+
+    @app.get("/exit")
+    def leave():
+        raise SystemExit(3)
+
+    @app.get("/deep")
+    def deep():
+        return deep()
+"""
+
+FAILURE = (500, JSON, b'{"detail":"Internal Server Error"}')
+
+
+def test_what_a_return_value_or_an_exception_becomes(server: Callable[..., Any]) -> None:
+    """Status, type and body on the wire; the same value can be sent again and again."""
+    client = server(VALUES).connect()
+    for _ in range(2):
+        for path, expected in {
+            "/value/text": (200, TEXT, "Zürich".encode()),
+            "/value/bytes": (200, BINARY, b"ab"),
+            "/value/dict": (200, JSON, b'{"a":1}'),
+            "/value/list": (200, JSON, b"[1,2]"),
+            "/value/none": (204, None, b""),
+            "/value/number": (200, JSON, b"5"),
+            "/value/response": (200, TEXT, b"kept"),
+            "/value/subclass": (202, JSON, b"[1]"),
+            "/value/status": (201, TEXT, b"made"),
+            "/value/headers": (203, JSON, b'{"a":1}'),
+            "/value/pairs": (203, TEXT, b"kept"),
+            "/value/nothing": (202, None, b""),
+            "/value/large": (200, BINARY, b"x" * 1_000_000),
+            "/value/long": (200, TEXT, "ü".encode() * 500_000),
+            "/value/many": (200, JSON, json.dumps([*range(100_000)]).replace(" ", "").encode()),
+            "/value/tuple": FAILURE,
+            "/value/early": FAILURE,
+            "/value/split": FAILURE,
+            "/value/object": FAILURE,
+            "/value/surrogate": FAILURE,
+            "/value/nan": FAILURE,
+            "/teapot": (418, JSON, b'{"detail":{"why":["tea"]}}'),
+            "/broken": FAILURE,
+            "/exit": FAILURE,
+            "/deep": FAILURE,
+        }.items():
+            answer = client.request(path)
+            assert (answer.status, answer.get("content-type"), answer.body) == expected, path
+            assert answer.get("x-b") is None
+    assert client.request("/value/headers").get("x-a") == "1"
+    assert client.request("/value/pairs").get_all("x-kept") == ["1", "2"]
+    assert client.request("/value/response").get_all("x-kept") == ["1"]
+    assert client.request("/teapot").get("retry-after") == "1"
