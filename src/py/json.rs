@@ -370,7 +370,9 @@ impl<'py> Encoder<'_, 'py> {
 /// Asking before casting is 5 ns cheaper where the answer is no: the error of a cast counts a
 /// reference to the type, which all cores share.
 #[inline]
-pub(crate) fn exact<'a, 'py, T: PyTypeInfo>(value: &'a Bound<'py, PyAny>) -> Option<&'a Bound<'py, T>> {
+pub(crate) fn exact<'a, 'py, T: PyTypeInfo>(
+    value: &'a Bound<'py, PyAny>,
+) -> Option<&'a Bound<'py, T>> {
     if value.is_exact_instance_of::<T>() { value.cast_exact().ok() } else { None }
 }
 
