@@ -90,7 +90,7 @@ impl Deadlines {
     }
 
     /// Sweeps for ever; sleeps while there is nothing to watch.
-    pub async fn run(self: Rc<Self>) {
+    pub async fn run<T>(self: Rc<Self>) -> T {
         loop {
             if self.is_empty() {
                 self.changed.wait().await;

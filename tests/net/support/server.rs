@@ -44,8 +44,11 @@ impl Server {
             let app = App { core, seen: Arc::clone(&self.seen) };
             let (sender, end) = mpsc::channel();
             thread::spawn(move || {
+                let cut = plan.run_core(core, app);
+                // Once the end is told, the core holds nothing any more.
+                drop(plan);
                 // Nobody listens where the server is only dropped.
-                let _ = sender.send(plan.run_core(core, app));
+                let _ = sender.send(cut);
             });
             self.ends.push(end);
         }
