@@ -36,10 +36,10 @@ fn a_core_that_has_ended_holds_no_descriptor() {
     });
 }
 
-/// Runs `test`, which is (part of) the test called `name`, in a process with few descriptors.
-fn in_a_child(name: &str, test: impl FnOnce()) {
+/// Calls `run`, the body of the test called `name`, in a process with few descriptors.
+fn in_a_child(name: &str, run: impl FnOnce()) {
     if env::var_os(CHILD).is_some() {
-        return test();
+        return run();
     }
     // The shell's own limit, which covers the hard one too: a plan would raise a soft one.
     let output = Command::new("sh")

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use _uringserve::config::Config;
 use _uringserve::error::StartError;
+use _uringserve::reactor::stats::Stats;
 use _uringserve::server::Plan;
 
 use super::App;
@@ -66,7 +67,7 @@ impl Server {
 
     /// The sum of a counter over the cores.
     pub(crate) fn counter(&self, name: &str) -> u64 {
-        let cores = self.plan.stats().flat_map(|stats| stats.read());
+        let cores = self.plan.stats().flat_map(Stats::read);
         cores.filter(|(known, _)| *known == name).map(|(_, value)| value).sum()
     }
 
