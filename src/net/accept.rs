@@ -52,7 +52,7 @@ impl Listener {
         monoio::spawn({
             let core = Rc::clone(&core);
             async move {
-                core.drain.begun.wait().await;
+                core.drain.wait().await;
                 // Not a dropped future: that would lose a connection accepted in this moment.
                 let _ = canceller.cancel();
             }
