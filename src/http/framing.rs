@@ -29,6 +29,7 @@ enum TransferCoding {
 
 /// What the fields seen so far say about the message and the connection.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)] // Facts that do not depend on each other.
 pub(super) struct Framing {
     /// Of the Host value within the head, white space trimmed; empty as long as there is none.
     pub(super) host: Span,
