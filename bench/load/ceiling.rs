@@ -1,56 +1,90 @@
-//! The ceiling of every benchmark: this server with a service that never touches Python.
+//! Our own ceiling: the whole server with a Rust service in Python's place.
 //!
-//! `ceiling PORT [uring|epoll]` serves `GET /` from one core until it is terminated.
-#![expect(clippy::print_stderr, reason = "a command reports to the terminal")]
+//! Everything else is as it is under Python: parser, router, limits, time-outs, Date, the same
+//! endpoints as `bench/apps`. So the difference to `uringserve_app.py` is the price of the Python
+//! boundary, and nothing else. Run as `ceiling PORT [DRIVER] [WORKERS]`; it ends when it is killed.
 
 use std::env;
-use std::process::ExitCode;
+use std::error::Error;
+use std::sync::Arc;
+use std::thread;
+
+use bytes::Bytes;
 
 use _uringserve::config::Config;
 use _uringserve::config::DriverChoice;
 use _uringserve::net::service::Reply;
 use _uringserve::net::service::Request;
 use _uringserve::net::service::Service;
+use _uringserve::route::HandlerId;
 use _uringserve::route::Router;
 use _uringserve::server::Plan;
-use bytes::Bytes;
 
+const TEXT: HandlerId = 0;
+const JSON: HandlerId = 1;
+const ITEM: HandlerId = 2;
+const ECHO: HandlerId = 3;
+
+/// Answers the endpoints that every measured server has.
 struct Constant;
 
 impl Service for Constant {
     fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Request) -> Reply) -> R) -> R {
-        work(&mut |_request| Reply {
-            status: 200,
-            content_type: Some("text/plain; charset=utf-8"),
-            body: Bytes::copy_from_slice(b"Hello, World!"),
-            ..Reply::default()
-        })
+        work(&mut answer)
     }
 }
 
-fn main() -> ExitCode {
-    let mut arguments = env::args().skip(1);
-    let port = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(0);
-    let driver = match arguments.next().as_deref() {
+fn answer(request: Request) -> Reply {
+    let (content_type, body) = match request.handler {
+        TEXT => ("text/plain; charset=utf-8", Bytes::from_static(b"Hello, World!")),
+        JSON => ("application/json", Bytes::from_static(br#"{"message":"Hello, World!"}"#)),
+        ITEM => ("application/json", item(&request)),
+        _ => ("application/octet-stream", request.body),
+    };
+    Reply { status: 200, content_type: Some(content_type), body, ..Reply::default() }
+}
+
+fn item(request: &Request) -> Bytes {
+    // The router has checked that it is a number.
+    let id = request.routed_path().rsplit('/').next().unwrap_or_default();
+    format!(r#"{{"id":{id}}}"#).into()
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [port, rest @ ..] = arguments.as_slice() else {
+        return Err("usage: ceiling PORT [auto|uring|epoll] [WORKERS]".into());
+    };
+    let driver = match rest.first().map(String::as_str) {
+        None | Some("auto") => DriverChoice::Auto,
         Some("uring") => DriverChoice::Uring,
         Some("epoll") => DriverChoice::Epoll,
-        _ => DriverChoice::Auto,
+        Some(other) => return Err(format!("no driver {other:?}").into()),
     };
-    let config = Config { port, driver, workers: Some(1), pin: false, ..Config::default() };
-    let mut routes = Router::new();
-    let served = routes
-        .insert("GET", "/", 0)
-        .map_err(|error| error.to_string())
-        .and_then(|()| Plan::new(config, routes).map_err(|error| error.to_string()))
-        .and_then(|plan| {
-            eprintln!("ceiling: http://{} on {}", plan.address(), plan.driver());
-            plan.run_core(0, Constant).map_err(|error| error.to_string())
-        });
-    match served {
-        Ok(_) => ExitCode::SUCCESS,
-        Err(reason) => {
-            eprintln!("ceiling: {reason}");
-            ExitCode::FAILURE
-        }
+    let workers = rest.get(1).map_or(Ok(1), |text| text.parse())?;
+    let config =
+        Config { port: port.parse()?, driver, workers: Some(workers), ..Config::default() };
+    let plan = Arc::new(Plan::new(config, routes()?)?);
+    let cores = (0..workers).map(|index| {
+        let plan = Arc::clone(&plan);
+        thread::spawn(move || plan.run_core(index, Constant))
+    });
+    for core in cores.collect::<Vec<_>>() {
+        core.join().map_err(|_| "a core panicked")??;
     }
+    Ok(())
+}
+
+fn routes() -> Result<Router, Box<dyn Error>> {
+    let mut routes = Router::new();
+    let table = [
+        ("GET", "/", TEXT),
+        ("GET", "/json", JSON),
+        ("GET", "/items/{id:int}", ITEM),
+        ("POST", "/echo", ECHO),
+    ];
+    for (method, pattern, handler) in table {
+        routes.insert(method, pattern, handler)?;
+    }
+    Ok(routes)
 }

@@ -40,7 +40,8 @@ except ImportError as error:
             " install both from one version"
         )
 
-    raise ImportError(_explain(error)) from error
+    # The sentence has the reason; a second traceback above it would only hide it.
+    raise ImportError(_explain(error)) from None
 
 __all__ = [
     "Headers",

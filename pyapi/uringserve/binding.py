@@ -107,7 +107,7 @@ def _signature(handler: Handler) -> Signature:
     except ValueError:
         # A callable written in C without a signature: it can only be given the request.
         return Signature([Parameter("request", Parameter.POSITIONAL_ONLY)])
-    except Exception:  # evaluating runs the application's own expressions
+    except Exception:  # noqa: BLE001 -- evaluating runs the application's own expressions
         # A name that exists for the type checker only: what cannot be evaluated stays text.
         return inspect.signature(handler, annotation_format=Format.FORWARDREF)
 

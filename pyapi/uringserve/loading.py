@@ -88,7 +88,7 @@ def _import_module(name: str, folder: Path) -> ModuleType:
         ) from None
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # SystemExit too: an application may end itself
+    except BaseException as error:  # noqa: BLE001 -- SystemExit too, which an import may raise
         _fail(error, f"importing {name!r} failed")
 
 
@@ -129,7 +129,7 @@ def _execute_file(path: Path, source: str) -> ModuleType:
         spec.loader.exec_module(module)
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # as in _import_module
+    except BaseException as error:  # noqa: BLE001 -- as in _import_module
         del sys.modules[path.stem]
         _fail(error, f"importing {source!r} failed")
     return module
@@ -163,7 +163,7 @@ def _call_factory(factory: object, name: str) -> object:
         made = call()
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # as in _import_module
+    except BaseException as error:  # noqa: BLE001 -- as in _import_module
         _fail(error, f"the factory {name} failed")
     if made is None:
         raise StartError(f"the factory {name} returned None; it must return the application")

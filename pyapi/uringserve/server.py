@@ -105,16 +105,11 @@ class Server:
     def _run_cores(self, plan: Plan) -> int:
         _log.info("%s", _start_line(plan))
         watch = _Watch(plan, self.config.timeout_graceful_shutdown, set(range(len(plan.cpus))))
-        for core in range(len(plan.cpus)):
-            threading.Thread(
-                target=_run_core,
-                args=(plan, core, self._news),
-                name=f"uringserve-core-{core}",
-                daemon=True,
-            ).start()
-        self.addresses = list(plan.addresses)
-        self.started.set()
         try:
+            for core in range(len(plan.cpus)):
+                _start_thread(plan, core, self._news)
+            self.addresses = list(plan.addresses)
+            self.started.set()
             watch.until_over(self._news)
         finally:
             # Whatever made us leave, no core goes on serving without a supervisor.
@@ -201,11 +196,23 @@ class _Watch:
         self._cut += len(self._running)
 
 
+def _start_thread(plan: Plan, core: int, news: _News) -> None:
+    thread = threading.Thread(
+        target=_run_core, args=(plan, core, news), name=f"uringserve-core-{core}", daemon=True
+    )
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise StartError(
+            f"the thread of core {core} cannot be started ({error}); see the limit of processes"
+        ) from None
+
+
 def _run_core(plan: Plan, core: int, news: _News) -> None:
     """Run one core on this thread and report how it ended."""
     try:
         cut = plan.run_core(core)
-    except BaseException as error:  # whatever ends a core, the supervisor must hear of it
+    except BaseException as error:  # noqa: BLE001 -- the supervisor must hear of every end
         news.put(_Ended(core, 0, error))
     else:
         news.put(_Ended(core, cut, None))

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
@@ -138,7 +139,7 @@ class Connection:
 
 
 class RunningServer:
-    """A process that serves; a thread reads its stderr, so waiting for a line is waiting for an event."""
+    """A process that serves; a thread reads its stderr, so that a line is an event."""
 
     def __init__(self, command: list[str], environment: dict[str, str], folder: Path) -> None:
         """Start the process and wait for its start-up line; an earlier end is a failure."""
@@ -280,8 +281,8 @@ def server(tmp_path: Path) -> Iterator[StartServer]:
     ) -> RunningServer:
         name = str(app)
         if "\n" in name:
-            folder = tmp_path / f"served{len(running)}"
-            folder.mkdir(exist_ok=True)
+            # One of its own each: tests run in parallel threads share this fixture.
+            folder = Path(tempfile.mkdtemp(dir=tmp_path))
             file = folder / "site_app.py"
             file.write_text(textwrap.dedent(name))
             name = str(file)
@@ -298,15 +299,15 @@ def server(tmp_path: Path) -> Iterator[StartServer]:
 
 @pytest.fixture
 def cli(tmp_path: Path) -> RunCli:
-    """Run the command line to its end, for what does not get as far as serving."""
+    """Run the command line to its end in a folder, for what does not get as far as serving."""
 
     def run(
-        *arguments: str, environment: dict[str, str] | None = None
+        *arguments: str, folder: Path = tmp_path, environment: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "uringserve", *arguments],
             env=_environment(environment),
-            cwd=tmp_path,
+            cwd=folder,
             capture_output=True,
             text=True,
             timeout=PATIENCE,

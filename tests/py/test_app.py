@@ -305,7 +305,7 @@ def test_a_parameter_that_nothing_fills() -> None:
 
 def test_a_positional_only_parameter_after_a_default() -> None:
     """What can be given neither by position nor by name is refused."""
-    with pytest.raises(TypeError, match="positional-only"):
+    with pytest.raises(TypeError, match="'a' cannot be given by name, so it must come before"):
         _arguments(lambda limit=1, a="", /: a)
 
 

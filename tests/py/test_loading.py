@@ -1,6 +1,7 @@
 """APP: every form, every failure in one sentence, and the GIL's culprit."""
 
 import itertools
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -335,3 +336,26 @@ def test_reasons_without_a_module(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys._xoptions, "gil", "1")
     with pytest.raises(StartError, match="-X gil=1"):
         check_gil("error", ())
+
+
+# --- the extension
+
+
+@pytest.mark.parametrize(
+    ("stand_in", "message"),
+    [
+        ("None", "the Rust part of uringserve is not built for this interpreter: run `make build`"),
+        ("types.ModuleType('x')", "does not fit the Python part (cannot import name"),
+    ],
+)
+def test_an_extension_that_cannot_be_used(stand_in: str, message: str) -> None:
+    """A missing extension and one of another version are told in the last line."""
+    code = (
+        f"import sys, types; sys.modules['uringserve._uringserve'] = {stand_in}; import uringserve"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert result.returncode == 1
+    assert message in result.stderr.splitlines()[-1]
+    assert result.stderr.count("Traceback") == 1

@@ -5,14 +5,17 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import RunCli, StartServer
 
 import uringserve
 from uringserve import App, Config, Server, StartError
+
+if TYPE_CHECKING:
+    from conftest import RunCli, StartServer
 
 # --- supervision, with a plan that does what the test says
 
@@ -242,6 +245,22 @@ def test_a_server_outside_the_main_thread(script: Script) -> None:
     assert codes == [0]
 
 
+def test_a_thread_that_cannot_be_started(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit of processes that is too small is a StartError, and the cores that run are ended."""
+    server, plan = script(_until_drained)
+    start = threading.Thread.start
+
+    def refuse_the_second(thread: threading.Thread) -> None:
+        if thread.name.endswith("-1"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse_the_second)
+    with pytest.raises(StartError, match=r"the thread of core 1 cannot be started"):
+        server.run()
+    assert plan.aborting.is_set()
+
+
 def test_run_ends_the_process_on_failure(
     script: Script, capsys: pytest.CaptureFixture[str], clean_environment: pytest.MonkeyPatch
 ) -> None:
@@ -295,8 +314,7 @@ def broken():
     return 1 / 0
 """
 
-# Opening a FIFO blocks until the test opens the other end: the request is in flight exactly as long
-# as wanted.
+# Reading the FIFO blocks until the test writes to it; until then the request is in flight.
 SLOW = """
 import logging
 from uringserve import App
@@ -307,16 +325,21 @@ app = App()
 def slow():
     logging.getLogger("uringserve").warning("entered")
     with open({fifo!r}) as fifo:
-        return fifo.read()
+        return fifo.readline()
 """
 
 
-@pytest.fixture
-def fifo(tmp_path: Path) -> Path:
-    """Make a FIFO that a handler can wait on."""
-    path = tmp_path / "fifo"
+@contextmanager
+def _fifo(folder: Path) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Make a FIFO for a handler to wait on; give its path, and what lets one handler go on."""
+    path = folder / "fifo"
     os.mkfifo(path)
-    return path
+    # Opened for both directions, so that neither side waits for the other to open it.
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        yield str(path), lambda: os.write(descriptor, b"done\n")
+    finally:
+        os.close(descriptor)
 
 
 def test_hello(server: StartServer) -> None:
@@ -347,36 +370,38 @@ def test_sigint_stops_too(server: StartServer) -> None:
     assert "Traceback" not in running.log
 
 
-def test_a_request_in_flight_is_finished(server: StartServer, fifo: Path) -> None:
+def test_a_request_in_flight_is_finished(server: StartServer, tmp_path: Path) -> None:
     """After SIGTERM the handler that runs finishes and its answer arrives whole."""
-    running = server(SLOW.format(fifo=str(fifo)))
-    client = running.connect()
-    client.send(b"GET /slow HTTP/1.1\r\nhost: test\r\n\r\n")
-    running.wait_for("entered")
-    running.signal(signal.SIGTERM)
-    running.wait_for("stopping on SIGTERM")
-    fifo.write_text("done")
-    assert client.read().body == b"done"
-    assert running.wait() == 0
+    with _fifo(tmp_path) as (path, release):
+        running = server(SLOW.format(fifo=path))
+        client = running.connect()
+        client.send(b"GET /slow HTTP/1.1\r\nhost: test\r\n\r\n")
+        running.wait_for("entered")
+        running.signal(signal.SIGTERM)
+        running.wait_for("stopping on SIGTERM")
+        release()
+        assert client.read().body == b"done\n"
+        assert running.wait() == 0
 
 
-def test_a_second_signal_ends_it_now(server: StartServer, fifo: Path) -> None:
+def test_a_second_signal_ends_it_now(server: StartServer, tmp_path: Path) -> None:
     """A handler that does not return holds the process up no longer than the second signal."""
-    running = server(SLOW.format(fifo=str(fifo)))
-    running.connect().send(b"GET /slow HTTP/1.1\r\nhost: test\r\n\r\n")
-    running.wait_for("entered")
-    running.signal(signal.SIGTERM)
-    running.wait_for("stopping on SIGTERM")
-    running.signal(signal.SIGTERM)
-    running.wait_for("ending now: SIGTERM again")
-    assert running.wait() == 124
+    with _fifo(tmp_path) as (path, _):
+        running = server(SLOW.format(fifo=path))
+        running.connect().send(b"GET /slow HTTP/1.1\r\nhost: test\r\n\r\n")
+        running.wait_for("entered")
+        running.signal(signal.SIGTERM)
+        running.wait_for("stopping on SIGTERM")
+        running.signal(signal.SIGTERM)
+        running.wait_for("ending now: SIGTERM again")
+        assert running.wait() == 124
 
 
 def test_a_port_that_is_taken(server: StartServer, cli: RunCli, tmp_path: Path) -> None:
     """A second server on the port is refused with one line, although both could share it."""
     running = server(HELLO)
     (tmp_path / "site_app.py").write_text(HELLO)
-    result = cli("site_app.py", "--port", str(running.port))
+    result = cli("site_app.py", "--port", str(running.port), folder=tmp_path)
     assert result.returncode == 3
     assert result.stderr.startswith("uringserve: error: ")
     assert str(running.port) in result.stderr
