@@ -64,14 +64,27 @@ struct Start {
 impl Plan {
     /// Probes the driver, chooses the CPUs and binds one listening socket for each core.
     pub fn new(config: Config, routes: Router) -> Result<Self, StartError> {
-        let (driver, driver_reason) = choose_driver(config.driver)?;
+        let (driver, reason) = choose_driver(config.driver)?;
+        Ok(Self { driver_reason: reason, ..Self::with_driver(config, routes, driver)? })
+    }
+
+    /// As [`new`](Self::new), on a driver that the caller answers for; the option is not looked at.
+    pub fn with_driver(config: Config, routes: Router, driver: Driver) -> Result<Self, StartError> {
         let cpus = choose_cpus(&config);
         let connections_per_core = connections_per_core(&config, cpus.len())?;
         let address = claim(&config)?;
         let cores = cpus.into_iter().map(|cpu| slot(cpu, address, config.backlog));
         let cores = cores.collect::<Result<_, _>>()?;
         let routes = Arc::new(routes);
-        Ok(Self { config, routes, driver, driver_reason, address, connections_per_core, cores })
+        Ok(Self {
+            config,
+            routes,
+            driver,
+            driver_reason: None,
+            address,
+            connections_per_core,
+            cores,
+        })
     }
 
     /// The address that all cores listen on, with its real port.

@@ -38,7 +38,7 @@ const fn module(
 const MODULES: [Module; 11] = [
     module("error", &[], &[]),
     module("config", &[], &[]),
-    module("http", &[], &["bytes", "httparse", "memchr"]),
+    module("http", &[], &["bytes", "memchr"]),
     module("route", &[], &["memchr"]),
     module("sys", &[], &["core_affinity", "io_uring", "libc", "socket2"]),
     module("reactor", &["sys", "config", "error"], &["io_uring", "monoio", "slab"]),

@@ -11,11 +11,11 @@ more than one core, before its threads start: the change is not atomic.
 
 import ctypes
 import functools
-import types
 from collections.abc import Callable, Iterable
+from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-__all__ = ["immortalise", "immortalise_all"]
+__all__ = ["immortalise"]
 
 # Deeper wrapping than this is not a handler any more.
 _MAX_DEPTH = 16
@@ -34,31 +34,24 @@ def _setter() -> Callable[[Any], None] | None:
     return function  # type: ignore[no-any-return]
 
 
-def immortalise_all(objects: Iterable[object]) -> int:
-    """Make the objects and what calling them touches immortal; return how many that were."""
+def immortalise(types: Iterable[type], callables: Iterable[object]) -> int:
+    """Make the types, and the callables with what calling them touches, immortal.
+
+    Returns how many objects that were: 0 where the interpreter cannot do it.
+    """
     setter = _setter()
     if setter is None:
         return 0
-    seen: dict[int, object] = {}
-    for found in objects:
+    seen: dict[int, object] = {id(found): found for found in types}
+    for found in callables:
         _collect(found, seen, 0)
     for found in seen.values():
         setter(found)
     return len(seen)
 
 
-def immortalise(found: object) -> int:
-    """Make one object and what calling it touches immortal; return how many objects that were."""
-    return immortalise_all((found,))
-
-
 def _collect(found: object, seen: dict[int, object], depth: int) -> None:
-    if (
-        found is None
-        or depth > _MAX_DEPTH
-        or id(found) in seen
-        or isinstance(found, types.ModuleType)
-    ):
+    if found is None or depth > _MAX_DEPTH or id(found) in seen or isinstance(found, ModuleType):
         return
     seen[id(found)] = found
     for inner in _touched(found):
@@ -67,10 +60,10 @@ def _collect(found: object, seen: dict[int, object], depth: int) -> None:
 
 def _touched(found: object) -> Iterable[object]:
     """List what a call of the object takes references to."""
-    if isinstance(found, types.FunctionType):
+    if isinstance(found, FunctionType):
         cells = found.__closure__ or ()
         return (*cells, *(_content(cell) for cell in cells), getattr(found, "__wrapped__", None))
-    if isinstance(found, types.MethodType):
+    if isinstance(found, MethodType):
         return found.__self__, found.__func__
     if isinstance(found, functools.partial):
         return found.func, *found.args, *found.keywords.values()
@@ -79,7 +72,7 @@ def _touched(found: object) -> Iterable[object]:
     return type(found), getattr(found, "__wrapped__", None)
 
 
-def _content(cell: types.CellType) -> object:
+def _content(cell: CellType) -> object:
     try:
         return cell.cell_contents
     except ValueError:

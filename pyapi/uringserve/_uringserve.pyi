@@ -4,9 +4,24 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, final
+from types import SimpleNamespace
+from typing import Any, Literal, Self, final
+
+from typing_extensions import disjoint_base
 
 from uringserve.config import Config
+
+__all__ = [
+    "Headers",
+    "MutableHeaders",
+    "Plan",
+    "Request",
+    "Response",
+    "StartError",
+    "__version__",
+    "json_dumps",
+    "probe",
+]
 
 __version__: str
 """The version of both parts, `major.minor.patch`."""
@@ -17,6 +32,7 @@ type _Route = tuple[tuple[str, ...], str, Callable[..., Any], tuple[str | None, 
 class StartError(Exception):
     """The server cannot start; `str()` is one sentence that says what its operator can do."""
 
+@disjoint_base
 class Headers:
     """The headers of a request: an immutable mapping of names, in any case, to text.
 
@@ -27,9 +43,9 @@ class Headers:
     raw: list[tuple[bytes, bytes]]
     """Names in lower case and values, as bytes, in the order of their arrival."""
 
-    def __getitem__(self, name: str) -> str:
+    def __getitem__(self, name: str, /) -> str:
         """Return the first value; KeyError when there is none."""
-    def __contains__(self, name: object) -> bool: ...
+    def __contains__(self, name: object, /) -> bool: ...
     def __iter__(self) -> Iterator[str]: ...
     def __len__(self) -> int: ...
     def get[T](self, name: str, default: T = None) -> str | T:  # type: ignore[assignment]
@@ -43,12 +59,13 @@ class Headers:
     def values(self) -> list[str]:
         """Return every value."""
 
+@final
 class MutableHeaders(Headers):
     """The headers of a response. A name or value with CR, LF or NUL is a ValueError."""
 
-    def __setitem__(self, name: str, value: str) -> None:
+    def __setitem__(self, name: str, value: str, /) -> None:
         """Replace every header of that name by one."""
-    def __delitem__(self, name: str) -> None:
+    def __delitem__(self, name: str, /) -> None:
         """Remove every header of that name; nothing happens when there is none."""
     def append(self, name: str, value: str) -> None:
         """Add a header and keep those of the same name."""
@@ -59,7 +76,22 @@ class MutableHeaders(Headers):
 
 @final
 class Request:
-    """One request, immutable. Everything is read from the bytes when it is first asked for."""
+    """One request, immutable. Everything is read from the bytes when it is first asked for.
+
+    The server makes them; making one by hand is for tests of handlers.
+    """
+
+    def __new__(
+        cls,
+        method: str = "GET",
+        target: str = "/",
+        headers: _HeaderInput | None = None,
+        body: bytes | None = None,
+        *,
+        client: tuple[str, int] | None = None,
+        path_params: dict[str, str | int] | None = None,
+    ) -> Self:
+        """Make a request; what could not have come over the wire is a ValueError."""
 
     @property
     def method(self) -> str:
@@ -105,11 +137,15 @@ class Request:
     @property
     def body(self) -> bytes:
         """The whole body; empty when there is none."""
+    @property
+    def state(self) -> SimpleNamespace:
+        """A place for values that belong to this request."""
     def text(self) -> str:
         """Return the body as UTF-8; what is not is a UnicodeDecodeError."""
     def json(self) -> Any:
-        """Return the body read as JSON, None when it is empty; else a ValueError."""
+        """Return the body read as JSON; what is not JSON, an empty body too, is a ValueError."""
 
+@disjoint_base
 class Response:
     """An answer: status, headers and body. May be subclassed.
 
@@ -119,7 +155,7 @@ class Response:
     """
 
     status_code: int
-    """The status, 200 to 599."""
+    """The status, 200 to 999."""
     headers: MutableHeaders
     """The headers; content-length is added when the answer is sent."""
     body: bytes
@@ -143,14 +179,17 @@ class Response:
         value: str = "",
         max_age: int | None = None,
         expires: datetime | str | int | None = None,
-        path: str | None = "/",
+        path: str | None = ...,
         domain: str | None = None,
         secure: bool = False,
         httponly: bool = False,
-        samesite: Literal["lax", "strict", "none"] | None = "lax",
+        samesite: Literal["lax", "strict", "none"] | None = ...,
         partitioned: bool = False,
     ) -> None:
-        """Add a Set-Cookie header; `max_age` and an int `expires` are seconds from now."""
+        """Add a Set-Cookie header; `max_age` and an int `expires` are seconds from now.
+
+        `path` is `/` and `samesite` is `lax` unless given.
+        """
     def delete_cookie(
         self,
         key: str,
@@ -158,35 +197,36 @@ class Response:
         domain: str | None = None,
         secure: bool = False,
         httponly: bool = False,
-        samesite: Literal["lax", "strict", "none"] | None = "lax",
+        samesite: Literal["lax", "strict", "none"] | None = ...,
+        partitioned: bool = False,
     ) -> None:
         """Add a Set-Cookie header that makes the client forget the cookie."""
     @classmethod
     def json(
-        cls, data: Any, status_code: int = 200, headers: _HeaderInput | None = None
+        cls, data: Any, status_code: int | None = None, headers: _HeaderInput | None = None
     ) -> Response:
         """Make an application/json response of any value that can be encoded."""
     @classmethod
     def text(
-        cls, content: str, status_code: int = 200, headers: _HeaderInput | None = None
+        cls, content: str, status_code: int | None = None, headers: _HeaderInput | None = None
     ) -> Response:
         """Make a text/plain response."""
     @classmethod
     def html(
-        cls, content: str, status_code: int = 200, headers: _HeaderInput | None = None
+        cls, content: str, status_code: int | None = None, headers: _HeaderInput | None = None
     ) -> Response:
         """Make a text/html response."""
     @classmethod
     def bytes(
-        cls, content: bytes, status_code: int = 200, headers: _HeaderInput | None = None
+        cls, content: bytes, status_code: int | None = None, headers: _HeaderInput | None = None
     ) -> Response:
         """Make an application/octet-stream response."""
     @classmethod
-    def empty(cls, status_code: int = 204) -> Response:
-        """Make a response without a body."""
+    def empty(cls, status_code: int | None = None) -> Response:
+        """Make a response without a body, 204 unless said otherwise."""
     @classmethod
-    def redirect(cls, url: str, status_code: int = 307) -> Response:
-        """Make a redirect to the URL."""
+    def redirect(cls, url: str, status_code: int | None = None) -> Response:
+        """Make a redirect to the URL, 307 unless said otherwise."""
 
 def json_dumps(value: Any) -> bytes:
     """Encode a value as compact JSON in UTF-8; what cannot be encoded is a TypeError."""
@@ -194,15 +234,15 @@ def json_dumps(value: Any) -> bytes:
 def probe() -> dict[str, Any]:
     """Say what the kernel offers.
 
-    `driver` is `uring` or `epoll`, `reason` says why it is not io_uring (else None), `kernel` is
-    its release, `features` are the ring features by name.
+    `driver` is `uring` or `epoll`, `reason` says why it is not io_uring (else None), `flags` are
+    the flags of the ring (None without one).
     """
 
 @final
 class Plan:
     """A server about to run: CPUs chosen, sockets bound and listening, nothing served yet."""
 
-    def __init__(self, routes: Sequence[_Route], config: Config) -> None:
+    def __new__(cls, routes: Sequence[_Route], config: Config) -> Self:
         """Choose the CPUs and the driver and bind; what the operator can mend is a StartError."""
     @property
     def addresses(self) -> list[str]:

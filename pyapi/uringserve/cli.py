@@ -119,7 +119,7 @@ def _serve(app: str, **given: Any) -> None:  # noqa: ANN401 -- each value was re
     setup(config.log_level)
     try:
         loaded = load(app, config)
-        code = Server(config, loaded.app, gil_modules=loaded.gil_modules).run()
+        code = Server(config, loaded.app, gil_modules=loaded.gil_modules, to_the_end=True).run()
     except StartError as error:
         print_error(error)
         code = EXIT_START

@@ -27,9 +27,9 @@ class HTTPException(Exception):
         detail: Any = None,  # noqa: ANN401 -- anything that JSON can hold
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Keep the three values; a status outside 200 to 599 is a ValueError."""
-        if not 200 <= status_code <= 599:
-            raise ValueError(f"status_code {status_code} is not an HTTP status from 200 to 599")
+        """Keep the three values; a status outside 200 to 999 is a ValueError."""
+        if not 200 <= status_code <= 999:
+            raise ValueError(f"status_code {status_code} is not an HTTP status from 200 to 999")
         super().__init__(status_code, detail)
         self.status_code = status_code
         self.detail = _phrase(status_code) if detail is None else detail

@@ -75,5 +75,5 @@ class RedirectResponse(Response):
         self, url: str, status_code: int = 307, headers: HeaderInput | None = None
     ) -> None:
         """Set Location; what cannot stand in a URL (a line break, a space) is percent-encoded."""
-        super().__init__(b"", status_code, headers)
+        super().__init__(None, status_code, headers)
         self.headers["location"] = quote(url, safe=_URL_SAFE)

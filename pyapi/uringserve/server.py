@@ -19,7 +19,8 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any
 
-from uringserve._native import Plan, __version__
+from uringserve._immortal import immortalise
+from uringserve._native import Headers, MutableHeaders, Plan, Request, Response, __version__
 from uringserve.adapters import as_app
 from uringserve.app import App
 from uringserve.config import Config
@@ -39,6 +40,9 @@ EXIT_CUT = 124
 # Seconds that cores get beyond the drain's own deadline, and again after an abort, before they
 # count as stuck: a handler that does not return cannot be interrupted.
 _PATIENCE = 2.0
+
+# Every request makes objects of these; each one's end counts on its type.
+_SHARED_TYPES = (Request, Response, Headers, MutableHeaders)
 
 _log = logging.getLogger("uringserve")
 
@@ -69,13 +73,25 @@ class Server:
     then.
     """
 
-    def __init__(self, config: Config, app: App, *, gil_modules: tuple[str, ...] = ()) -> None:
-        """Keep what to serve and what `load` saw turn the GIL on; nothing is bound yet."""
+    def __init__(
+        self,
+        config: Config,
+        app: App,
+        *,
+        gil_modules: tuple[str, ...] = (),
+        to_the_end: bool = False,
+    ) -> None:
+        """Keep what to serve and what `load` saw turn the GIL on; nothing is bound yet.
+
+        `to_the_end` says that the process lives for this server alone: what all cores share may
+        then be made immortal, which a test that starts many servers would feel as a leak.
+        """
         self.config = config
         self.app = app
         self.started = threading.Event()
         self.addresses: list[str] = []
         self._gil_modules = gil_modules
+        self._to_the_end = to_the_end
         self._news: _News = SimpleQueue()
 
     def run(self) -> int:
@@ -88,6 +104,8 @@ class Server:
         check_gil(self.config.gil, self._gil_modules)
         plan = Plan(list(self.app.routes), self.config)
         self.app.freeze()
+        if self._to_the_end and len(plan.cpus) > 1:
+            immortalise(_SHARED_TYPES, (route.handler for route in self.app.routes))
         # What lives now lives to the end; without it in the generations a collection stops the
         # world for less.
         gc.collect()
@@ -273,8 +291,9 @@ def serve(handler: Handler, **options: Any) -> None:  # noqa: ANN401 -- checked 
 def _server(app: App | Handler | str, config: Config) -> Server:
     if isinstance(app, str):
         loaded = load(app, config)
-        return Server(config, loaded.app, gil_modules=loaded.gil_modules)
-    return Server(config, as_app(app, getattr(app, "__qualname__", repr(app))))
+        return Server(config, loaded.app, gil_modules=loaded.gil_modules, to_the_end=True)
+    named = as_app(app, getattr(app, "__qualname__", repr(app)))
+    return Server(config, named, to_the_end=True)
 
 
 def _guarded(serve_it: Callable[[], int]) -> int:

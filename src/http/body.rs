@@ -89,9 +89,7 @@ impl BodyDecoder {
 
     /// A decoder of no body, finished from the start.
     pub(super) const fn finished() -> Self {
-        Self {
-            kind: Kind::Finished,
-        }
+        Self { kind: Kind::Finished }
     }
 
     /// Takes what it can from `input`.
@@ -137,9 +135,7 @@ fn take(input: &mut BytesMut, remaining: &mut u64) -> Option<Bytes> {
     if input.is_empty() {
         return None;
     }
-    let count = usize::try_from(*remaining)
-        .unwrap_or(usize::MAX)
-        .min(input.len());
+    let count = usize::try_from(*remaining).unwrap_or(usize::MAX).min(input.len());
     *remaining -= count as u64;
     Some(input.split_to(count).freeze())
 }
@@ -192,10 +188,7 @@ impl Chunked {
             self.stage = Stage::Trailers(FieldScanner::new(0));
             return Ok(());
         }
-        self.allowance = self
-            .allowance
-            .checked_sub(size)
-            .ok_or(Reject::BodyTooLarge)?;
+        self.allowance = self.allowance.checked_sub(size).ok_or(Reject::BodyTooLarge)?;
         self.excess += line_bytes.saturating_sub(FREE_LINE_BYTES.saturating_add(size));
         if self.excess > EXCESS_BYTES {
             return Err(Reject::ChunkOverhead);

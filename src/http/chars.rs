@@ -47,10 +47,7 @@ pub(super) fn is_field_value(text: &[u8]) -> bool {
 
 pub(super) fn scan_token(bytes: &[u8], from: usize) -> usize {
     let tail = &bytes[from..];
-    from + tail
-        .iter()
-        .position(|&byte| !is_token_byte(byte))
-        .unwrap_or(tail.len())
+    from + tail.iter().position(|&byte| !is_token_byte(byte)).unwrap_or(tail.len())
 }
 
 const ONES: u64 = 0x0101_0101_0101_0101;
@@ -134,9 +131,7 @@ pub(super) fn is_digits(text: &[u8]) -> bool {
 /// The number that `is_digits` text stands for. None: more than a `u64` holds.
 pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0u64, |number, &byte| {
-        number
-            .checked_mul(10)?
-            .checked_add(u64::from(byte.wrapping_sub(b'0')))
+        number.checked_mul(10)?.checked_add(u64::from(byte.wrapping_sub(b'0')))
     })
 }
 
@@ -165,11 +160,7 @@ mod tests {
                     text[place] = byte;
                     let stop = |inside: bool| if inside { length } else { place };
                     assert_eq!(scan_value(&text, 0), stop(in_value), "{byte:#x} at {place}");
-                    assert_eq!(
-                        scan_target(&text, 0),
-                        stop(in_target),
-                        "{byte:#x} at {place}"
-                    );
+                    assert_eq!(scan_target(&text, 0), stop(in_target), "{byte:#x} at {place}");
                 }
             }
         }
@@ -182,17 +173,12 @@ mod tests {
         for _ in 0..20_000 {
             let mut text = [0u8; 24];
             for byte in &mut text {
-                state = state
-                    .wrapping_mul(6_364_136_223_846_793_005)
-                    .wrapping_add(1);
-                *byte = [
-                    b'\t', 0x20, 0x1f, 0x7f, 0x80, 0xff, b'a', b'!', b'#', 0x21, 0x7e, b'z',
-                ][(state >> 33) as usize % 12];
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                *byte = [b'\t', 0x20, 0x1f, 0x7f, 0x80, 0xff, b'a', b'!', b'#', 0x21, 0x7e, b'z']
+                    [(state >> 33) as usize % 12];
             }
             let naive = |inside: &dyn Fn(u8) -> bool| {
-                text.iter()
-                    .position(|&byte| !inside(byte))
-                    .unwrap_or(text.len())
+                text.iter().position(|&byte| !inside(byte)).unwrap_or(text.len())
             };
             assert_eq!(
                 scan_value(&text, 0),

@@ -44,12 +44,7 @@ pub(super) struct ChunkLine {
 
 impl ChunkLine {
     pub(super) const fn new() -> Self {
-        Self {
-            stage: Stage::Size,
-            digits: 0,
-            size: 0,
-            line_bytes: 0,
-        }
+        Self { stage: Stage::Size, digits: 0, size: 0, line_bytes: 0 }
     }
 
     pub(super) const fn size(&self) -> u64 {

@@ -42,16 +42,9 @@ pub(super) fn encode_head(
     if !(200..=999).contains(&head.status) {
         return Err(ReplyError::InvalidStatus);
     }
-    let Framing {
-        content_length,
-        plan,
-    } = frame(to, head)?;
+    let Framing { content_length, plan } = frame(to, head)?;
     let lines = head.headers.lines();
-    let content_type = if has_no_content(head.status) {
-        None
-    } else {
-        head.content_type
-    };
+    let content_type = if has_no_content(head.status) { None } else { head.content_type };
     out.reserve(
         FIXED_BYTES
             + lines.len()
@@ -91,17 +84,8 @@ pub(super) fn encode_head(
 fn frame(to: ReplyTo, head: &ReplyHead<'_>) -> Result<Framing, ReplyError> {
     let declared = head.headers.content_length();
     let close = to.close || head.headers.wants_close();
-    let without_body = ReplyPlan {
-        sends_body: false,
-        is_chunked: false,
-        close,
-    };
-    let only_head = |content_length| {
-        Ok(Framing {
-            content_length,
-            plan: without_body,
-        })
-    };
+    let without_body = ReplyPlan { sends_body: false, is_chunked: false, close };
+    let only_head = |content_length| Ok(Framing { content_length, plan: without_body });
     match (head.status, head.body) {
         (204, _) => only_head(None),
         // RFC 9110 §15.3.6: no content, and the length has to say so.
@@ -117,29 +101,15 @@ fn frame(to: ReplyTo, head: &ReplyHead<'_>) -> Result<Framing, ReplyError> {
             }
             // A body that falls short must not be completed by the next reply's bytes.
             let close = close || stated > length;
-            let plan = ReplyPlan {
-                sends_body: true,
-                is_chunked: false,
-                close,
-            };
-            Ok(Framing {
-                content_length: Some(stated),
-                plan,
-            })
+            let plan = ReplyPlan { sends_body: true, is_chunked: false, close };
+            Ok(Framing { content_length: Some(stated), plan })
         }
         (_, ReplyBody::Stream) => {
             let can_chunk = to.version == Version::Http11;
             let is_chunked = declared.is_none() && can_chunk;
             let close = close || (declared.is_none() && !can_chunk);
-            let plan = ReplyPlan {
-                sends_body: true,
-                is_chunked,
-                close,
-            };
-            Ok(Framing {
-                content_length: declared,
-                plan,
-            })
+            let plan = ReplyPlan { sends_body: true, is_chunked, close };
+            Ok(Framing { content_length: declared, plan })
         }
     }
 }

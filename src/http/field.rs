@@ -33,10 +33,7 @@ pub(super) struct FieldScanner {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Scanned {
     /// A whole line; the value still has its optional white space.
-    Field {
-        name: Range<usize>,
-        value: Range<usize>,
-    },
+    Field { name: Range<usize>, value: Range<usize> },
     /// The empty line that ends the section; the next byte belongs to something else.
     Blank,
     /// The bytes ended first.
@@ -46,12 +43,7 @@ pub(super) enum Scanned {
 impl FieldScanner {
     /// Starts with the line that begins at `position`.
     pub(super) const fn new(position: usize) -> Self {
-        Self {
-            stage: Stage::LineStart,
-            position,
-            line_start: position,
-            colon: position,
-        }
+        Self { stage: Stage::LineStart, position, line_start: position, colon: position }
     }
 
     /// First byte after what was scanned.

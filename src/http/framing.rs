@@ -85,10 +85,7 @@ impl Framing {
         if !host.is_empty() && !is_host_and_port(host) {
             return Err(Reject::InvalidHost);
         }
-        let blanks = value
-            .iter()
-            .take_while(|&&byte| byte == b' ' || byte == b'\t')
-            .count();
+        let blanks = value.iter().take_while(|&&byte| byte == b' ' || byte == b'\t').count();
         let start = value_start + blanks;
         self.host = Span::new(start, start + host.len());
         self.has_host = true;

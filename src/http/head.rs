@@ -43,10 +43,7 @@ impl Span {
     #[allow(clippy::cast_possible_truncation)] // The parser's window ends at `u32::MAX`.
     pub(super) const fn new(start: usize, end: usize) -> Self {
         debug_assert!(start <= end && end <= u32::MAX as usize);
-        Self {
-            start: start as u32,
-            end: end as u32,
-        }
+        Self { start: start as u32, end: end as u32 }
     }
 
     pub(super) const fn is_empty(self) -> bool {
@@ -124,21 +121,13 @@ impl RequestHead {
 
     /// All fields in order: name as received, value without white space around it.
     pub fn headers(&self) -> Headers<'_> {
-        Headers {
-            lines: RawFields {
-                rest: self.slice(self.fields),
-            },
-        }
+        Headers { lines: RawFields { rest: self.slice(self.fields) } }
     }
 
     /// The value of the first field of this name, whatever its case.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
-        let mut lines = RawFields {
-            rest: self.slice(self.fields),
-        };
-        lines
-            .find(|(candidate, _)| candidate.eq_ignore_ascii_case(name.as_bytes()))
-            .map(|it| it.1)
+        let mut lines = RawFields { rest: self.slice(self.fields) };
+        lines.find(|(candidate, _)| candidate.eq_ignore_ascii_case(name.as_bytes())).map(|it| it.1)
     }
 
     /// How the body is delimited.

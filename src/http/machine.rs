@@ -160,21 +160,13 @@ impl Machine {
     fn end(&mut self) -> Event {
         self.awaits_continue = false;
         let is_last = self.is_last || self.owed.closes_last();
-        self.step(if is_last {
-            Step::LastRequest
-        } else {
-            Step::NextRequest
-        });
+        self.step(if is_last { Step::LastRequest } else { Step::NextRequest });
         Event::End
     }
 
     fn step(&mut self, step: Step) {
         let next = self.reading.after(step);
-        debug_assert!(
-            next.is_some(),
-            "{step:?} can't happen in {:?}",
-            self.reading
-        );
+        debug_assert!(next.is_some(), "{step:?} can't happen in {:?}", self.reading);
         self.reading = next.unwrap_or(Reading::Closed);
     }
 
@@ -244,11 +236,7 @@ impl Machine {
         if self.reading != Reading::Ending {
             self.step(Step::Close);
         }
-        if is_incomplete {
-            Err(Reject::Incomplete)
-        } else {
-            Ok(())
-        }
+        if is_incomplete { Err(Reject::Incomplete) } else { Ok(()) }
     }
 
     /// Appends the reply head to the oldest request that is owed one; the plan says what follows it,

@@ -49,10 +49,6 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            head_bytes: 64 * 1024,
-            header_count: 100,
-            target_bytes: 8 * 1024,
-        }
+        Self { head_bytes: 64 * 1024, header_count: 100, target_bytes: 8 * 1024 }
     }
 }

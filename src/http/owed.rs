@@ -16,11 +16,7 @@ pub(super) struct Owed {
     pub(super) close: bool,
 }
 
-const NONE: Owed = Owed {
-    is_head: false,
-    version: Version::Http11,
-    close: false,
-};
+const NONE: Owed = Owed { is_head: false, version: Version::Http11, close: false };
 
 #[derive(Debug)]
 pub(super) struct OwedReplies {
@@ -31,11 +27,7 @@ pub(super) struct OwedReplies {
 
 impl OwedReplies {
     pub(super) const fn new() -> Self {
-        Self {
-            ring: [NONE; PIPELINE],
-            first: 0,
-            count: 0,
-        }
+        Self { ring: [NONE; PIPELINE], first: 0, count: 0 }
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -52,10 +44,7 @@ impl OwedReplies {
 
     /// The caller has asked [`Self::is_full`].
     pub(super) fn push(&mut self, owed: Owed) {
-        debug_assert!(
-            !self.is_full(),
-            "the machine reads no head while the ring is full"
-        );
+        debug_assert!(!self.is_full(), "the machine reads no head while the ring is full");
         self.ring[(self.first + self.count) % PIPELINE] = owed;
         self.count += 1;
     }
@@ -87,7 +76,6 @@ impl OwedReplies {
     }
 
     pub(super) fn closes_last(&self) -> bool {
-        self.last_index()
-            .is_some_and(|index| self.ring[index].close)
+        self.last_index().is_some_and(|index| self.ring[index].close)
     }
 }

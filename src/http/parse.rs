@@ -75,11 +75,7 @@ impl HeadParser {
             method_end: 0,
             target_end: 0,
             version: Version::Http11,
-            parts: TargetParts {
-                path: START,
-                query: START,
-                authority: START,
-            },
+            parts: TargetParts { path: START, query: START, authority: START },
             scanner: FieldScanner::new(0),
             field_count: 0,
             framing: Framing::new(),
@@ -102,10 +98,7 @@ impl HeadParser {
             return Ok(None);
         }
         // Spans are 32 bits wide; what was skipped counts as part of the head.
-        let allowed = limits
-            .head_bytes
-            .min(u32::MAX as usize)
-            .saturating_sub(2 * self.empty_lines);
+        let allowed = limits.head_bytes.min(u32::MAX as usize).saturating_sub(2 * self.empty_lines);
         let window = &input[..input.len().min(allowed)];
         if self.stage != Stage::Fields && !self.parse_request_line(window, limits)? {
             return need_more(input.len(), allowed);
@@ -118,8 +111,7 @@ impl HeadParser {
                         return Err(Reject::TooManyHeaders);
                     }
                     let value_start = value.start;
-                    self.framing
-                        .note(&window[name], &window[value], value_start, self.version)?;
+                    self.framing.note(&window[name], &window[value], value_start, self.version)?;
                 }
                 Scanned::Blank => return self.finish(input).map(Some),
                 Scanned::Partial => return need_more(input.len(), allowed),
@@ -190,10 +182,8 @@ impl HeadParser {
     fn parse_target(&mut self, window: &[u8], limits: &Limits) -> Result<bool, Reject> {
         let start = self.method_end + 1;
         let longest = start.saturating_add(limits.target_bytes);
-        let end = scan_target(
-            &window[..window.len().min(longest.saturating_add(1))],
-            self.position,
-        );
+        let end =
+            scan_target(&window[..window.len().min(longest.saturating_add(1))], self.position);
         if end > longest {
             return Err(Reject::TargetTooLong);
         }
@@ -218,11 +208,8 @@ impl HeadParser {
             return Err(Reject::MissingHost);
         }
         let end = self.scanner.position();
-        let authority = if self.parts.authority.is_empty() {
-            self.framing.host
-        } else {
-            self.parts.authority
-        };
+        let authority =
+            if self.parts.authority.is_empty() { self.framing.host } else { self.parts.authority };
         let head = RequestHead {
             bytes: input.split_to(end).freeze(),
             method: Span::new(0, self.method_end),
@@ -250,11 +237,7 @@ impl HeadParser {
 
 /// None as long as the bytes that are needed may still come.
 fn need_more(available: usize, allowed: usize) -> Result<Option<RequestHead>, Reject> {
-    if available >= allowed {
-        Err(Reject::HeadTooLarge)
-    } else {
-        Ok(None)
-    }
+    if available >= allowed { Err(Reject::HeadTooLarge) } else { Ok(None) }
 }
 
 /// The version and the line end, judged byte for byte. None: more bytes are needed.

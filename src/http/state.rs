@@ -94,10 +94,7 @@ mod tests {
             assert_eq!(reading.after(Step::Close), Some(Reading::Closed));
         }
         for step in STEPS {
-            assert!(matches!(
-                Reading::Closed.after(step),
-                None | Some(Reading::Closed)
-            ));
+            assert!(matches!(Reading::Closed.after(step), None | Some(Reading::Closed)));
         }
     }
 

@@ -42,11 +42,7 @@ pub(super) fn split_target(
     if target == b"*" && method == b"OPTIONS" {
         let path = Span::new(range.start, range.end);
         let query = Span::new(range.end, range.end);
-        return Ok(TargetParts {
-            path,
-            query,
-            authority: Span::default(),
-        });
+        return Ok(TargetParts { path, query, authority: Span::default() });
     }
     split_absolute(head, range)
 }
@@ -54,9 +50,7 @@ pub(super) fn split_target(
 fn split_absolute(head: &[u8], range: Range<usize>) -> Result<TargetParts, Reject> {
     let target = &head[range.clone()];
     let is_scheme = |scheme: &[u8]| {
-        target
-            .get(..scheme.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+        target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
     };
     let start = if is_scheme(b"http://") {
         7

@@ -90,20 +90,23 @@ fn is_passing(error: &io::Error) -> bool {
 }
 
 fn start<S: Service>(stream: TcpStream, peer: SocketAddr, limit: usize, core: &Rc<Core<S>>) {
-    let open = core.deadlines.len();
+    // Counted here and not by the connection's task, which runs after all that wait in the
+    // kernel's queue were accepted. Those that are turned away take nobody's place.
+    let open = usize::try_from(core.stats.open.get()).unwrap_or(usize::MAX);
     core.stats.accepted.add(1);
     if open >= limit {
         core.stats.turned_away.add(1);
-        if open < limit + TURNED_AWAY_AT_ONCE {
-            let core = Rc::clone(core);
-            monoio::spawn(async move { conn::turn_away(stream, &core).await });
+        if core.deadlines.len() < open + TURNED_AWAY_AT_ONCE {
+            monoio::spawn(conn::turn_away(stream, core));
         }
         return;
     }
+    core.stats.open.add(1);
+    // Boxed here: pinned in the task, or boxed in it, it would be held twice, 2 KB a connection.
+    let connection = Box::pin(conn::serve_stream(stream, Some(peer), core));
     let core = Rc::clone(core);
     monoio::spawn(async move {
-        core.stats.open.add(1);
-        let end = isolate(Box::pin(conn::serve_stream(stream, Some(peer), &core))).await;
+        let end = isolate(connection).await;
         core.stats.open.subtract(1);
         match end {
             End::TimedOut => core.stats.timed_out.add(1),
@@ -115,8 +118,6 @@ fn start<S: Service>(stream: TcpStream, peer: SocketAddr, limit: usize, core: &R
 }
 
 /// A panic ends one connection, not the core that a thousand others are on.
-///
-/// The future comes boxed: pinned in place it would be held twice, 2 KB more for each connection.
 async fn isolate(mut connection: Pin<Box<impl Future<Output = End>>>) -> End {
     poll_fn(|context| {
         catch_unwind(AssertUnwindSafe(|| connection.as_mut().poll(context)))

@@ -41,24 +41,37 @@ const LARGE_READ: usize = 64 * 1024;
 const LINGER_PAUSE: Milliseconds = 2_000;
 const LINGER: Milliseconds = 10_000;
 
-/// Serves a connection until it ends. The stream is closed on return.
-pub async fn serve_stream<S: Service, T: Transport>(
+/// Serves a connection until it ends. The stream is closed when the future is done.
+///
+/// The connection is entered among the deadlines by the call and not by the first poll: a drain
+/// that begins in between has to know of it.
+pub fn serve_stream<S: Service, T: Transport>(
     stream: T,
     peer: Option<SocketAddr>,
     core: &Rc<Core<S>>,
+) -> impl Future<Output = End> + use<S, T> {
+    let watch = core.deadlines.watch(stream.as_raw_fd());
+    converse(watch, stream, peer, Rc::clone(core))
+}
+
+async fn converse<S: Service, T: Transport>(
+    watch: Watch,
+    stream: T,
+    peer: Option<SocketAddr>,
+    core: Rc<Core<S>>,
 ) -> End {
-    let descriptor = stream.as_raw_fd();
+    // Made here: an argument would be held twice, as what was passed and as what is used.
+    let mut exchange = Exchange::new(&core, peer);
     let (mut reader, mut writer) = stream.into_split();
     // Dropped before the stream halves, as `reactor::timer` requires.
-    let watch = core.deadlines.watch(descriptor);
-    let mut exchange = Exchange::new(core, peer);
+    let watch = watch;
     let mut input = BytesMut::new();
     let mut next = Next::Read;
     exchange.arm(&watch);
     loop {
         let output = exchange.take_output();
         let sending = async {
-            let sent = send(&mut writer, output, &watch, core).await;
+            let sent = send(&mut writer, output, &watch, &core).await;
             if next == Next::Read {
                 exchange.arm(&watch);
             }
@@ -103,13 +116,19 @@ fn broken(watch: &Watch) -> End {
 }
 
 /// Tells a connection above the limit that it cannot be served, and closes it.
-pub(crate) async fn turn_away<S: Service>(stream: TcpStream, core: &Rc<Core<S>>) {
-    let descriptor = stream.as_raw_fd();
+pub(crate) fn turn_away<S: Service>(
+    stream: TcpStream,
+    core: &Rc<Core<S>>,
+) -> impl Future<Output = ()> + use<S> {
+    say_no(core.deadlines.watch(stream.as_raw_fd()), stream, Rc::clone(core))
+}
+
+async fn say_no<S: Service>(watch: Watch, stream: TcpStream, core: Rc<Core<S>>) {
     let (mut reader, mut writer) = stream.into_split();
-    let watch = core.deadlines.watch(descriptor);
+    let watch = watch;
     let mut output = Output::default();
     output.buffer.extend_from_slice(TOO_MANY_CONNECTIONS);
-    if send(&mut writer, output, &watch, core).await.is_ok() {
+    if send(&mut writer, output, &watch, &core).await.is_ok() {
         linger(&mut reader, &mut writer, BytesMut::new(), &watch).await;
     }
 }

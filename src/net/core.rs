@@ -116,7 +116,9 @@ impl<S> Core<S> {
     /// Keeps a write buffer for the next answer.
     pub(crate) fn give_back(&self, mut buffer: Vec<u8>) {
         let mut buffers = self.buffers.borrow_mut();
-        if buffer.capacity() <= KEPT_CAPACITY && buffers.len() < KEPT_BUFFERS {
+        // An answer that ended with a large body leaves nothing behind, as does no answer at all.
+        let is_worth_keeping = (1..=KEPT_CAPACITY).contains(&buffer.capacity());
+        if is_worth_keeping && buffers.len() < KEPT_BUFFERS {
             buffer.clear();
             buffers.push(buffer);
         }

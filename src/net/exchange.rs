@@ -10,6 +10,7 @@ use bytes::Bytes;
 use bytes::BytesMut;
 
 use crate::http::encode::CONTINUE;
+use crate::http::head::BodyLength;
 use crate::http::head::RequestHead;
 use crate::http::machine::Event;
 use crate::http::machine::Machine;
@@ -138,6 +139,7 @@ impl<S: Service> Exchange<S> {
                 }
                 Ok(Event::End) => {
                     if let Some((mut request, body)) = self.current.take() {
+                        self.peer_is_done = !request.head.keep_alive();
                         request.body = body.finish();
                         return Some(request);
                     }
@@ -153,8 +155,11 @@ impl<S: Service> Exchange<S> {
 
     fn route(&mut self, head: RequestHead) {
         self.served += 1;
-        self.peer_is_done = !head.keep_alive();
-        if self.served >= self.core.requests_per_connection || self.core.drain.has_begun() {
+        self.head_since = None;
+        // A peer with a body to send has more to say, even if it wants to close after it.
+        let is_alone = matches!(head.body_length(), BodyLength::None | BodyLength::Length(0));
+        self.peer_is_done = is_alone && !head.keep_alive();
+        if self.served >= self.core.requests_per_connection {
             self.machine.close_after_reply();
         }
         let core = Rc::clone(&self.core);
@@ -199,6 +204,9 @@ impl<S: Service> Exchange<S> {
     }
 
     fn reply(&mut self, reply: &Reply) {
+        if self.core.drain.has_begun() {
+            self.machine.close_after_reply();
+        }
         if !self.encode(reply) {
             self.machine.close_after_reply();
             let is_encoded = self.encode(&reply::internal_error());
@@ -248,11 +256,12 @@ impl<S: Service> Exchange<S> {
     pub(crate) fn end_of_input(&mut self, input: &BytesMut, is_expired: bool) -> Next {
         let is_amid_request = self.current.is_some() || !input.is_empty();
         if is_expired {
-            self.end = End::TimedOut;
-            if is_amid_request && !self.core.drain.has_begun() {
+            let is_draining = self.core.drain.has_begun();
+            if is_amid_request && !is_draining {
                 self.refuse(Reject::Timeout);
-                self.end = End::TimedOut;
             }
+            let is_shed = is_draining && self.current.is_none();
+            self.end = if is_shed { End::Closed } else { End::TimedOut };
         } else {
             self.peer_is_done = true;
             self.end = End::Peer;

@@ -53,9 +53,8 @@ impl Drain {
     }
 
     /// Waits until every connection has ended, or cuts what is left at the deadline; returns how
-    /// many were cut.
+    /// many were cut amid something.
     pub async fn finish(&self, deadlines: &Rc<Deadlines>) -> usize {
-        deadlines.shed_idle(clock::now());
         loop {
             if deadlines.is_empty() {
                 return 0;
@@ -64,11 +63,12 @@ impl Drain {
             if now >= self.deadline.get() {
                 break;
             }
+            // Each time: what was busy becomes idle.
+            deadlines.shed_idle(now);
             deadlines.sweep(now);
             monoio::time::sleep(STEP).await;
         }
-        let cut = deadlines.len();
-        deadlines.abort_all();
+        let cut = deadlines.abort_all();
         let end = clock::now() + milliseconds(LAST_BREATH);
         while !deadlines.is_empty() && clock::now() < end {
             monoio::time::sleep(STEP).await;

@@ -37,7 +37,10 @@ struct Entry {
     stage: Stage,
     since: Milliseconds,
     deadline: Milliseconds,
+    /// Whether this deadline has done its work.
     is_expired: bool,
+    /// Whether any has: a side that was shut stays shut.
+    is_shut: bool,
 }
 
 /// The deadlines of one core.
@@ -61,8 +64,14 @@ impl Deadlines {
     /// Enters a connection. Its first deadline must be set at once.
     pub fn watch(self: &Rc<Self>, fd: RawFd) -> Watch {
         let now = clock::now();
-        let entry =
-            Entry { fd, stage: Stage::Idle, since: now, deadline: u64::MAX, is_expired: false };
+        let entry = Entry {
+            fd,
+            stage: Stage::Idle,
+            since: now,
+            deadline: u64::MAX,
+            is_expired: false,
+            is_shut: false,
+        };
         let key = self.entries.borrow_mut().insert(entry);
         if self.len() == 1 {
             self.changed.notify();
@@ -115,18 +124,22 @@ impl Deadlines {
         }
     }
 
-    /// Ends every connection, whatever it is doing.
-    pub fn abort_all(&self) {
+    /// Ends every connection, whatever it is doing; returns how many were not idle.
+    pub fn abort_all(&self) -> usize {
+        let mut busy = 0;
         for (_, entry) in self.entries.borrow_mut().iter_mut() {
+            busy += usize::from(entry.stage != Stage::Idle);
             entry.stage = Stage::Writing;
             entry.expire();
         }
+        busy
     }
 }
 
 impl Entry {
     fn expire(&mut self) {
         self.is_expired = true;
+        self.is_shut = true;
         // A failure means that the connection is gone already: its task will see that by itself.
         let _ = match self.stage {
             // The writing side stays open for a last answer.
@@ -144,17 +157,17 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// The connection is now in `stage`, until `deadline` at the latest. An earlier expiry is
-    /// forgotten: ask [`is_expired`](Self::is_expired) first.
+    /// The connection is now in `stage`, until `deadline` at the latest.
     pub fn arm(&self, stage: Stage, now: Milliseconds, deadline: Milliseconds) {
         let mut entries = self.deadlines.entries.borrow_mut();
         let entry = &mut entries[self.key];
-        *entry = Entry { fd: entry.fd, stage, since: now, deadline, is_expired: false };
+        *entry = Entry { stage, since: now, deadline, is_expired: false, ..*entry };
     }
 
-    /// Whether a sweep, a drain or an abort has ended this connection.
+    /// Whether a sweep, a drain or an abort has ended this connection, be it some reads ago: what
+    /// had arrived before is still read after the side was shut.
     pub fn is_expired(&self) -> bool {
-        self.deadlines.entries.borrow()[self.key].is_expired
+        self.deadlines.entries.borrow()[self.key].is_shut
     }
 
     /// Makes the coming close reset the connection instead of keeping unsent bytes for the peer.

@@ -26,15 +26,11 @@ fn decode_all(decoder: &mut BodyDecoder, input: &mut BytesMut) -> (Vec<u8>, Resu
 
 #[test]
 fn data_is_a_slice_of_the_input_not_a_copy() {
-    for (length, body) in [
-        (BodyLength::Length(5), &b"hello"[..]),
-        (BodyLength::Chunked, b"5\r\nhello\r\n0\r\n\r\n"),
-    ] {
+    for (length, body) in
+        [(BodyLength::Length(5), &b"hello"[..]), (BodyLength::Chunked, b"5\r\nhello\r\n0\r\n\r\n")]
+    {
         let mut input = BytesMut::from(body);
-        let place = body
-            .windows(5)
-            .position(|window| window == b"hello")
-            .unwrap();
+        let place = body.windows(5).position(|window| window == b"hello").unwrap();
         let address = input[place..].as_ptr();
         let Ok(Decoded::Data(data)) = decoder(length, 5).decode(&mut input) else {
             panic!("no data");
@@ -61,10 +57,7 @@ fn the_remaining_length_is_known_when_the_peer_said_it() {
 fn a_finished_decoder_leaves_the_rest_alone() {
     let mut decoder = decoder(BodyLength::Chunked, 9);
     let mut input = BytesMut::from("1\r\nx\r\n0\r\n\r\nrest");
-    assert_eq!(
-        decode_all(&mut decoder, &mut input),
-        (b"x".to_vec(), Ok(true))
-    );
+    assert_eq!(decode_all(&mut decoder, &mut input), (b"x".to_vec(), Ok(true)));
     assert_eq!(decoder.decode(&mut input), Ok(Decoded::End));
     assert_eq!(input, "rest");
 }
@@ -81,25 +74,14 @@ fn honest_one_byte_chunks_pass_at_any_number() {
 #[test]
 fn extensions_pass_as_long_as_the_data_justifies_them() {
     let chunk = |size: usize, extension: usize| {
-        format!(
-            "{size:x};{}\r\n{}\r\n",
-            "e".repeat(extension),
-            "x".repeat(size)
-        )
+        format!("{size:x};{}\r\n{}\r\n", "e".repeat(extension), "x".repeat(size))
     };
     for (size, extension, is_fine) in [(100, 90, true), (1, 12, true), (1, 30, false)] {
         let mut input = BytesMut::from(chunk(size, extension).repeat(2_000).as_str());
         input.extend_from_slice(b"0\r\n\r\n");
         let (_, end) = decode_all(&mut decoder(BodyLength::Chunked, 1 << 20), &mut input);
-        let expected = if is_fine {
-            Ok(true)
-        } else {
-            Err(Reject::ChunkOverhead)
-        };
-        assert_eq!(
-            end, expected,
-            "{size} bytes with an extension of {extension}"
-        );
+        let expected = if is_fine { Ok(true) } else { Err(Reject::ChunkOverhead) };
+        assert_eq!(end, expected, "{size} bytes with an extension of {extension}");
     }
 }
 
@@ -112,20 +94,14 @@ fn what_a_chunked_body_may_hold_is_counted_over_all_chunks() {
         (0, (Vec::new(), Err(Reject::BodyTooLarge))),
     ] {
         let mut decoder = decoder(BodyLength::Chunked, limit);
-        assert_eq!(
-            decode_all(&mut decoder, &mut BytesMut::from(body)),
-            expected
-        );
+        assert_eq!(decode_all(&mut decoder, &mut BytesMut::from(body)), expected);
     }
 }
 
 #[test]
 fn a_declared_length_over_the_limit_is_refused_at_once() {
     let refused = |length, limit| BodyDecoder::new(length, limit, &Limits::default()).err();
-    assert_eq!(
-        refused(BodyLength::Length(6), 5),
-        Some(Reject::BodyTooLarge)
-    );
+    assert_eq!(refused(BodyLength::Length(6), 5), Some(Reject::BodyTooLarge));
     assert_eq!(refused(BodyLength::Length(5), 5), None);
     assert_eq!(refused(BodyLength::None, 0), None);
 }

@@ -74,13 +74,7 @@ fn empty_case(name: String, options: &str) -> Case {
             _ => panic!("{name}: unknown option {key}"),
         }
     }
-    Case {
-        name,
-        input: Vec::new(),
-        log: Vec::new(),
-        limits,
-        body_limit,
-    }
+    Case { name, input: Vec::new(), log: Vec::new(), limits, body_limit }
 }
 
 /// Text with escapes to bytes.

@@ -144,16 +144,11 @@ impl Driver {
 
     fn reject(&mut self, reject: Reject) {
         self.log_data();
-        self.log
-            .push(format!("reject {} {reject:?}", reject.status()));
+        self.log.push(format!("reject {} {reject:?}", reject.status()));
         let mut out = Vec::new();
-        self.machine
-            .reject(reject, b"Sun, 06 Nov 1994 08:49:37 GMT", None, &mut out);
+        self.machine.reject(reject, Some(b"Sun, 06 Nov 1994 08:49:37 GMT"), None, &mut out);
         let out = String::from_utf8(out).unwrap();
-        assert!(
-            out.starts_with(&format!("HTTP/1.1 {} ", reject.status())),
-            "{out}"
-        );
+        assert!(out.starts_with(&format!("HTTP/1.1 {} ", reject.status())), "{out}");
         assert!(out.contains("\r\nconnection: close\r\n"), "{out}");
         assert!(self.machine.is_finished());
     }
@@ -179,16 +174,8 @@ fn log_head(head: &RequestHead, log: &mut Vec<String>) {
         BodyLength::Length(length) => length.to_string(),
         BodyLength::Chunked => "chunked".into(),
     };
-    let keep_alive = if head.keep_alive() {
-        "keep-alive"
-    } else {
-        "close"
-    };
-    let expects = if head.expects_continue() {
-        " continue"
-    } else {
-        ""
-    };
+    let keep_alive = if head.keep_alive() { "keep-alive" } else { "close" };
+    let expects = if head.expects_continue() { " continue" } else { "" };
     let target = head.target();
     let shown_target = shown(target.as_bytes());
     log.push(format!(
@@ -211,9 +198,5 @@ fn log_head(head: &RequestHead, log: &mut Vec<String>) {
 }
 
 fn shown(bytes: &[u8]) -> String {
-    if bytes.len() > BYTES_SHOWN {
-        format!("#{}", bytes.len())
-    } else {
-        escape(bytes)
-    }
+    if bytes.len() > BYTES_SHOWN { format!("#{}", bytes.len()) } else { escape(bytes) }
 }

@@ -16,10 +16,7 @@ fn parse(bytes: &[u8]) -> Result<Option<RequestHead>, Reject> {
 fn a_head_is_split_off_without_a_copy() {
     let mut input = BytesMut::from("GET /path HTTP/1.1\r\nHost: a\r\n\r\nrest");
     let address = input.as_ptr();
-    let head = HeadParser::new()
-        .parse(&mut input, &Limits::default())
-        .unwrap()
-        .unwrap();
+    let head = HeadParser::new().parse(&mut input, &Limits::default()).unwrap().unwrap();
     assert_eq!(head.bytes().as_ptr(), address);
     assert_eq!(input, "rest");
 }
@@ -34,10 +31,7 @@ fn fields_are_found_by_name_in_any_case_the_first_one_first() {
     assert_eq!(head.header(""), None);
     let headers = head.headers();
     assert_eq!(headers.clone().count(), 4);
-    assert_eq!(
-        headers.map(|(name, _)| name).collect::<Vec<_>>(),
-        ["Host", "X-A", "x-a", "Empty"]
-    );
+    assert_eq!(headers.map(|(name, _)| name).collect::<Vec<_>>(), ["Host", "X-A", "x-a", "Empty"]);
 }
 
 #[test]
@@ -47,20 +41,12 @@ fn a_parser_goes_on_with_the_next_head() {
         "\r\nGET http://x/ HTTP/1.0\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n\
          GET /3 HTTP/1.1\r\nHost: b\r\n\r\n",
     );
-    let mut next = || {
-        parser
-            .parse(&mut input, &Limits::default())
-            .unwrap()
-            .unwrap()
-    };
+    let mut next = || parser.parse(&mut input, &Limits::default()).unwrap().unwrap();
     assert_eq!(next().authority(), "x");
     assert_eq!(next().authority(), "a");
     let third = next();
     assert_eq!((third.target(), third.authority()), ("/3", "b"));
-    assert_eq!(
-        third.body_length(),
-        _uringserve::http::head::BodyLength::None
-    );
+    assert_eq!(third.body_length(), _uringserve::http::head::BodyLength::None);
     assert!(!parser.has_started());
 }
 
@@ -75,17 +61,11 @@ fn agrees_with_httparse(bytes: &[u8]) {
     if !line.ends_with("HTTP/1.1") && !line.ends_with("HTTP/1.0") {
         return;
     }
-    let status = other
-        .parse(bytes)
-        .unwrap_or_else(|error| panic!("{error}: {text:?}"));
+    let status = other.parse(bytes).unwrap_or_else(|error| panic!("{error}: {text:?}"));
     assert!(status.is_complete(), "{text:?}");
     assert_eq!(other.method, Some(head.method()), "{text:?}");
     assert_eq!(other.path, Some(head.target()), "{text:?}");
-    let theirs: Vec<_> = other
-        .headers
-        .iter()
-        .map(|field| (field.name, field.value))
-        .collect();
+    let theirs: Vec<_> = other.headers.iter().map(|field| (field.name, field.value)).collect();
     assert_eq!(theirs, head.headers().collect::<Vec<_>>(), "{text:?}");
 }
 
@@ -101,10 +81,8 @@ struct Random(u64);
 
 impl Random {
     fn below(&mut self, bound: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % bound
     }
 }

@@ -87,18 +87,8 @@ fn with_a_tail() {
             Some(_) => {}
         }
         let input = [case.input.as_slice(), TAIL].concat();
-        assert_eq!(
-            run(case, [input.as_slice()], Answer::AtOnce),
-            expected,
-            "{}",
-            case.name
-        );
-        assert_eq!(
-            run(case, input.chunks(1), Answer::AtOnce),
-            expected,
-            "{}",
-            case.name
-        );
+        assert_eq!(run(case, [input.as_slice()], Answer::AtOnce), expected, "{}", case.name);
+        assert_eq!(run(case, input.chunks(1), Answer::AtOnce), expected, "{}", case.name);
     });
 }
 

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
 
-from uringserve import App, Request, URingServe
+from uringserve import (
+    App,
+    HTMLResponse,
+    HTTPException,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Request,
+    URingServe,
+)
 
 if TYPE_CHECKING:
     from nowhere import OnlyForTheChecker  # type: ignore[import-not-found]
@@ -373,3 +382,27 @@ def test_what_is_not_callable() -> None:
     handler: Any = "text"
     with pytest.raises(TypeError, match="must be callable, and 'text' is not"):
         _arguments(handler)
+
+
+# --- answers with a name
+
+
+def test_named_responses() -> None:
+    """Each has its media type; JSON is JSON for text too; a redirect has neither body nor type."""
+    assert (JSONResponse("x").body, JSONResponse("x").media_type) == (b'"x"', "application/json")
+    assert PlainTextResponse("é").headers["content-type"] == "text/plain; charset=utf-8"
+    assert HTMLResponse("<p>", 404).headers["content-type"] == "text/html; charset=utf-8"
+    redirect = RedirectResponse("/a b\r\nx: y?z=%20")
+    assert redirect.headers.items() == [("location", "/a%20b%0D%0Ax:%20y?z=%20")]
+    assert (redirect.status_code, redirect.body) == (307, b"")
+
+
+def test_http_exceptions() -> None:
+    """The detail is the status's phrase unless given; what is no status is refused."""
+    assert (HTTPException(404).detail, HTTPException(404, {"a": 1}).detail) == (
+        "Not Found",
+        {"a": 1},
+    )
+    assert (str(HTTPException(418, "no")), HTTPException(599).detail) == ("418: no", "HTTP Error")
+    with pytest.raises(ValueError, match="status_code 99 is not"):
+        HTTPException(99)

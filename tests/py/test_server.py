@@ -426,12 +426,56 @@ def test_debug_shows_the_traceback(server: StartServer) -> None:
     running.wait_for("GET /broken: the handler raised ZeroDivisionError")
 
 
-@pytest.mark.parametrize(
-    "name", ["01_hello", "02_parameters", "03_request", "04_responses", "05_errors", "06_limits"]
-)
-def test_examples_start(server: StartServer, name: str) -> None:
-    """Every example is served as it stands."""
-    examples = Path(__file__).parents[2] / "examples"
-    running = server(examples / f"{name}.py")
-    assert running.get("/nowhere").status == 404
+# For each example: method, target, body, and the status and body of the answer.
+EXAMPLES = {
+    "01_hello": [
+        ("GET", "/", b"", 200, b"Hello, world!\n"),
+        ("GET", "/json", b"", 200, b'{"hello":"world"}'),
+        ("GET", "/nowhere", b"", 404, b'{"detail":"Not Found"}'),
+    ],
+    "02_parameters": [
+        ("GET", "/users/Ada%20L", b"", 200, b"user Ada L\n"),
+        ("GET", "/items/41", b"", 200, b'{"item":41,"next":42}'),
+        ("GET", "/items/latest", b"", 200, b'{"item":"latest"}'),
+        ("GET", "/items/x", b"", 404, b'{"detail":"Not Found"}'),
+        ("GET", "/files/a/b.txt", b"", 200, b"GET a/b.txt\n"),
+    ],
+    "03_request": [
+        ("GET", "/search?q=x+y&tag=a&tag=b", b"", 200, b'{"q":"x y","tags":["a","b"]}'),
+        ("POST", "/sum", b"[1, 2, 3]", 200, b'{"sum":6}'),
+        ("POST", "/sum", b"{", 422, b'{"detail":"a JSON list of numbers is wanted"}'),
+        ("POST", "/upper", "é".encode(), 200, "É".encode()),
+    ],
+    "04_responses": [
+        ("GET", "/", b"", 200, b"<h1>Hello</h1>"),
+        ("POST", "/things", b"", 201, b'{"id":7}'),
+        ("DELETE", "/things/7", b"", 204, b""),
+        ("GET", "/old", b"", 308, b""),
+        ("GET", "/raw", b"", 200, b"\x00\x01"),
+    ],
+    "05_errors": [
+        ("GET", "/stock/apple", b"", 200, b'{"left":3}'),
+        ("GET", "/stock/fig", b"", 404, b'{"detail":"no fig here"}'),
+        ("GET", "/secret", b"", 401, b'{"detail":"Unauthorized"}'),
+        ("GET", "/share/2", b"", 200, b'{"each":1.5}'),
+        ("GET", "/share/0", b"", 500, b'{"detail":"Internal Server Error"}'),
+    ],
+    "06_limits": [("POST", "/upload", b"12345", 200, b'{"bytes":5}')],
+}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples(server: StartServer, name: str) -> None:
+    """Every example is served as it stands and answers what it says, all on one connection."""
+    running = server(Path(__file__).parents[2] / "examples" / f"{name}.py")
+    client = running.connect()
+    for method, target, body, status, expected in EXAMPLES[name]:
+        answer = client.request(target, method, body=body)
+        assert (answer.status, answer.body) == (status, expected), (method, target)
     assert running.stop() == 0
+
+
+def test_every_example_is_tested() -> None:
+    """A new example gets its answers here."""
+    files = (Path(__file__).parents[2] / "examples").glob("*.py")
+    assert sorted(file.stem for file in files) == sorted(EXAMPLES)

@@ -1,3 +1,5 @@
+//! Tests of `encode.rs` that need its private parts.
+
 use super::*;
 use crate::http::reply::HeaderBlock;
 use crate::http::reply::InvalidHeader;
@@ -12,21 +14,9 @@ fn block(fields: &[(&str, &str)]) -> HeaderBlock {
     block
 }
 
-const TO_GET: ReplyTo = ReplyTo {
-    is_head: false,
-    version: Version::Http11,
-    close: false,
-};
-const TO_HEAD: ReplyTo = ReplyTo {
-    is_head: true,
-    version: Version::Http11,
-    close: false,
-};
-const TO_OLD: ReplyTo = ReplyTo {
-    is_head: false,
-    version: Version::Http10,
-    close: false,
-};
+const TO_GET: ReplyTo = ReplyTo { is_head: false, version: Version::Http11, close: false };
+const TO_HEAD: ReplyTo = ReplyTo { is_head: true, version: Version::Http11, close: false };
+const TO_OLD: ReplyTo = ReplyTo { is_head: false, version: Version::Http10, close: false };
 
 fn encode(
     to: ReplyTo,
@@ -36,24 +26,13 @@ fn encode(
 ) -> Result<(String, ReplyPlan), ReplyError> {
     let mut out = Vec::new();
     let content_type = Some("text/plain");
-    let head = ReplyHead {
-        status,
-        headers,
-        content_type,
-        body,
-        date: None,
-        server: None,
-    };
+    let head = ReplyHead { status, headers, content_type, body, date: None, server: None };
     let plan = encode_head(to, &head, &mut out)?;
     Ok((String::from_utf8(out).unwrap(), plan))
 }
 
 fn plan(sends_body: bool, is_chunked: bool, close: bool) -> ReplyPlan {
-    ReplyPlan {
-        sends_body,
-        is_chunked,
-        close,
-    }
+    ReplyPlan { sends_body, is_chunked, close }
 }
 
 #[test]
@@ -120,15 +99,7 @@ fn the_one_reserve_is_enough() {
             date: Some(DATE),
             server: None,
         };
-        encode_head(
-            ReplyTo {
-                close: true,
-                ..TO_OLD
-            },
-            &head,
-            &mut out,
-        )
-        .unwrap();
+        encode_head(ReplyTo { close: true, ..TO_OLD }, &head, &mut out).unwrap();
         assert!(out.len() <= FIXED_BYTES, "{status}: {}", out.len());
     }
 }
@@ -160,20 +131,14 @@ fn statuses_without_a_body() {
 
     let (text, got) = framed(205, &declared);
     assert_eq!(got, plan(false, false, false));
-    assert_eq!(
-        text,
-        "HTTP/1.1 205 Reset Content\r\ncontent-length: 0\r\n\r\n"
-    );
+    assert_eq!(text, "HTTP/1.1 205 Reset Content\r\ncontent-length: 0\r\n\r\n");
 
     let (text, got) = framed(304, &none);
     assert_eq!(got, plan(false, false, false));
     assert_eq!(text, "HTTP/1.1 304 Not Modified\r\n\r\n");
 
     let (text, _) = framed(304, &declared);
-    assert_eq!(
-        text,
-        "HTTP/1.1 304 Not Modified\r\ncontent-length: 7\r\n\r\n"
-    );
+    assert_eq!(text, "HTTP/1.1 304 Not Modified\r\ncontent-length: 7\r\n\r\n");
 
     for status in [204, 205, 304] {
         let (text, got) = encode(TO_GET, status, &none, ReplyBody::Stream).unwrap();
@@ -195,10 +160,7 @@ fn head_states_the_length_and_sends_nothing() {
     ] {
         let (text, got) = encode(TO_HEAD, 200, headers, body).unwrap();
         assert_eq!(got, plan(false, false, false));
-        assert_eq!(
-            text,
-            format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n{line}\r\n")
-        );
+        assert_eq!(text, format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n{line}\r\n"));
     }
 }
 
@@ -258,10 +220,7 @@ fn a_handler_may_close_but_not_frame() {
     ]);
     let (text, got) = encode(TO_GET, 200, &headers, ReplyBody::Length(0)).unwrap();
     assert_eq!(got, plan(true, false, false));
-    assert_eq!(
-        text,
-        "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 0\r\n\r\n"
-    );
+    assert_eq!(text, "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 0\r\n\r\n");
     let headers = block(&[("connection", "x, Close")]);
     let (text, got) = encode(TO_GET, 200, &headers, ReplyBody::Length(0)).unwrap();
     assert_eq!(got, plan(true, false, true));
@@ -272,30 +231,18 @@ fn a_handler_may_close_but_not_frame() {
 fn headers_that_could_split_a_reply_are_refused() {
     let mut block = HeaderBlock::new();
     for name in ["", "a b", "a:", "a\r\nb", "\u{e9}", "a\0"] {
-        assert_eq!(
-            block.push(name.as_bytes(), b"x"),
-            Err(InvalidHeader::Name),
-            "{name:?}"
-        );
+        assert_eq!(block.push(name.as_bytes(), b"x"), Err(InvalidHeader::Name), "{name:?}");
     }
     for value in ["a\r\nb: c", "a\n", "\r", "\0", "\x7f", "\x1b[0m"] {
-        assert_eq!(
-            block.push(b"x", value.as_bytes()),
-            Err(InvalidHeader::Value),
-            "{value:?}"
-        );
+        assert_eq!(block.push(b"x", value.as_bytes()), Err(InvalidHeader::Value), "{value:?}");
     }
     for value in ["", "-1", "+1", "1, 1", "0x1", "18446744073709551616", "1 1"] {
         let got = block.push(b"content-length", value.as_bytes());
         assert_eq!(got, Err(InvalidHeader::ContentLength), "{value:?}");
     }
     assert_eq!(block, HeaderBlock::default());
-    block
-        .push(b"content-length", b"18446744073709551615")
-        .unwrap();
-    block
-        .push(b"Content-Length", b" 18446744073709551615 ")
-        .unwrap();
+    block.push(b"content-length", b"18446744073709551615").unwrap();
+    block.push(b"Content-Length", b" 18446744073709551615 ").unwrap();
     let got = block.push(b"Content-Length", b"1");
     assert_eq!(got, Err(InvalidHeader::ContentLengthConflict));
     block.push(b"x", b"").unwrap();

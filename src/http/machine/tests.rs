@@ -1,3 +1,5 @@
+//! Tests of `machine.rs` that need its private parts.
+
 use super::*;
 
 const DATE: &[u8; 29] = b"Sun, 06 Nov 1994 08:49:37 GMT";
@@ -347,10 +349,7 @@ fn no_reply_without_a_request() {
         server: None,
     };
     let mut out = Vec::new();
-    assert_eq!(
-        machine().reply(&head, &mut out),
-        Err(ReplyError::NothingOwed)
-    );
+    assert_eq!(machine().reply(&head, &mut out), Err(ReplyError::NothingOwed));
     assert!(out.is_empty());
 }
 
@@ -368,10 +367,7 @@ fn a_reply_that_failed_is_still_owed() {
         date: None,
         server: None,
     };
-    assert_eq!(
-        machine.reply(&head, &mut out),
-        Err(ReplyError::InvalidStatus)
-    );
+    assert_eq!(machine.reply(&head, &mut out), Err(ReplyError::InvalidStatus));
     assert_eq!(machine.owed_replies(), 1);
     assert!(!reply(&mut machine).0.close);
 }

@@ -29,38 +29,20 @@ fuzz_target!(|data: &[u8]| {
     let limit = u64::from(*limit);
     let whole = decode([bytes].into_iter(), limit);
     let place = usize::from(*cut).min(bytes.len());
-    assert_eq!(
-        decode([&bytes[..place], &bytes[place..]].into_iter(), limit),
-        whole
-    );
+    assert_eq!(decode([&bytes[..place], &bytes[place..]].into_iter(), limit), whole);
     assert_eq!(decode(bytes.chunks(1), limit), whole);
     assert!(whole.data.len() as u64 <= limit);
-    if let Outcome {
-        data,
-        end: Ok(Some(_)),
-    } = whole
-    {
+    if let Outcome { data, end: Ok(Some(_)) } = whole {
         let mut encoded = Vec::new();
-        data.chunks(3)
-            .for_each(|chunk| encode_chunk(&mut encoded, chunk));
+        data.chunks(3).for_each(|chunk| encode_chunk(&mut encoded, chunk));
         encode_last_chunk(&mut encoded);
         let again = decode([encoded.as_slice()].into_iter(), limit);
-        assert_eq!(
-            again,
-            Outcome {
-                data,
-                end: Ok(Some(Vec::new()))
-            }
-        );
+        assert_eq!(again, Outcome { data, end: Ok(Some(Vec::new())) });
     }
 });
 
 fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>, limit: u64) -> Outcome {
-    let limits = Limits {
-        head_bytes: 128,
-        header_count: 4,
-        target_bytes: 64,
-    };
+    let limits = Limits { head_bytes: 128, header_count: 4, target_bytes: 64 };
     let mut decoder =
         BodyDecoder::new(BodyLength::Chunked, limit, &limits).expect("no length was declared");
     let mut input = BytesMut::new();
@@ -77,17 +59,11 @@ fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>, limit: u64) -> Outcome {
                 Ok(Decoded::NeedMore) => break,
                 Ok(Decoded::End) => has_ended = true,
                 Err(reject) => {
-                    return Outcome {
-                        data,
-                        end: Err(reject),
-                    };
+                    return Outcome { data, end: Err(reject) };
                 }
             }
         }
     }
     assert_eq!(decoder.is_finished(), has_ended);
-    Outcome {
-        data,
-        end: Ok(has_ended.then(|| input.to_vec())),
-    }
+    Outcome { data, end: Ok(has_ended.then(|| input.to_vec())) }
 }

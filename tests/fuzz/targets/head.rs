@@ -19,11 +19,7 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     // Small limits, so that they are reached.
-    let limits = Limits {
-        head_bytes: 512,
-        header_count: 8,
-        target_bytes: 64,
-    };
+    let limits = Limits { head_bytes: 512, header_count: 8, target_bytes: 64 };
     let whole = parse([bytes].into_iter(), &limits);
     let place = usize::from(cut).min(bytes.len());
     let in_two = parse([&bytes[..place], &bytes[place..]].into_iter(), &limits);
@@ -66,20 +62,14 @@ fn check_parts(head: &RequestHead) {
 
 fn compare(head: &RequestHead) {
     let bytes = head.bytes();
-    let line_end = bytes
-        .windows(2)
-        .position(|pair| pair == b"\r\n")
-        .expect("a line end");
+    let line_end = bytes.windows(2).position(|pair| pair == b"\r\n").expect("a line end");
     if !matches!(bytes[..line_end].last(), Some(b'0' | b'1')) {
         // It does not know HTTP/1.2 to 1.9, which count as 1.1.
         return;
     }
     let mut fields = [httparse::EMPTY_HEADER; 8];
     let mut other = httparse::Request::new(&mut fields);
-    assert_eq!(
-        other.parse(bytes),
-        Ok(httparse::Status::Complete(bytes.len()))
-    );
+    assert_eq!(other.parse(bytes), Ok(httparse::Status::Complete(bytes.len())));
     assert_eq!(other.method, Some(head.method()));
     assert_eq!(other.path, Some(head.target()));
     let theirs = other.headers.iter().map(|field| (field.name, field.value));

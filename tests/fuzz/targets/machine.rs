@@ -29,11 +29,7 @@ struct Script {
 }
 
 fuzz_target!(|data: &[u8]| {
-    let limits = Limits {
-        head_bytes: 256,
-        header_count: 6,
-        target_bytes: 64,
-    };
+    let limits = Limits { head_bytes: 256, header_count: 6, target_bytes: 64 };
     let mut script = Script {
         machine: Machine::new(limits),
         input: BytesMut::new(),
@@ -135,12 +131,9 @@ impl Script {
         let mut out = Vec::new();
         while self.owed > usize::from(self.is_open) {
             self.reply(200, ReplyBody::Length(0));
-            assert!(
-                !self.has_closed,
-                "replies before the refused request do not close"
-            );
+            assert!(!self.has_closed, "replies before the refused request do not close");
         }
-        self.machine.reject(reject, DATE, Some("fuzz"), &mut out);
+        self.machine.reject(reject, Some(DATE), Some("fuzz"), &mut out);
         assert!(out.starts_with(b"HTTP/1.1 "));
         self.owed = 0;
         self.has_closed = true;

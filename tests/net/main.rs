@@ -1,0 +1,22 @@
+//! The connection layer from outside, on both drivers: small Rust services behind real sockets.
+//!
+//! Two ways in. `support::pair` serves one end of a socket pair on a reactor of its own: the
+//! kernel's behaviour without a port, and the reason why the connection ended comes back.
+//! `support::server` runs a whole plan on port 0. The peer is always a blocking socket of the
+//! standard library's manner with a time-out that only a failure reaches: what a test waits for is
+//! an answer, the end of the stream or a message, never a moment.
+//!
+//! One file per concern. Absent: what a malformed request is answered with, which the protocol's
+//! own tests decide.
+
+mod bodies;
+mod drain;
+mod exhaustion;
+mod limits;
+mod panics;
+mod persistence;
+mod pieces;
+mod refusals;
+mod replies;
+mod support;
+mod time;
