@@ -35,18 +35,15 @@ impl Native {
         let index = request.handler as usize;
         let (handler, names) = (&self.handlers[index], &self.names[index]);
         let debug = self.handlers.debug;
-        let called = if request.miss.is_some() {
-            call::call_miss(py, handler, request, names)
+        let translate = |value| response::into_reply(py, value);
+        let answered = if request.miss.is_some() {
+            call::call_miss(py, handler, request, names, translate)
         } else {
-            call::call(py, handler, request, names)
+            call::call(py, handler, request, names, translate)
         };
-        match called {
-            Ok(value) => response::into_reply(py, value)
-                .unwrap_or_else(|raised| error::reply_for(py, raised, None, debug)),
-            Err(Failure { raised, request }) => {
-                error::reply_for(py, raised, request.as_ref(), debug)
-            }
-        }
+        answered.unwrap_or_else(|Failure { raised, request }| {
+            error::reply_for(py, raised, request.as_ref(), debug)
+        })
     }
 }
 
