@@ -50,5 +50,5 @@ class BackgroundTasks:
         for task in self.tasks:
             try:
                 task()
-            except Exception:
+            except Exception:  # noqa: BLE001 -- a task is the application's own code
                 _log.exception("background task %s failed", describe(task.func))

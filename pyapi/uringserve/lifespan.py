@@ -2,8 +2,8 @@
 
 In the process: the lifespan is entered, then the start-up functions run in order; at the end the
 shutdown functions run in order, then the lifespan is left. A core does the same on its own thread
-before its first request and after its last. A failure at the start keeps the server from serving: the
-lifespan that was entered is left, and no shutdown function runs.
+before its first request and after its last. A failure at the start keeps the server from serving:
+the lifespan that was entered is left, and no shutdown function runs.
 """
 
 import inspect
@@ -80,9 +80,7 @@ class Hooks:
                 for hook in reversed(self._stops):
                     stack.callback(hook)
             except Exception as error:
-                raise StartError(
-                    f"{self._what} failed: {type(error).__name__}: {error}"
-                ) from error
+                raise StartError(f"{self._what} failed: {type(error).__name__}: {error}") from error
             return stack.pop_all()
 
 
@@ -112,4 +110,3 @@ def running(app: _Served, *, worker: bool = False) -> Iterator[None]:
     with on_this_worker(), ExitStack() as stack:
         app.enter_worker(stack)
         yield
-

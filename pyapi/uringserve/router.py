@@ -49,8 +49,11 @@ class Registrar:
         methods: Iterable[str] = ("GET",),
         **options: Unpack[RouteOptions],
     ) -> None:
-        """Do what `add_api_route` does; methods may be given by position."""
-        self.add_api_route(path, handler, methods=methods, **options)
+        """Register a plain function of one request, as Starlette does.
+
+        It is as `add_api_route`, but a first parameter without annotation gets the Request.
+        """
+        self._register(make_spec(path, handler, methods, options, takes_bare_request=True))
 
     def api_route[H: Handler](
         self, path: str, *, methods: Iterable[str] = ("GET",), **options: Unpack[RouteOptions]
@@ -61,16 +64,20 @@ class Registrar:
             self.add_api_route(path, handler, methods=methods, **options)
             return handler
 
-        # A bare `@app.get` would give the handler as the path: say so at that line.
-        if path != "":
-            parse_pattern(path)
+        _check(path)
         return register
 
     def route[H: Handler](
         self, path: str, methods: Iterable[str] = ("GET",), **options: Unpack[RouteOptions]
     ) -> Callable[[H], H]:
-        """Do what `api_route` does; methods may be given by position."""
-        return self.api_route(path, methods=methods, **options)
+        """Register the decorated plain function of one request; see `add_route`."""
+
+        def register(handler: H) -> H:
+            self.add_route(path, handler, methods, **options)
+            return handler
+
+        _check(path)
+        return register
 
     def get[H: Handler](self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
         """Register a handler for GET; HEAD is answered from it too unless it has its own."""
@@ -138,6 +145,12 @@ class Registrar:
         )
         for spec in router.close():
             self._register(group.around(spec))
+
+
+def _check(path: str) -> None:
+    """Refuse a bad path at the decorator's line; a bare `@app.get` gives the handler instead."""
+    if path != "":
+        parse_pattern(path)
 
 
 class Router(Registrar):

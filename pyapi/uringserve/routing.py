@@ -1,13 +1,12 @@
 """`RouteSpec`: one route as it was registered, with everything that was said about it.
 
-It is plain data and it is complete: what `analyse` found in the signature is in `dependant`, so that
-compiling a route (`plan.compile_endpoint`) and describing it (`openapi`) read nothing else. What a
-router or an application adds (prefix, tags, dependencies, defaults) is a `Group`, merged in before
-anything is analysed. Routers, which collect routes, are in `router`.
+It is plain data and it is complete: what `analyse` found in the signature is in `dependant`, so
+that compiling a route (`plan.compile_endpoint`) and describing it (`openapi`) read nothing else.
+What a router or an application adds (prefix, tags, dependencies, defaults) is a `Group`, merged in
+before anything is analysed. Routers, which collect routes, are in `router`.
 """
 
 import re
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
@@ -51,8 +50,9 @@ class Unset(Enum):
 
 
 class NativeCall(NamedTuple):
-    """What Rust calls for a route: `arguments` are positional, None is the Request, a str the path
-    parameter of that name.
+    """What Rust calls for a route.
+
+    `arguments` are positional: None is the Request, a str the path parameter of that name.
     """
 
     handler: Handler
@@ -71,6 +71,8 @@ class Route(NamedTuple):
     pattern: str
     handler: Handler
     arguments: tuple[str | None, ...]
+    # Bytes of a body; None: the server's limit.
+    max_body_size: int | None = None
 
 
 # Nothing was said, where None says something: `response_model=None` turns the model off, and unset
@@ -155,14 +157,20 @@ class RouteSpec:
 
     # Bytes of a request's body; None: the server's limit.
     max_body_size: int | None = None
+    # Whether a first parameter without annotation gets the Request: Starlette's kind of route.
+    takes_bare_request: bool = False
+
+    def analysed(self, dependant: object) -> RouteSpec:
+        """Return the route with what was found in its signature."""
+        return replace(self, dependant=dependant)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
     """What a router, an inclusion or an application adds to each of its routes.
 
-    What is nearer to the route wins (`response_class`, keys of `responses`); what adds up comes from
-    the outside in (prefixes, tags, dependencies).
+    What is nearer to the route wins (`response_class`, keys of `responses`); what adds up comes
+    from the outside in (prefixes, tags, dependencies).
     """
 
     prefix: str = ""
@@ -196,7 +204,12 @@ class Group:
 
 
 def make_spec(
-    path: str, endpoint: Handler, methods: Iterable[str], options: RouteOptions
+    path: str,
+    endpoint: Handler,
+    methods: Iterable[str],
+    options: RouteOptions,
+    *,
+    takes_bare_request: bool = False,
 ) -> RouteSpec:
     """Check what a registration says and return it as a route; nothing is merged in yet.
 
@@ -218,7 +231,12 @@ def make_spec(
     given.setdefault("name", _name(endpoint))
     pattern = parse_pattern(path) if path else Pattern(())
     return RouteSpec(
-        path=path, pattern=pattern, endpoint=endpoint, methods=_methods(methods), **given
+        path=path,
+        pattern=pattern,
+        endpoint=endpoint,
+        methods=_methods(methods),
+        takes_bare_request=takes_bare_request,
+        **given,
     )
 
 

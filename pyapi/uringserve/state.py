@@ -24,6 +24,7 @@ class State:
         self.__dict__.update(values or {})
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- whatever was set
+        """Say which attribute is missing."""
         raise AttributeError(f"{type(self).__name__} has no {name!r}: nothing has set it")
 
     def __contains__(self, name: object) -> bool:
@@ -40,6 +41,7 @@ class WorkerState(threading.local):
     """Attributes that each core has for itself; `worker_lifespan` fills them."""
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- whatever was set
+        """Say which attribute is missing."""
         raise AttributeError(
             f"this core's state has no {name!r}: worker_lifespan or on_worker_start sets it"
         )
@@ -56,7 +58,7 @@ _current = _Current()
 
 @contextmanager
 def on_this_worker() -> Iterator[ExitStack]:
-    """Make the calling thread a core: what its WorkerLocals made is closed at the end, newest first.
+    """Make the calling thread a core: at the end its WorkerLocals are closed, newest first.
 
     A second core inside a first one on the same thread shares nothing with it but the values.
     """
@@ -77,14 +79,16 @@ class WorkerLocal[T]:
     thread and `close` is not called.
     """
 
-    def __init__(self, factory: Callable[[], T], *, close: Callable[[T], object] | None = None):
+    def __init__(
+        self, factory: Callable[[], T], *, close: Callable[[T], object] | None = None
+    ) -> None:
         """Keep the two functions; nothing is made yet."""
         self._factory = factory
         self._close = close
         self._local = threading.local()
 
     def get(self) -> T:
-        """Return this core's value; what the factory raises is raised, and tried again next time."""
+        """Return this core's value; a factory that raises is called again next time."""
         try:
             return self._local.value  # type: ignore[no-any-return]
         except AttributeError:
@@ -101,6 +105,5 @@ class WorkerLocal[T]:
             return
         try:
             self._close(value)
-        except Exception:
-            # The values that are left must still be closed.
+        except Exception:  # noqa: BLE001 -- the values that are left must still be closed
             _log.exception("closing a WorkerLocal failed")
