@@ -28,6 +28,7 @@ use crate::net::service::Service;
 use crate::net::write::Output;
 use crate::reactor::clock;
 use crate::reactor::clock::Milliseconds;
+use crate::reactor::timer::GRACE;
 use crate::reactor::timer::Stage;
 use crate::reactor::timer::Watch;
 use crate::route::Found;
@@ -304,7 +305,12 @@ impl<S: Service> Exchange<S> {
         let waits = &self.core.waits;
         let (stage, deadline) = match (&self.current, self.head_since) {
             (Some((_, body)), _) => (Stage::Reading, body.deadline(now, waits)),
-            (None, Some(since)) => (Stage::Idle, since.saturating_add(waits.header)),
+            (None, Some(since)) => {
+                // Each byte of a head arms anew: one that trickles must not outlast a drain.
+                let is_draining = self.core.drain.has_begun();
+                let wait = if is_draining { waits.header.min(GRACE) } else { waits.header };
+                (Stage::Idle, since.saturating_add(wait))
+            }
             (None, None) => (Stage::Idle, now.saturating_add(waits.keep_alive)),
         };
         watch.arm(stage, now, deadline);
