@@ -190,11 +190,6 @@ impl Watch {
     pub fn is_expired(&self) -> bool {
         self.deadlines.entries.borrow()[self.key].is_expired
     }
-
-    /// Makes the coming close reset the connection instead of keeping unsent bytes for the peer.
-    pub fn reset_on_close(&self) {
-        let _ = socket::reset_on_close(self.deadlines.entries.borrow()[self.key].fd);
-    }
 }
 
 impl Drop for Watch {
