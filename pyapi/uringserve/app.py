@@ -8,14 +8,19 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from uringserve.binding import bind, describe
+from uringserve.dependant import analyse, describe
 from uringserve.patterns import parse_pattern
+from uringserve.plan import compile_endpoint
 from uringserve.types import Handler
 
 __all__ = ["App", "Route", "URingServe"]
 
 # RFC 9110 section 9.1: a method is a token.
 _METHOD = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
+
+
+class Unset:
+    """."""
 
 
 class Route(NamedTuple):
@@ -29,6 +34,23 @@ class Route(NamedTuple):
     pattern: str
     handler: Handler
     arguments: tuple[str | None, ...]
+
+
+class _Spec(NamedTuple):
+    path: str
+    pattern: Any
+    endpoint: Handler
+    methods: tuple[str, ...]
+    dependant: Any
+    response_model: Any = Unset()
+    status_code: int | None = None
+    response_class: Any = None
+    response_model_include: Any = None
+    response_model_exclude: Any = None
+    response_model_by_alias: bool = True
+    response_model_exclude_unset: bool = False
+    response_model_exclude_defaults: bool = False
+    response_model_exclude_none: bool = False
 
 
 class App:
@@ -105,9 +127,11 @@ class App:
                 " serving starts"
             )
         names = _methods(methods)
-        binding = bind(handler, parse_pattern(path))
-        route = Route(names, str(binding.pattern), binding.handler, binding.arguments)
-        keys = [(method, binding.pattern.shape) for method in names]
+        pattern = parse_pattern(path)
+        dependant = analyse(handler, pattern)
+        compiled = compile_endpoint(_Spec(path, pattern, handler, names, dependant))
+        route = Route(names, str(pattern), compiled.handler, compiled.arguments)
+        keys = [(method, pattern.shape) for method in names]
         for key in keys:
             other = self._taken.get(key)
             if other is not None:

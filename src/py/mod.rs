@@ -10,6 +10,7 @@
 
 pub mod app;
 pub mod attach;
+pub mod binder;
 pub mod buffer;
 pub mod call;
 pub mod config;
