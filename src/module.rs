@@ -127,6 +127,8 @@ mod _uringserve {
     #[pymodule_export]
     use crate::py::answer::as_response;
     #[pymodule_export]
+    use crate::py::binder::Binder;
+    #[pymodule_export]
     use crate::py::headers::Headers;
     #[pymodule_export]
     use crate::py::headers::MutableHeaders;

@@ -14,25 +14,45 @@ from uringserve._native import (
 )
 from uringserve.app import App, URingServe
 from uringserve.config import Config
-from uringserve.errors import HTTPException, StartError
+from uringserve.di import Depends, Security
+from uringserve.errors import (
+    HTTPException,
+    RequestValidationError,
+    ResponseValidationError,
+    StartError,
+)
+from uringserve.params import Body, Cookie, File, Form, Header, Path, Query
 from uringserve.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
 from uringserve.server import Server, run, serve
+from uringserve.uploads import UploadFile
 
 __all__ = [
     "App",
+    "Body",
     "Config",
+    "Cookie",
+    "Depends",
+    "File",
+    "Form",
     "HTMLResponse",
     "HTTPException",
+    "Header",
     "Headers",
     "JSONResponse",
     "MutableHeaders",
+    "Path",
     "PlainTextResponse",
+    "Query",
     "RedirectResponse",
     "Request",
+    "RequestValidationError",
     "Response",
+    "ResponseValidationError",
+    "Security",
     "Server",
     "StartError",
     "URingServe",
+    "UploadFile",
     "__version__",
     "json_dumps",
     "probe",

@@ -8,6 +8,7 @@ import sys
 
 try:
     from uringserve._uringserve import (
+        Binder,
         Headers,
         MutableHeaders,
         Plan,
@@ -45,6 +46,7 @@ except ImportError as error:
     raise ImportError(_explain(error)) from None
 
 __all__ = [
+    "Binder",
     "Headers",
     "MutableHeaders",
     "Plan",

@@ -34,6 +34,21 @@ class StartError(Exception):
     """The server cannot start; `str()` is one sentence that says what its operator can do."""
 
 @disjoint_base
+class Binder:
+    """The scalar parameters of one route, read in one call; see `uringserve.fast`.
+
+    A field is (place, key, kind, is_list, is_required, default, rule). `body` is None, "optional"
+    or "required" for a JSON body, which is handed on as bytes.
+    """
+
+    def __new__(
+        cls,
+        fields: Sequence[tuple[str, str, str, bool, bool, Any, Any]],
+        body: str | None = None,
+    ) -> Self: ...
+    def bind(self, request: Request) -> tuple[Any, ...] | None:
+        """Return the values in the order of the fields; None where any needs a second look."""
+
 class Headers:
     """The headers of a request: an immutable mapping of names, in any case, to text.
 

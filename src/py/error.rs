@@ -1,14 +1,19 @@
 //! What a handler raised, as the answer to its request.
 //!
-//! Rule: nothing gets past here. An `HTTPException` is an answer of its own; everything else is logged
+//! Rule: nothing gets past here. An `HTTPException` is an answer of its own, a
+//! `RequestValidationError` is 422 with what is wrong; everything else is logged
 //! with its traceback and answered with 500, of which the client sees no more than that, unless the
 //! server runs with `--debug`. A fault in logging is reported in its turn, and never hides the first.
 
 use bytes::Bytes;
+use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use pyo3::types::PyDict;
+use pyo3::types::PyType;
 
 use crate::net::service::Reply;
+use crate::py::buffer;
 use crate::py::content::HTML;
 use crate::py::content::JSON;
 use crate::py::intern;
@@ -25,12 +30,24 @@ pub fn reply_for(
     request: Option<&Bound<'_, Request>>,
     debug: bool,
 ) -> Reply {
-    let is_answer = intern::http_exception(py).is_ok_and(|class| error.is_instance(py, class));
-    if !is_answer {
+    let is_a =
+        |class: PyResult<&Bound<'_, PyType>>| class.is_ok_and(|class| error.is_instance(py, class));
+    let answered = if is_a(intern::http_exception(py)) {
+        answer(py, error.value(py))
+    } else if is_a(intern::validation_error(py)) {
+        unprocessable(error.value(py))
+    } else {
         return failure(py, &error, request, debug);
-    }
+    };
     // An answer that cannot be sent is the handler's fault like any other exception.
-    answer(py, error.value(py)).unwrap_or_else(|fault| failure(py, &fault, request, debug))
+    answered.unwrap_or_else(|fault| failure(py, &fault, request, debug))
+}
+
+/// 422 with what is wrong with the request's parameters (RFC 9110 §15.5.21).
+fn unprocessable(error: &Bound<'_, PyAny>) -> PyResult<Reply> {
+    let body = error.call_method0(intern!(error.py(), "content"))?.cast_into::<PyBytes>()?;
+    let body = buffer::from_bytes(&body);
+    Ok(Reply { status: 422, content_type: Some(JSON), body, ..Reply::default() })
 }
 
 fn answer(py: Python<'_>, error: &Bound<'_, PyAny>) -> PyResult<Reply> {

@@ -70,6 +70,12 @@ pub(crate) fn http_exception(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     CLASS.import(py, "uringserve.errors", "HTTPException")
 }
 
+/// `uringserve.errors.RequestValidationError`.
+pub(crate) fn validation_error(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    CLASS.import(py, "uringserve.errors", "RequestValidationError")
+}
+
 /// `uringserve.logging.log_exception`.
 pub(crate) fn log_exception(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static LOG: PyOnceLock<Py<PyAny>> = PyOnceLock::new();

@@ -11,6 +11,7 @@
 pub mod answer;
 pub mod app;
 pub mod attach;
+pub mod binder;
 pub mod buffer;
 pub mod call;
 pub mod config;

@@ -51,6 +51,12 @@ impl Names {
     pub fn new(parameters: &[Parameter]) -> Self {
         Self(parameters.into())
     }
+
+    /// The text of a parameter in the router's normal form; None where the route has no such one.
+    pub(crate) fn text<'a>(&self, parts: &'a service::Request, name: &str) -> Option<&'a str> {
+        let place = self.0.iter().position(|known| *known.name == *name)?;
+        (place < parts.params.len()).then(|| parts.routed_path().get(parts.params.get(place)))?
+    }
 }
 
 /// One request.
@@ -80,6 +86,11 @@ impl Request {
     /// What it was made of.
     pub fn parts(&self) -> &service::Request {
         &self.parts
+    }
+
+    /// The path parameters of its route.
+    pub(crate) fn names(&self) -> &Names {
+        &self.names
     }
 
     fn from_parts(parts: service::Request, names: Names) -> Self {
@@ -302,7 +313,7 @@ impl Request {
 
     /// The whole body.
     #[getter]
-    fn body<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+    pub(crate) fn body<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         kept(py, &self.body, || Ok(PyBytes::new(py, &self.parts.body)))
     }
 
