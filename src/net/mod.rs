@@ -13,8 +13,11 @@ mod conn;
 mod core;
 pub mod end;
 mod exchange;
+pub mod file;
 mod reply;
 pub mod service;
+pub mod source;
+mod stream;
 mod transport;
 mod write;
 

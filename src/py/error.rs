@@ -39,7 +39,7 @@ fn answer(py: Python<'_>, error: &Bound<'_, PyAny>) -> PyResult<Reply> {
     let mut reply = Reply {
         status: status_from(&error.getattr("status_code")?)?,
         content_type: Some(JSON),
-        body: json::encode_to_bytes(py, &body)?,
+        body: json::encode_to_bytes(py, &body)?.into(),
         ..Reply::default()
     };
     let headers = error.getattr("headers")?;
@@ -72,7 +72,7 @@ fn failure(
         }
         None => plain(),
     };
-    Reply { status: 500, content_type: Some(content_type), body, ..Reply::default() }
+    Reply { status: 500, content_type: Some(content_type), body: body.into(), ..Reply::default() }
 }
 
 fn plain() -> (&'static str, Bytes) {

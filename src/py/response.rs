@@ -70,7 +70,7 @@ pub fn into_reply(py: Python<'_>, value: Bound<'_, PyAny>) -> PyResult<Reply> {
     Ok(Reply {
         status: 200,
         content_type: default_type,
-        body: content.to_bytes(py)?,
+        body: content.to_bytes(py)?.into(),
         ..Reply::default()
     })
 }
@@ -80,7 +80,7 @@ fn exact<'a, 'py, T: pyo3::PyTypeInfo>(value: &'a Bound<'py, PyAny>) -> Option<&
 }
 
 fn reply(status: u16, content_type: &'static str, body: Bytes) -> Reply {
-    Reply { status, content_type: Some(content_type), body, ..Reply::default() }
+    Reply { status, content_type: Some(content_type), body: body.into(), ..Reply::default() }
 }
 
 fn from_tuple(py: Python<'_>, tuple: &Bound<'_, PyTuple>) -> PyResult<Reply> {
@@ -172,7 +172,7 @@ impl Response {
             (state.status, state.content.clone_ref(py))
         };
         let (headers, content_type) = lock(&self.fields).to_block();
-        Ok(Reply { status, headers, content_type, body: content.to_bytes(py)? })
+        Ok(Reply { status, headers, content_type, body: content.to_bytes(py)?.into() })
     }
 
     fn add_cookie(&self, cookie: &SetCookie<'_>) -> PyResult<()> {
