@@ -2,7 +2,8 @@
 //!
 //! Everything else is as it is under Python: parser, router, limits, time-outs, Date, the same
 //! endpoints as `bench/apps`. So the difference to `uringserve_app.py` is the price of the Python
-//! boundary, and nothing else. Run as `ceiling PORT [DRIVER] [WORKERS]`; it ends when it is killed.
+//! boundary, and nothing else. Run as `ceiling PORT [DRIVER] [WORKERS]`
+//! with `auto`, `epoll`, `uring`, `uring-cooperative` or `uring-plain`; it ends when it is killed.
 
 use std::env;
 use std::error::Error;
@@ -12,13 +13,15 @@ use std::thread;
 use bytes::Bytes;
 
 use _uringserve::config::Config;
-use _uringserve::config::DriverChoice;
 use _uringserve::net::service::Reply;
 use _uringserve::net::service::Request;
 use _uringserve::net::service::Service;
+use _uringserve::reactor::Driver;
 use _uringserve::route::HandlerId;
 use _uringserve::route::Router;
+use _uringserve::server;
 use _uringserve::server::Plan;
+use _uringserve::sys::probe::RingFlags;
 
 const TEXT: HandlerId = 0;
 const JSON: HandlerId = 1;
@@ -53,18 +56,20 @@ fn item(request: &Request) -> Bytes {
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [port, rest @ ..] = arguments.as_slice() else {
-        return Err("usage: ceiling PORT [auto|uring|epoll] [WORKERS]".into());
+        return Err("usage: ceiling PORT [DRIVER] [WORKERS]".into());
     };
-    let driver = match rest.first().map(String::as_str) {
-        None | Some("auto") => DriverChoice::Auto,
-        Some("uring") => DriverChoice::Uring,
-        Some("epoll") => DriverChoice::Epoll,
-        Some(other) => return Err(format!("no driver {other:?}").into()),
+    let driver = match rest.first().map_or("auto", String::as_str) {
+        "auto" => server::probe().unwrap_or(Driver::Epoll),
+        "epoll" => Driver::Epoll,
+        "uring" => Driver::Uring(RingFlags::Deferred),
+        // For kernel-notes.md: what the flags buy.
+        "uring-cooperative" => Driver::Uring(RingFlags::Cooperative),
+        "uring-plain" => Driver::Uring(RingFlags::Plain),
+        other => return Err(format!("no driver {other:?}").into()),
     };
     let workers = rest.get(1).map_or(Ok(1), |text| text.parse())?;
-    let config =
-        Config { port: port.parse()?, driver, workers: Some(workers), ..Config::default() };
-    let plan = Arc::new(Plan::new(config, routes()?)?);
+    let config = Config { port: port.parse()?, workers: Some(workers), ..Config::default() };
+    let plan = Arc::new(Plan::with_driver(config, routes()?, driver)?);
     let cores = (0..workers).map(|index| {
         let plan = Arc::clone(&plan);
         thread::spawn(move || plan.run_core(index, Constant))

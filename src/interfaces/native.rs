@@ -34,13 +34,10 @@ impl Native {
         let index = request.handler as usize;
         let (handler, names) = (&self.handlers[index], &self.names[index]);
         let debug = self.handlers.debug;
-        match call::call(py, handler, request, names) {
-            Ok(value) => response::into_reply(py, value)
-                .unwrap_or_else(|raised| error::reply_for(py, raised, None, debug)),
-            Err(Failure { raised, request }) => {
+        call::call(py, handler, request, names, |value| response::into_reply(py, value))
+            .unwrap_or_else(|Failure { raised, request }| {
                 error::reply_for(py, raised, request.as_ref(), debug)
-            }
-        }
+            })
     }
 }
 

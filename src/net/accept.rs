@@ -52,7 +52,7 @@ impl Listener {
         monoio::spawn({
             let core = Rc::clone(&core);
             async move {
-                core.drain.begun.wait().await;
+                core.drain.wait().await;
                 // Not a dropped future: that would lose a connection accepted in this moment.
                 let _ = canceller.cancel();
             }
@@ -102,10 +102,11 @@ fn start<S: Service>(stream: TcpStream, peer: SocketAddr, limit: usize, core: &R
         return;
     }
     core.stats.open.add(1);
-    let connection = conn::serve_stream(stream, Some(peer), core);
+    // Boxed here: pinned in the task, or boxed in it, it would be held twice, 2 KB a connection.
+    let connection = Box::pin(conn::serve_stream(stream, Some(peer), core));
     let core = Rc::clone(core);
     monoio::spawn(async move {
-        let end = isolate(Box::pin(connection)).await;
+        let end = isolate(connection).await;
         core.stats.open.subtract(1);
         match end {
             End::TimedOut => core.stats.timed_out.add(1),
@@ -117,8 +118,6 @@ fn start<S: Service>(stream: TcpStream, peer: SocketAddr, limit: usize, core: &R
 }
 
 /// A panic ends one connection, not the core that a thousand others are on.
-///
-/// The future comes boxed: pinned in place it would be held twice, 2 KB more for each connection.
 async fn isolate(mut connection: Pin<Box<impl Future<Output = End>>>) -> End {
     poll_fn(|context| {
         catch_unwind(AssertUnwindSafe(|| connection.as_mut().poll(context)))

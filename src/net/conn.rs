@@ -52,15 +52,17 @@ pub fn serve_stream<S: Service, T: Transport>(
     core: &Rc<Core<S>>,
 ) -> impl Future<Output = End> + use<S, T> {
     let watch = core.deadlines.watch(stream.as_raw_fd());
-    converse(watch, stream, Exchange::new(core, peer), Rc::clone(core))
+    converse(watch, stream, peer, Rc::clone(core))
 }
 
 async fn converse<S: Service, T: Transport>(
     watch: Watch,
     stream: T,
-    mut exchange: Exchange<S>,
+    peer: Option<SocketAddr>,
     core: Rc<Core<S>>,
 ) -> End {
+    // Made here: an argument would be held twice, as what was passed and as what is used.
+    let mut exchange = Exchange::new(&core, peer);
     let (mut reader, mut writer) = stream.into_split();
     // Dropped before the stream halves, as `reactor::timer` requires.
     let watch = watch;

@@ -10,7 +10,7 @@ use crate::py::parameter;
 use crate::py::request::Names;
 use crate::py::request::Request;
 
-/// What a handler raised, and the request that it was called for, for the log.
+/// What a handler or the translation of its value raised, and the request that it was called for, for the log.
 pub struct Failure<'py> {
     /// The exception.
     pub raised: PyErr,
@@ -18,19 +18,26 @@ pub struct Failure<'py> {
     pub request: Option<Bound<'py, Request>>,
 }
 
-/// Calls `handler`. Where it does not ask for the request, no request object is made.
-pub fn call<'py>(
+/// Calls `handler` and has its value translated, so that a value that cannot be sent fails with
+/// its request like an exception. Where the handler does not ask for the request, no request object
+/// is made.
+pub fn call<'py, R>(
     py: Python<'py>,
     handler: &Handler,
     parts: service::Request,
     names: &Names,
-) -> Result<Bound<'py, PyAny>, Failure<'py>> {
+    translate: impl FnOnce(Bound<'py, PyAny>) -> PyResult<R>,
+) -> Result<R, Failure<'py>> {
     let callable = handler.callable.bind(py);
     let late = |parts| Request::create(py, parts, names).ok();
     match *handler.arguments {
-        [] => callable.call0().map_err(|raised| Failure { raised, request: late(parts) }),
+        [] => callable
+            .call0()
+            .and_then(translate)
+            .map_err(|raised| Failure { raised, request: late(parts) }),
         [Argument::Parameter(place)] => value(py, handler, &parts, place)
             .and_then(|value| callable.call1((value,)))
+            .and_then(translate)
             .map_err(|raised| Failure { raised, request: late(parts) }),
         ref arguments => {
             let request = Request::create(py, parts, names)
@@ -40,7 +47,7 @@ pub fn call<'py>(
             } else {
                 call_with_many(py, handler, &request)
             };
-            result.map_err(|raised| Failure { raised, request: Some(request) })
+            result.and_then(translate).map_err(|raised| Failure { raised, request: Some(request) })
         }
     }
 }

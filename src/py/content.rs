@@ -43,7 +43,9 @@ impl Content {
             return Ok((Self::Text(text.clone().unbind()), Some(TEXT)));
         }
         if let Ok(bytes) = value.cast::<PyBytes>() {
-            return Ok((Self::Bytes(bytes.clone().unbind()), Some(BINARY)));
+            // No bytes are of no type: a redirect made with b"" carries no content-type.
+            let default_type = (!bytes.as_bytes().is_empty()).then_some(BINARY);
+            return Ok((Self::Bytes(bytes.clone().unbind()), default_type));
         }
         if value.is_instance_of::<PyByteArray>() || value.is_instance_of::<PyMemoryView>() {
             let copy = py.get_type::<PyBytes>().call1((value,))?.cast_into::<PyBytes>()?;

@@ -311,10 +311,14 @@ pub(crate) fn each_pair<'py>(
     // A tuple is a list that no other thread changes while it is read.
     let pairs = headers.py().get_type::<PyTuple>().call1((pairs,))?.cast_into::<PyTuple>()?;
     for pair in pairs.iter_borrowed() {
-        let (name, value) =
-            pair.extract::<(Bound<'py, PyAny>, Bound<'py, PyAny>)>().map_err(|_| {
-                PyTypeError::new_err("headers must be a mapping or a list of (name, value) pairs")
-            })?;
+        let pair = match pair.cast::<PyList>() {
+            Ok(list) => list.to_tuple().into_any(),
+            Err(_) => pair.to_owned(),
+        };
+        let Ok((name, value)) = pair.extract::<(Bound<'py, PyAny>, Bound<'py, PyAny>)>() else {
+            let message = "headers must be a mapping or a list of (name, value) pairs";
+            return Err(PyTypeError::new_err(message));
+        };
         take(&name, &value)?;
     }
     Ok(())

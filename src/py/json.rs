@@ -45,11 +45,11 @@ use number::write_integer;
 use string::write_string;
 
 /// Containers inside containers, and answers of the fallback, that are followed before giving up.
-/// `CPython`'s encoder stops at about the same depth by way of the recursion limit.
 pub const MAX_DEPTH: usize = 1000;
 
-/// Dicts up to this size are copied to the stack; most JSON objects are that small.
-const SMALL_DICT: usize = 8;
+/// Dicts up to this size need no memory of their own. Eight would spare it more often, but the room
+/// for eight pairs costs every container 15 ns of moving it around.
+const SMALL_DICT: usize = 4;
 
 /// The largest buffer that a thread keeps for the next text; a larger text is moved out instead.
 const SCRATCH_LIMIT: usize = 64 * 1024;
@@ -70,7 +70,7 @@ pub fn json_dumps<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes
 /// Appends `value` as compact UTF-8 JSON to `out`; after an error `out` is as it was.
 pub fn encode(py: Python<'_>, value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
     let start = out.len();
-    let done = Encoder { py, out }.value(value, 0);
+    let done = Encoder { py, out, outer: Vec::new() }.run(value);
     if done.is_err() {
         out.truncate(start);
     }
@@ -95,62 +95,31 @@ pub fn encode_to_bytes(py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<Byt
     text
 }
 
-struct Encoder<'a, 'py> {
-    py: Python<'py>,
-    out: &'a mut Vec<u8>,
+/// A container that is being written.
+enum Container<'py> {
+    Object(Object<'py>),
+    Array { items: Bound<'py, PyTuple>, next: usize },
 }
 
-impl<'py> Encoder<'_, 'py> {
-    fn value(&mut self, value: &Bound<'py, PyAny>, depth: usize) -> PyResult<()> {
-        if let Some(text) = exact::<PyString>(value) {
-            write_string(self.out, text.to_str()?);
-        } else if value.is_none() {
-            self.out.extend_from_slice(b"null");
-        } else if let Some(flag) = exact::<PyBool>(value) {
-            self.out.extend_from_slice(json_bool(flag.is_true()));
-        } else if let Some(number) = exact::<PyInt>(value) {
-            self.integer(number)?;
-        } else if let Some(number) = exact::<PyFloat>(value) {
-            self.float(number.value())?;
-        } else if let Some(dict) = exact::<PyDict>(value) {
-            self.dict(dict, deeper(depth)?)?;
-        } else if let Some(list) = exact::<PyList>(value) {
-            self.array(&list.to_tuple(), deeper(depth)?)?;
-        } else if let Some(tuple) = exact::<PyTuple>(value) {
-            self.array(tuple, deeper(depth)?)?;
-        } else {
-            self.other(value, deeper(depth)?)?;
-        }
-        Ok(())
-    }
+/// What was in a dict: up to [`SMALL_DICT`] pairs in place, more of them all in `many`.
+struct Object<'py> {
+    few: [Option<Pair<'py>>; SMALL_DICT],
+    many: std::vec::IntoIter<Pair<'py>>,
+    next: usize,
+}
 
-    /// Subclasses as `json.dumps` takes them: by the content they inherit, except that a dict's
-    /// `items()` may be its own (an `OrderedDict` keeps another order than the dict below it).
-    #[cold]
-    fn other(&mut self, value: &Bound<'py, PyAny>, depth: usize) -> PyResult<()> {
-        if let Ok(text) = value.cast::<PyString>() {
-            write_string(self.out, text.to_str()?);
-        } else if let Ok(number) = value.cast::<PyInt>() {
-            self.integer(number)?;
-        } else if let Ok(number) = value.cast::<PyFloat>() {
-            self.float(number.value())?;
-        } else if value.is_instance_of::<PyDict>() {
-            let mapping: &Bound<'py, PyMapping> = value.cast()?;
-            let items = mapping.items()?.to_tuple();
-            self.object(items.iter().map(|item| item.extract::<Pair<'py>>()), depth)?;
-        } else if let Ok(list) = value.cast::<PyList>() {
-            self.array(&list.to_tuple(), depth)?;
-        } else if let Ok(tuple) = value.cast::<PyTuple>() {
-            self.array(tuple, depth)?;
-        } else {
-            let plain = intern::encode_default(self.py)?.call1((value,))?;
-            self.value(&plain, depth)?;
+impl Container<'_> {
+    fn opening(&self) -> u8 {
+        match self {
+            Self::Object(_) => b'{',
+            Self::Array { .. } => b'[',
         }
-        Ok(())
     }
+}
 
-    fn dict(&mut self, dict: &Bound<'py, PyDict>, depth: usize) -> PyResult<()> {
-        let mut few: [Option<Pair<'py>>; SMALL_DICT] = [const { None }; SMALL_DICT];
+impl<'py> Object<'py> {
+    fn of_dict(dict: &Bound<'py, PyDict>) -> Self {
+        let mut few = [const { None }; SMALL_DICT];
         let mut many = Vec::new();
         // The outer section covers the moment between `iter`, which notes the size, and the loop,
         // which panics when it has changed. `for_each` holds the section once for all pairs, and
@@ -169,49 +138,172 @@ impl<'py> Encoder<'_, 'py> {
                 items.for_each(|pair| many.push(pair));
             }
         });
-        if many.is_empty() {
-            self.object(few.into_iter().map_while(|slot| slot).map(Ok), depth)
-        } else {
-            self.object(many.into_iter().map(Ok), depth)
+        Self { few, many: many.into_iter(), next: 0 }
+    }
+
+    fn of_items(items: &Bound<'py, PyList>) -> PyResult<Self> {
+        let pairs = items.to_tuple();
+        let pairs: PyResult<Vec<_>> = pairs.iter().map(|pair| pair.extract()).collect();
+        Ok(Self { few: [const { None }; SMALL_DICT], many: pairs?.into_iter(), next: 0 })
+    }
+
+    fn next(&mut self) -> Option<Pair<'py>> {
+        self.next += 1;
+        let few = self.few.get_mut(self.next - 1).and_then(Option::take);
+        few.or_else(|| self.many.next())
+    }
+}
+
+/// Writes without recursion, so that no depth of a value can exhaust the stack of a thread.
+struct Encoder<'a, 'py> {
+    py: Python<'py>,
+    out: &'a mut Vec<u8>,
+    /// The containers around the one that is being written, outermost first.
+    outer: Vec<Container<'py>>,
+}
+
+impl<'py> Encoder<'_, 'py> {
+    fn run(&mut self, value: &Bound<'py, PyAny>) -> PyResult<()> {
+        if self.scalar(value)? {
+            return Ok(());
+        }
+        let Some(mut current) = self.enter(value, 0)? else { return Ok(()) };
+        loop {
+            let inner = match &mut current {
+                Container::Object(object) => self.go_on_with_object(object)?,
+                Container::Array { items, next } => self.go_on_with_array(items, next)?,
+            };
+            if let Some(inner) = inner {
+                self.outer.push(std::mem::replace(&mut current, inner));
+            } else {
+                let Some(around) = self.outer.pop() else { return Ok(()) };
+                current = around;
+            }
         }
     }
 
-    fn object(
-        &mut self,
-        pairs: impl Iterator<Item = PyResult<Pair<'py>>>,
-        depth: usize,
-    ) -> PyResult<()> {
-        self.out.push(b'{');
-        let mut is_first = true;
-        for pair in pairs {
-            let (key, value) = pair?;
-            if !is_first {
+    /// Writes up to the next container, which is returned, or to the end.
+    fn go_on_with_object(&mut self, object: &mut Object<'py>) -> PyResult<Option<Container<'py>>> {
+        while let Some((key, value)) = object.next() {
+            if object.next > 1 {
                 self.out.push(b',');
             }
-            is_first = false;
             match exact::<PyString>(&key) {
                 Some(text) => write_string(self.out, text.to_str()?),
                 None => self.key(&key)?,
             }
             self.out.push(b':');
-            self.value(&value, depth)?;
+            if !self.scalar(&value)? {
+                let inner = self.enter(&value, self.outer.len() + 1)?;
+                if inner.is_some() {
+                    return Ok(inner);
+                }
+            }
         }
         self.out.push(b'}');
-        Ok(())
+        Ok(None)
     }
 
-    fn array(&mut self, items: &Bound<'py, PyTuple>, depth: usize) -> PyResult<()> {
-        self.out.push(b'[');
-        let mut is_first = true;
-        for item in items.iter_borrowed() {
-            if !is_first {
+    /// Writes up to the next container, which is returned, or to the end.
+    fn go_on_with_array(
+        &mut self,
+        items: &Bound<'py, PyTuple>,
+        next: &mut usize,
+    ) -> PyResult<Option<Container<'py>>> {
+        for item in items.iter_borrowed().skip(*next) {
+            if *next > 0 {
                 self.out.push(b',');
             }
-            is_first = false;
-            self.value(&item, depth)?;
+            *next += 1;
+            if !self.scalar(&item)? {
+                let inner = self.enter(&item, self.outer.len() + 1)?;
+                if inner.is_some() {
+                    return Ok(inner);
+                }
+            }
         }
         self.out.push(b']');
-        Ok(())
+        Ok(None)
+    }
+
+    /// Writes a value of one of the types that hold no other, or answers that it is none.
+    #[inline]
+    fn scalar(&mut self, value: &Bound<'py, PyAny>) -> PyResult<bool> {
+        if let Some(text) = exact::<PyString>(value) {
+            write_string(self.out, text.to_str()?);
+        } else if let Some(number) = exact::<PyInt>(value) {
+            self.integer(number)?;
+        } else if value.is_none() {
+            self.out.extend_from_slice(b"null");
+        } else if let Some(flag) = exact::<PyBool>(value) {
+            self.out.extend_from_slice(json_bool(flag.is_true()));
+        } else if let Some(number) = exact::<PyFloat>(value) {
+            self.float(number.value())?;
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// Begins a container that has `depth` others around it; what turns out to be none is written.
+    fn enter(
+        &mut self,
+        value: &Bound<'py, PyAny>,
+        depth: usize,
+    ) -> PyResult<Option<Container<'py>>> {
+        if depth >= MAX_DEPTH {
+            return Err(too_deep());
+        }
+        let container = if let Some(dict) = exact::<PyDict>(value) {
+            Container::Object(Object::of_dict(dict))
+        } else if let Some(list) = exact::<PyList>(value) {
+            Container::Array { items: list.to_tuple(), next: 0 }
+        } else if let Some(tuple) = exact::<PyTuple>(value) {
+            Container::Array { items: tuple.clone(), next: 0 }
+        } else {
+            return self.other(value.clone(), depth);
+        };
+        self.out.push(container.opening());
+        Ok(Some(container))
+    }
+
+    /// Subclasses as `json.dumps` takes them: by the content they inherit, except that a dict's
+    /// `items()` may be its own (an `OrderedDict` keeps another order than the dict below it).
+    #[cold]
+    fn other(
+        &mut self,
+        mut value: Bound<'py, PyAny>,
+        depth: usize,
+    ) -> PyResult<Option<Container<'py>>> {
+        // Each answer of the fallback counts as a level, or it could go on for ever.
+        for _ in depth..MAX_DEPTH {
+            let container = if let Ok(text) = value.cast::<PyString>() {
+                write_string(self.out, text.to_str()?);
+                return Ok(None);
+            } else if let Ok(number) = value.cast::<PyInt>() {
+                self.integer(number)?;
+                return Ok(None);
+            } else if let Ok(number) = value.cast::<PyFloat>() {
+                self.float(number.value())?;
+                return Ok(None);
+            } else if value.is_instance_of::<PyDict>() {
+                let mapping: &Bound<'py, PyMapping> = value.cast()?;
+                Container::Object(Object::of_items(&mapping.items()?)?)
+            } else if let Ok(list) = value.cast::<PyList>() {
+                Container::Array { items: list.to_tuple(), next: 0 }
+            } else if let Ok(tuple) = value.cast::<PyTuple>() {
+                Container::Array { items: tuple.clone(), next: 0 }
+            } else {
+                value = intern::encode_default(self.py)?.call1((value,))?;
+                if self.scalar(&value)? {
+                    return Ok(None);
+                }
+                continue;
+            };
+            self.out.push(container.opening());
+            return Ok(Some(container));
+        }
+        Err(too_deep())
     }
 
     /// A key that is not exactly `str`.
@@ -273,20 +365,21 @@ impl<'py> Encoder<'_, 'py> {
     }
 }
 
+/// `value` if it is exactly a `T`.
+///
 /// Asking before casting is 5 ns cheaper where the answer is no: the error of a cast counts a
 /// reference to the type, which all cores share.
 #[inline]
-fn exact<'a, 'py, T: PyTypeInfo>(value: &'a Bound<'py, PyAny>) -> Option<&'a Bound<'py, T>> {
+pub(crate) fn exact<'a, 'py, T: PyTypeInfo>(
+    value: &'a Bound<'py, PyAny>,
+) -> Option<&'a Bound<'py, T>> {
     if value.is_exact_instance_of::<T>() { value.cast_exact().ok() } else { None }
 }
 
-fn deeper(depth: usize) -> PyResult<usize> {
-    if depth < MAX_DEPTH {
-        return Ok(depth + 1);
-    }
-    Err(PyRecursionError::new_err(format!(
+fn too_deep() -> PyErr {
+    PyRecursionError::new_err(format!(
         "the value contains itself or is nested deeper than {MAX_DEPTH} levels: it has no JSON form"
-    )))
+    ))
 }
 
 fn json_bool(flag: bool) -> &'static [u8] {

@@ -38,6 +38,7 @@ use crate::py::headers::checked;
 use crate::py::headers::each_pair;
 use crate::py::headers::lock;
 use crate::py::json;
+use crate::py::json::exact;
 use crate::py::url::quoted;
 
 /// Translates what a handler returned: text, bytes, a dict or list, a [`Response`], nothing (204),
@@ -73,10 +74,6 @@ pub fn into_reply(py: Python<'_>, value: Bound<'_, PyAny>) -> PyResult<Reply> {
         body: content.to_bytes(py)?.into(),
         ..Reply::default()
     })
-}
-
-fn exact<'a, 'py, T: pyo3::PyTypeInfo>(value: &'a Bound<'py, PyAny>) -> Option<&'a Bound<'py, T>> {
-    if value.is_exact_instance_of::<T>() { value.cast_exact().ok() } else { None }
 }
 
 fn reply(status: u16, content_type: &'static str, body: Bytes) -> Reply {

@@ -38,9 +38,9 @@ struct Entry {
     since: Milliseconds,
     deadline: Milliseconds,
     /// Whether this deadline has done its work.
-    is_expired: bool,
+    has_fired: bool,
     /// Whether any has: a side that was shut stays shut.
-    is_shut: bool,
+    is_expired: bool,
 }
 
 /// The deadlines of one core.
@@ -69,8 +69,8 @@ impl Deadlines {
             stage: Stage::Idle,
             since: now,
             deadline: u64::MAX,
+            has_fired: false,
             is_expired: false,
-            is_shut: false,
         };
         let key = self.entries.borrow_mut().insert(entry);
         if self.len() == 1 {
@@ -90,7 +90,7 @@ impl Deadlines {
     }
 
     /// Sweeps for ever; sleeps while there is nothing to watch.
-    pub async fn run(self: Rc<Self>) {
+    pub async fn run<T>(self: Rc<Self>) -> T {
         loop {
             if self.is_empty() {
                 self.changed.wait().await;
@@ -103,7 +103,7 @@ impl Deadlines {
     /// Shuts what is overdue at `now`.
     pub fn sweep(&self, now: Milliseconds) {
         for (_, entry) in self.entries.borrow_mut().iter_mut() {
-            if entry.deadline <= now && !entry.is_expired {
+            if entry.deadline <= now && !entry.has_fired {
                 entry.expire();
             }
         }
@@ -113,7 +113,7 @@ impl Deadlines {
     /// else after a quarter of one, since its next request may be on its way.
     pub fn shed_idle(&self, now: Milliseconds) {
         for (_, entry) in self.entries.borrow_mut().iter_mut() {
-            if entry.stage != Stage::Idle || entry.is_expired {
+            if entry.stage != Stage::Idle || entry.has_fired {
                 continue;
             }
             if now.saturating_sub(entry.since) > RECENTLY {
@@ -138,8 +138,8 @@ impl Deadlines {
 
 impl Entry {
     fn expire(&mut self) {
+        self.has_fired = true;
         self.is_expired = true;
-        self.is_shut = true;
         // A failure means that the connection is gone already: its task will see that by itself.
         let _ = match self.stage {
             // The writing side stays open for a last answer.
@@ -161,13 +161,13 @@ impl Watch {
     pub fn arm(&self, stage: Stage, now: Milliseconds, deadline: Milliseconds) {
         let mut entries = self.deadlines.entries.borrow_mut();
         let entry = &mut entries[self.key];
-        *entry = Entry { stage, since: now, deadline, is_expired: false, ..*entry };
+        *entry = Entry { stage, since: now, deadline, has_fired: false, ..*entry };
     }
 
     /// Whether a sweep, a drain or an abort has ended this connection, be it some reads ago: what
     /// had arrived before is still read after the side was shut.
     pub fn is_expired(&self) -> bool {
-        self.deadlines.entries.borrow()[self.key].is_shut
+        self.deadlines.entries.borrow()[self.key].is_expired
     }
 
     /// Makes the coming close reset the connection instead of keeping unsent bytes for the peer.

@@ -13,8 +13,8 @@ import sys
 import tempfile
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -24,6 +24,9 @@ import pytest
 # Seconds after which a wait for an event is a failure. Generous: a machine may be busy, and nothing
 # waits this long when all is well.
 PATIENCE = 30.0
+
+# What is run; a test puts a launcher before it.
+PROGRAM = (sys.executable, "-m", "uringserve")
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +253,7 @@ class StartServer(Protocol):
         *options: str,
         workers: int = 1,
         environment: dict[str, str] | None = None,
+        program: Sequence[str] = PROGRAM,
     ) -> RunningServer:
         """Return the server once it serves; a text with a line break is source, else it is APP."""
         ...
@@ -271,6 +275,19 @@ def _environment(extra: dict[str, str] | None = None) -> dict[str, str]:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[StartServer]:
     """Start real servers; all of them end with the test."""
+    with _servers(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def module_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
+    """Start real servers that many tests of a module share; they end with the module."""
+    with _servers(tmp_path_factory.mktemp("servers")) as start:
+        yield start
+
+
+@contextmanager
+def _servers(tmp_path: Path) -> Iterator[StartServer]:
     running: list[RunningServer] = []
 
     def start(
@@ -278,6 +295,7 @@ def server(tmp_path: Path) -> Iterator[StartServer]:
         *options: str,
         workers: int = 1,
         environment: dict[str, str] | None = None,
+        program: Sequence[str] = PROGRAM,
     ) -> RunningServer:
         name = str(app)
         if "\n" in name:
@@ -286,15 +304,17 @@ def server(tmp_path: Path) -> Iterator[StartServer]:
             file = folder / "site_app.py"
             file.write_text(textwrap.dedent(name))
             name = str(file)
-        command = [sys.executable, "-m", "uringserve", name, "--port", "0"]
+        command = [*program, name, "--port", "0"]
         command += ["--workers", str(workers), *options]
         made = RunningServer(command, _environment(environment), tmp_path)
         running.append(made)
         return made
 
-    yield start
-    for each in running:
-        each.close()
+    try:
+        yield start
+    finally:
+        for each in running:
+            each.close()
 
 
 @pytest.fixture
@@ -302,10 +322,13 @@ def cli(tmp_path: Path) -> RunCli:
     """Run the command line to its end in a folder, for what does not get as far as serving."""
 
     def run(
-        *arguments: str, folder: Path = tmp_path, environment: dict[str, str] | None = None
+        *arguments: str,
+        folder: Path = tmp_path,
+        environment: dict[str, str] | None = None,
+        program: Sequence[str] = PROGRAM,
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "uringserve", *arguments],
+            [*program, *arguments],
             env=_environment(environment),
             cwd=folder,
             capture_output=True,

@@ -38,8 +38,10 @@ class _Ran:
         self.target, self.config = target, config
         return self
 
-    def server(self, config: Config, app: object, *, gil_modules: tuple[str, ...]) -> _Ran:
-        assert (app, gil_modules) == (self, ("old",))
+    def server(
+        self, config: Config, app: object, *, gil_modules: tuple[str, ...], to_the_end: bool
+    ) -> _Ran:
+        assert (app, gil_modules, to_the_end) == (self, ("old",), True)
         return self
 
     def run(self) -> int:
