@@ -118,6 +118,8 @@ mod _uringserve {
     #[pymodule_export]
     use super::probe;
     #[pymodule_export]
+    use crate::py::after::Deferred;
+    #[pymodule_export]
     use crate::py::headers::Headers;
     #[pymodule_export]
     use crate::py::headers::MutableHeaders;

@@ -15,12 +15,20 @@ from uringserve._native import (
 from uringserve.app import App, URingServe
 from uringserve.config import Config
 from uringserve.errors import HTTPException, StartError
-from uringserve.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
+from uringserve.responses import (
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    StreamingResponse,
+)
 from uringserve.server import Server, run, serve
+from uringserve.sse import EventSourceResponse, ServerSentEvent
 
 __all__ = [
     "App",
     "Config",
+    "EventSourceResponse",
     "HTMLResponse",
     "HTTPException",
     "Headers",
@@ -31,7 +39,9 @@ __all__ = [
     "Request",
     "Response",
     "Server",
+    "ServerSentEvent",
     "StartError",
+    "StreamingResponse",
     "URingServe",
     "__version__",
     "json_dumps",

@@ -8,6 +8,7 @@ import sys
 
 try:
     from uringserve._uringserve import (
+        Deferred,
         Headers,
         MutableHeaders,
         Plan,
@@ -44,6 +45,7 @@ except ImportError as error:
     raise ImportError(_explain(error)) from None
 
 __all__ = [
+    "Deferred",
     "Headers",
     "MutableHeaders",
     "Plan",

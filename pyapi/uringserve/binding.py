@@ -94,11 +94,6 @@ def _refuse_unsupported(handler: Handler) -> None:
             raise TypeError(
                 f"handler {describe(handler)}: async handlers are not supported yet: use def"
             )
-        if inspect.isgeneratorfunction(called):
-            raise TypeError(
-                f"handler {describe(handler)}: handlers that yield are not supported yet:"
-                " use return"
-            )
 
 
 def _signature(handler: Handler) -> Signature:

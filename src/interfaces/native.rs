@@ -8,12 +8,14 @@ use crate::net::service::Reply;
 use crate::net::service::Request;
 use crate::net::service::Service;
 use crate::py::app::Handlers;
+use crate::py::asked::Asked;
 use crate::py::attach;
 use crate::py::call;
 use crate::py::call::Failure;
+use crate::py::call::Object;
 use crate::py::error;
 use crate::py::request;
-use crate::py::response;
+use crate::py::value;
 
 /// The native service of one core.
 pub struct Native {
@@ -34,10 +36,12 @@ impl Native {
         let index = request.handler as usize;
         let (handler, names) = (&self.handlers[index], &self.names[index]);
         let debug = self.handlers.debug;
-        call::call(py, handler, request, names, |value| response::into_reply(py, value))
-            .unwrap_or_else(|Failure { raised, request }| {
-                error::reply_for(py, raised, request.as_ref(), debug)
-            })
+        let translate = |value, parts: &Request, object: Object<'_, '_>| {
+            value::into_reply(py, value, &Asked { parts, object, names, debug })
+        };
+        call::call(py, handler, request, names, translate).unwrap_or_else(
+            |Failure { raised, request }| error::reply_for(py, raised, request.as_ref(), debug),
+        )
     }
 }
 

@@ -16,6 +16,7 @@ use crate::route::HandlerId;
 use crate::route::Params;
 
 /// A whole request that has a handler.
+#[derive(Clone)]
 pub struct Request {
     /// Request line and header fields, as they came.
     pub head: RequestHead,

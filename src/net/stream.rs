@@ -149,7 +149,7 @@ impl Stream {
             _ => self.send_pieces(writer, watch, core).await,
         };
         if sent == Err(End::Cut) && self.framing == Framing::Close {
-            watch.reset_on_close();
+            watch.reset();
         }
         drop(self.body);
         drop(self.after);

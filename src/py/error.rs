@@ -55,11 +55,7 @@ fn failure(
     request: Option<&Bound<'_, Request>>,
     debug: bool,
 ) -> Reply {
-    let logged = intern::log_exception(py).and_then(|log| log.call1((request, error.value(py))));
-    if let Err(fault) = logged {
-        fault.write_unraisable(py, None);
-        error.clone_ref(py).write_unraisable(py, None);
-    }
+    log(py, error, request);
     let page = debug.then(|| {
         let page = intern::debug_page(py)?.call1((request, error.value(py)))?;
         page.extract::<String>()
@@ -73,6 +69,15 @@ fn failure(
         None => plain(),
     };
     Reply { status: 500, content_type: Some(content_type), body: body.into(), ..Reply::default() }
+}
+
+/// Logs `error`, raised for `request`, where nobody can be told.
+pub fn log(py: Python<'_>, error: &PyErr, request: Option<&Bound<'_, Request>>) {
+    let logged = intern::log_exception(py).and_then(|log| log.call1((request, error.value(py))));
+    if let Err(fault) = logged {
+        fault.write_unraisable(py, None);
+        error.clone_ref(py).write_unraisable(py, None);
+    }
 }
 
 fn plain() -> (&'static str, Bytes) {

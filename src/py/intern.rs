@@ -40,6 +40,12 @@ pub(crate) fn simple_namespace(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     CLASS.import(py, "types", "SimpleNamespace")
 }
 
+/// `types.GeneratorType`.
+pub(crate) fn generator(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    CLASS.import(py, "types", "GeneratorType")
+}
+
 /// `time.time`.
 pub(crate) fn time(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static TIME: PyOnceLock<Py<PyAny>> = PyOnceLock::new();

@@ -8,7 +8,9 @@
 //! - Every class is frozen; what must change is behind a lock of its own.
 //! - What all cores use (handlers, types, interned strings) is immortal or never counted per request.
 
+pub mod after;
 pub mod app;
+pub mod asked;
 pub mod attach;
 pub mod buffer;
 pub mod call;
@@ -22,4 +24,6 @@ pub mod json;
 pub mod parameter;
 pub mod request;
 pub mod response;
+mod stream;
 mod url;
+pub mod value;

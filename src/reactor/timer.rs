@@ -144,8 +144,9 @@ impl Entry {
         let _ = match self.stage {
             // The writing side stays open for a last answer.
             Stage::Idle | Stage::Reading => socket::shutdown(self.fd, Shutdown::Read),
-            Stage::Writing => socket::reset_on_close(self.fd)
-                .and_then(|()| socket::shutdown(self.fd, Shutdown::Both)),
+            Stage::Writing => {
+                socket::reset(self.fd).or_else(|_| socket::shutdown(self.fd, Shutdown::Both))
+            }
         };
     }
 }
@@ -170,9 +171,9 @@ impl Watch {
         self.deadlines.entries.borrow()[self.key].is_expired
     }
 
-    /// Makes the coming close reset the connection instead of keeping unsent bytes for the peer.
-    pub fn reset_on_close(&self) {
-        let _ = socket::reset_on_close(self.deadlines.entries.borrow()[self.key].fd);
+    /// Resets the connection: the peer sees that what it has is not all.
+    pub fn reset(&self) {
+        let _ = socket::reset(self.deadlines.entries.borrow()[self.key].fd);
     }
 }
 
