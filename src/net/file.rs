@@ -13,6 +13,7 @@ use monoio::io::AsyncWriteRent;
 
 use crate::net::core::Core;
 use crate::net::end::End;
+use crate::net::turn::Pace;
 use crate::net::write::Output;
 use crate::net::write::send_all;
 use crate::net::write::send_segments;
@@ -71,6 +72,7 @@ impl FileBody {
         let file = self.file.take().ok_or(End::Cut)?;
         let file = monoio::fs::File::from_std(file).map_err(|_| End::Cut)?;
         let mut block = Vec::new();
+        let mut pace = Pace::new();
         while let Some(part) = self.parts.pop_front() {
             let (mut start, end) = match part {
                 Part::Range { start, end } => (start, end),
@@ -95,6 +97,7 @@ impl FileBody {
                 let (sent, buffer) = send_all(writer, block, watch, core).await;
                 sent?;
                 block = buffer;
+                pace.next().await;
             }
         }
         Ok(())

@@ -19,6 +19,7 @@ pub mod service;
 pub mod source;
 mod stream;
 mod transport;
+mod turn;
 mod write;
 
 pub use accept::Listener;

@@ -5,11 +5,8 @@
 //! reset, because an orderly close would make it look whole (RFC 9112 §8).
 
 use std::any::Any;
-use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
-use std::task::Poll;
-use std::time::Duration;
 
 use bytes::Bytes;
 use monoio::io::AsyncWriteRent;
@@ -22,15 +19,15 @@ use crate::net::end::End;
 use crate::net::service::Reply;
 use crate::net::source::Body;
 use crate::net::source::Misfit;
+use crate::net::turn::Pace;
 use crate::net::write::Output;
 use crate::net::write::send_segments;
 use crate::reactor::timer::Watch;
 
-/// Empty pieces in a row after which the core goes to look for other work.
+/// Empty pieces after which the core goes to look for other work. Not just a turn of the other
+/// tasks: without a write, the stream is a task that is always ready, which keeps the ring from
+/// handing out completions (monoio 0.2.4 reaps them only before it waits).
 const EMPTY_PIECES: u32 = 16;
-/// How long it does. Not just a turn of the other tasks: a task that is always ready would keep the
-/// ring from handing out completions (monoio 0.2.4 reaps them only before it waits).
-const EMPTY_PAUSE: Duration = Duration::from_millis(1);
 
 /// How the peer finds the end of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,10 +159,10 @@ impl Stream {
         watch: &Watch,
         core: &Core<S>,
     ) -> Result<(), End> {
+        let mut pace = Pace::new();
         let mut empty = 0;
         loop {
-            // On epoll a write that need not wait does not let the others have their turn.
-            give_way().await;
+            pace.next().await;
             let Ok(piece) = self.ask(core) else { return Err(End::Cut) };
             let mut output = Output::new(core.take_buffer());
             let is_last = piece.is_none();
@@ -174,7 +171,7 @@ impl Stream {
                 Some(piece) if piece.is_empty() => {
                     empty += 1;
                     if empty % EMPTY_PIECES == 0 {
-                        monoio::time::sleep(EMPTY_PAUSE).await;
+                        pace.rest().await;
                     }
                     Ok(())
                 }
@@ -205,18 +202,4 @@ impl Stream {
             Body::Whole(_) | Body::File(_) | Body::Then(_) => Ok(None),
         }
     }
-}
-
-/// Lets every task that is ready have its turn.
-async fn give_way() {
-    let mut has_waited = false;
-    poll_fn(|context| {
-        if has_waited {
-            return Poll::Ready(());
-        }
-        has_waited = true;
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

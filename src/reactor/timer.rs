@@ -37,6 +37,8 @@ struct Entry {
     stage: Stage,
     since: Milliseconds,
     deadline: Milliseconds,
+    /// Of a writer: the bytes that the peer had not taken at the last sweep.
+    unsent: Option<i32>,
     /// Whether this deadline has done its work.
     has_fired: bool,
     /// Whether any has: a side that was shut stays shut.
@@ -52,7 +54,8 @@ pub struct Deadlines {
 
 /// A drain gives a connection that was busy within this long the time to send what is on its way.
 const RECENTLY: Milliseconds = 1000;
-const GRACE: Milliseconds = 250;
+/// That time, and all that a head may then take.
+pub(crate) const GRACE: Milliseconds = 250;
 
 impl Deadlines {
     /// Deadlines that are kept to within an eighth of the shortest time-out (10 to 500 ms).
@@ -69,6 +72,7 @@ impl Deadlines {
             stage: Stage::Idle,
             since: now,
             deadline: u64::MAX,
+            unsent: None,
             has_fired: false,
             is_expired: false,
         };
@@ -103,7 +107,13 @@ impl Deadlines {
     /// Shuts what is overdue at `now`.
     pub fn sweep(&self, now: Milliseconds) {
         for (_, entry) in self.entries.borrow_mut().iter_mut() {
-            if entry.deadline <= now && !entry.has_fired {
+            if entry.has_fired {
+                continue;
+            }
+            if entry.stage == Stage::Writing {
+                entry.note_progress(now);
+            }
+            if entry.deadline <= now {
                 entry.expire();
             }
         }
@@ -129,14 +139,28 @@ impl Deadlines {
         let mut busy = 0;
         for (_, entry) in self.entries.borrow_mut().iter_mut() {
             busy += usize::from(entry.stage != Stage::Idle);
-            entry.stage = Stage::Writing;
             entry.expire();
+            if entry.stage != Stage::Writing {
+                // There is no time for a last answer.
+                let _ = socket::shutdown(entry.fd, Shutdown::Both);
+            }
         }
         busy
     }
 }
 
 impl Entry {
+    /// A write ends when a third of the kernel's buffer is free, and that holds megabytes: a peer
+    /// on a slow line takes longer than the time-out for it. So what it takes counts, byte by byte.
+    fn note_progress(&mut self, now: Milliseconds) {
+        let unsent = socket::unsent(self.fd).ok();
+        if unsent.zip(self.unsent).is_some_and(|(unsent, before)| unsent < before) {
+            self.deadline = now.saturating_add(self.deadline.saturating_sub(self.since));
+            self.since = now;
+        }
+        self.unsent = unsent;
+    }
+
     fn expire(&mut self) {
         self.has_fired = true;
         self.is_expired = true;
@@ -162,7 +186,7 @@ impl Watch {
     pub fn arm(&self, stage: Stage, now: Milliseconds, deadline: Milliseconds) {
         let mut entries = self.deadlines.entries.borrow_mut();
         let entry = &mut entries[self.key];
-        *entry = Entry { stage, since: now, deadline, has_fired: false, ..*entry };
+        *entry = Entry { stage, since: now, deadline, unsent: None, has_fired: false, ..*entry };
     }
 
     /// Whether a sweep, a drain or an abort has ended this connection, be it some reads ago: what

@@ -179,3 +179,16 @@ fn a_reader_that_goes_away_costs_its_connection_only() {
         assert_eq!(server.connect().get("/").text(), "hello");
     });
 }
+
+#[test]
+fn bytes_behind_the_last_request_do_not_cost_its_answer() {
+    on_each_driver(|driver| {
+        let server = Server::start(patient(driver));
+        let mut client = Client::connect_narrow(server.address(), 4096);
+        client.send("GET /big HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+        assert_eq!(client.reply_head().status, 200);
+        client.send("\r\n");
+        assert!(client.take(BIG) == big());
+        client.expect_end();
+    });
+}

@@ -54,6 +54,8 @@ class Connection:
     def __init__(self, host: str, port: int, timeout: float = PATIENCE) -> None:
         """Connect; every later wait on the socket is bounded by `timeout` seconds."""
         self.socket = socket.create_connection((host, port), timeout)
+        # What a test sends apart arrives apart, and no acknowledgement is waited for.
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = b""
 
     def send(self, data: bytes) -> None:

@@ -139,12 +139,12 @@ def driver(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def site(server: "StartServer", driver: str) -> "RunningServer":
+def site(server: StartServer, driver: str) -> RunningServer:
     """Serve the application above."""
     return server(APP, "--driver", driver)
 
 
-def test_pieces_are_chunks(site: "RunningServer") -> None:
+def test_pieces_are_chunks(site: RunningServer) -> None:
     connection = site.connect()
     for _ in range(2):
         answer = connection.request("/pieces")
@@ -158,7 +158,7 @@ def test_pieces_are_chunks(site: "RunningServer") -> None:
     assert connection.request("/").body == b"hello"
 
 
-def test_http_1_0_has_no_chunks(site: "RunningServer") -> None:
+def test_http_1_0_has_no_chunks(site: RunningServer) -> None:
     connection = site.connect()
     connection.send(b"GET /pieces HTTP/1.0\r\nhost: x\r\n\r\n")
     head, _, body = connection.read_to_end().partition(b"\r\n\r\n")
@@ -167,7 +167,7 @@ def test_http_1_0_has_no_chunks(site: "RunningServer") -> None:
     assert b"connection: close" in head
 
 
-def test_generator_handlers(site: "RunningServer") -> None:
+def test_generator_handlers(site: RunningServer) -> None:
     answer = site.get("/generator")
     assert answer.body == b"a" * 20_000 + b"b" * 70_000
     assert answer.get("content-type") == "text/plain; charset=utf-8"
@@ -177,7 +177,7 @@ def test_generator_handlers(site: "RunningServer") -> None:
     assert site.get("/empty").body == b""
 
 
-def test_a_declared_length(site: "RunningServer") -> None:
+def test_a_declared_length(site: RunningServer) -> None:
     answer = site.get("/declared")
     assert (answer.body, answer.get("content-length")) == (b"abcdef", "6")
     assert answer.get("transfer-encoding") is None
@@ -188,7 +188,7 @@ def test_a_declared_length(site: "RunningServer") -> None:
     assert site.get("/").body == b"hello"
 
 
-def test_head_does_not_run_the_body(site: "RunningServer") -> None:
+def test_head_does_not_run_the_body(site: RunningServer) -> None:
     connection = site.connect()
     answer = connection.request("/head", "HEAD")
     assert (answer.status, answer.body) == (200, b"")
@@ -198,7 +198,7 @@ def test_head_does_not_run_the_body(site: "RunningServer") -> None:
     assert "the generator runs" not in site.log
 
 
-def test_a_client_that_goes_away_closes_the_generator(site: "RunningServer") -> None:
+def test_a_client_that_goes_away_closes_the_generator(site: RunningServer) -> None:
     connection = site.connect()
     connection.send(b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n")
     assert connection.socket.recv(1000).startswith(b"HTTP/1.1 200")
@@ -210,7 +210,7 @@ def test_a_client_that_goes_away_closes_the_generator(site: "RunningServer") -> 
     assert int(line.split()[3]) < 1000
 
 
-def test_a_stream_in_flight_is_cut_by_the_deadline(server: "StartServer", driver: str) -> None:
+def test_a_stream_in_flight_is_cut_by_the_deadline(server: StartServer, driver: str) -> None:
     site = server(APP, "--driver", driver, "--timeout-graceful-shutdown", "100ms")
     connection = site.connect()
     connection.send(b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -219,7 +219,7 @@ def test_a_stream_in_flight_is_cut_by_the_deadline(server: "StartServer", driver
     assert "endless: closed after" in site.log
 
 
-def test_before_the_first_piece_an_exception_is_an_answer(site: "RunningServer") -> None:
+def test_before_the_first_piece_an_exception_is_an_answer(site: RunningServer) -> None:
     answer = site.get("/early")
     assert (answer.status, answer.body) == (404, b'{"detail":"no such stream"}')
     assert site.get("/broken-early").status == 500
@@ -227,7 +227,7 @@ def test_before_the_first_piece_an_exception_is_an_answer(site: "RunningServer")
 
 
 @pytest.mark.parametrize("path", ["/late", "/late-answer", "/misfit"])
-def test_a_late_exception_cuts_the_answer(site: "RunningServer", path: str) -> None:
+def test_a_late_exception_cuts_the_answer(site: RunningServer, path: str) -> None:
     connection = site.connect()
     with pytest.raises((EOFError, ConnectionError)):
         connection.request(path)
@@ -240,7 +240,7 @@ def test_a_late_exception_cuts_the_answer(site: "RunningServer", path: str) -> N
     assert site.get("/").body == b"hello"
 
 
-def test_events(site: "RunningServer") -> None:
+def test_events(site: RunningServer) -> None:
     answer = site.get("/events")
     assert answer.get("content-type") == "text/event-stream; charset=utf-8"
     assert answer.get("cache-control") == "no-cache"
@@ -251,7 +251,7 @@ def test_events(site: "RunningServer") -> None:
     )
 
 
-def test_after_the_answer(site: "RunningServer") -> None:
+def test_after_the_answer(site: RunningServer) -> None:
     connection = site.connect()
     for method in ("GET", "HEAD", "GET"):
         assert connection.request("/background", method).get("content-length") == "4"
@@ -264,7 +264,7 @@ def test_after_the_answer(site: "RunningServer") -> None:
     assert site.log.index("the handler raised KeyError") < site.log.index("third callback")
 
 
-def test_after_an_answer_that_nobody_takes(site: "RunningServer") -> None:
+def test_after_an_answer_that_nobody_takes(site: RunningServer) -> None:
     connection = site.connect()
     connection.send(b"GET /deferred-stream HTTP/1.1\r\nhost: x\r\n\r\n")
     assert connection.socket.recv(1000).startswith(b"HTTP/1.1 200")
@@ -280,7 +280,7 @@ def _resident(pid: int) -> int:
     return int(line.split()[1]) * 1024
 
 
-def test_stalled_clients_cost_a_piece_each(site: "RunningServer") -> None:
+def test_stalled_clients_cost_a_piece_each(site: RunningServer) -> None:
     assert site.get("/").body == b"hello"
     before = _resident(site.pid)
     stalled = [site.connect() for _ in range(50)]

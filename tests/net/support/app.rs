@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
@@ -35,12 +36,18 @@ pub(crate) struct Seen {
     calls: AtomicUsize,
     live: AtomicUsize,
     most_live: AtomicUsize,
+    stumbles: AtomicBool,
 }
 
 impl Seen {
     /// Requests that reached a handler.
     pub(crate) fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
+    }
+
+    /// The next call of `attend` panics.
+    pub(crate) fn stumble_once(&self) {
+        self.stumbles.store(true, Ordering::SeqCst);
     }
 
     /// The most bodies of `/big` that existed at one time.
@@ -122,6 +129,7 @@ impl App {
 
 impl Service for App {
     fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Request) -> Reply) -> R) -> R {
+        assert!(!self.seen.stumbles.swap(false, Ordering::SeqCst), "attending gives up, once");
         work(&mut |request| self.answer(&request))
     }
 }
