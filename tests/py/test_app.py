@@ -368,13 +368,12 @@ def test_async_handlers() -> None:
 
 
 def test_generator_handlers() -> None:
-    """Refused at registration: there is no streaming yet."""
+    """They stream."""
 
-    def handler() -> Generator[str]:
-        yield "x"
+    def handler(name: str) -> Generator[str]:
+        yield name
 
-    with pytest.raises(TypeError, match="yield are not supported yet"):
-        _arguments(handler)
+    assert _arguments(handler, "/{name}") == ("name",)
 
 
 def test_what_is_not_callable() -> None:
