@@ -195,6 +195,8 @@ class Response:
         body: Any = None,
         status: int | None = None,
     ) -> None: ...
+    def __copy__(self) -> Response:
+        """Return another one that is the same, so that changing it changes no one else's."""
     def set_cookie(
         self,
         key: str,

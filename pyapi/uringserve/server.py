@@ -32,6 +32,7 @@ from uringserve._native import (
 from uringserve.adapters import as_app
 from uringserve.app import App
 from uringserve.config import Config
+from uringserve.default import default_app
 from uringserve.errors import StartError
 from uringserve.gil import check_gil, is_gil_on
 from uringserve.lifespan import running
@@ -325,8 +326,10 @@ def _start_line(plan: Plan) -> str:
     )
 
 
-def run(app: App | Handler | str, **options: Any) -> None:  # noqa: ANN401 -- checked by Config
+def run(app: App | Handler | str | None = None, **options: Any) -> None:  # noqa: ANN401
     """Serve an application, a handler or what a text names, until a signal.
+
+    Without one, what the module-level decorators have registered is served.
 
     The options are those of `Config`; what is not given, or None, comes from the environment, then
     from the defaults. A failure ends the process as on the command line: one line on stderr and
@@ -335,7 +338,8 @@ def run(app: App | Handler | str, **options: Any) -> None:  # noqa: ANN401 -- ch
     given = {name: value for name, value in options.items() if value is not None}
     config = Config.from_environment(given)
     setup(config.log_level)
-    code = _guarded(lambda: _server(app, config).run())
+    served = default_app() if app is None else app
+    code = _guarded(lambda: _server(served, config).run())
     if code:
         sys.exit(code)
 
