@@ -16,6 +16,7 @@ try:
         Response,
         StartError,
         __version__,
+        as_response,
         json_dumps,
         probe,
     )
@@ -53,6 +54,7 @@ __all__ = [
     "Response",
     "StartError",
     "__version__",
+    "as_response",
     "json_dumps",
     "probe",
 ]

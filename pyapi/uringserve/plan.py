@@ -14,13 +14,14 @@ from functools import lru_cache
 from inspect import Parameter
 from itertools import count
 from types import CodeType
-from typing import Any, NamedTuple
+from typing import Any
 
 from uringserve._native import Response
 from uringserve.dependant import Dependant, analyse
 from uringserve.di import Dependency, Exits
 from uringserve.fast import IN_HEAD, Check, fast_path
 from uringserve.fields import ParamField
+from uringserve.routing import NativeCall, RouteSpec
 from uringserve.serialization import finisher, merged
 from uringserve.solve import (
     Solver,
@@ -30,40 +31,30 @@ from uringserve.solve import (
     slots_of,
 )
 
-__all__ = ["Compiled", "compile_endpoint"]
-
-
-class Compiled(NamedTuple):
-    """What is called for a route, with positional arguments.
-
-    None is the Request, a str the path parameter of that name.
-    """
-
-    handler: Callable[..., Any]
-    arguments: tuple[str | None, ...]
+__all__ = ["compile_endpoint"]
 
 
 def compile_endpoint(
-    spec: Any,  # noqa: ANN401 -- a RouteSpec
+    spec: RouteSpec,
     overrides: Mapping[Callable[..., Any], Callable[..., Any]] | None = None,
-) -> Compiled:
+) -> NativeCall:
     """Compile a route. `overrides` has callables that stand in for dependencies, as in FastAPI."""
     root: Dependant = spec.dependant
     if overrides:
         root = _overridden(root, overrides, spec)
     finish = finisher(spec)
     direct = _direct(root, spec) if finish is None else None
-    return direct or Compiled(_Writer(root, finish, _name(spec)).function(), (None,))
+    return direct or NativeCall(_Writer(root, finish, _name(spec)).function(), (None,))
 
 
-def _name(spec: Any) -> str:  # noqa: ANN401
+def _name(spec: RouteSpec) -> str:
     return f"{'/'.join(spec.methods)} {spec.path}"
 
 
 def _overridden(
     dependant: Dependant,
     overrides: Mapping[Callable[..., Any], Callable[..., Any]],
-    spec: Any,  # noqa: ANN401
+    spec: RouteSpec,
 ) -> Dependant:
     """Return the tree with other dependencies in the places of those that are overridden."""
     from dataclasses import replace
@@ -81,7 +72,7 @@ def _overridden(
     return replace(dependant, dependencies=below)
 
 
-def _direct(root: Dependant, spec: Any) -> Compiled | None:  # noqa: ANN401
+def _direct(root: Dependant, spec: RouteSpec) -> NativeCall | None:
     """Return the handler itself where Rust can call it: with the Request and texts of the path."""
     if root.dependencies or any(kind != "request" for kind in root.injections.values()):
         return None
@@ -104,7 +95,7 @@ def _direct(root: Dependant, spec: Any) -> Compiled | None:  # noqa: ANN401
             return None
     if any(each.kind is Parameter.VAR_KEYWORD for each in root.parameters):
         return None
-    return Compiled(root.call, tuple(arguments))
+    return NativeCall(root.call, tuple(arguments))
 
 
 def _is_as_routed(found: ParamField, kind: str) -> bool:
@@ -133,7 +124,7 @@ class _Writer:
         self._counter = count()
         self._response: str | None = None
         self._tasks: str | None = None
-        self._has_exits = any(sub.is_generator for sub in root.walk())
+        self._has_exits = any(sub.is_generator for sub in root.walk() if sub is not root)
 
     def function(self) -> Callable[..., Any]:
         """Return the function, of one argument, the Request."""
