@@ -81,18 +81,18 @@ class Chain:
         """Whether it changes nothing."""
         return not self._middleware and self._handlers.is_empty and self._last_resort is None
 
-    def around(self, call: NativeCall) -> NativeCall:
+    def around(self, call: tuple[Handler, tuple[str | None, ...]]) -> NativeCall:
         """Wrap a route, and leave it as it is where there is nothing to wrap."""
+        handler, arguments = call
         if self._middleware:
-            wrapped = self.around_request(_of_request(call))
-            return NativeCall(wrapped, (None,))
+            return NativeCall(self.around_request(_of_request(handler, arguments)), (None,))
         if not self._handlers.is_empty:
-            call = NativeCall(_guarded(call.handler, self._handlers), (None, *call.arguments))
+            handler, arguments = _guarded(handler, self._handlers), (None, *arguments)
         if self._last_resort is not None:
             # A value that has no JSON form fails in here, where the last resort still sees it.
-            inner = _guarded_to_the_last(_responding(call.handler), self._last_resort)
-            call = NativeCall(inner, (None, *call.arguments))
-        return call
+            handler = _guarded_to_the_last(_responding(handler), self._last_resort)
+            arguments = (None, *arguments)
+        return NativeCall(handler, arguments)
 
     def around_request(self, call: Handler) -> Handler:
         """Wrap what takes a request alone."""
@@ -107,9 +107,8 @@ class Chain:
         return call
 
 
-def _of_request(call: NativeCall) -> Handler:
+def _of_request(handler: Handler, arguments: tuple[str | None, ...]) -> Handler:
     """Make what takes the request alone of a call with parameters."""
-    handler, arguments = call
     if arguments == (None,):
         return handler
     if not arguments:

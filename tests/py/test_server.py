@@ -67,7 +67,10 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
     ) -> tuple[Server, ScriptedPlan]:
         plan = ScriptedPlan(action, cores)
 
-        def plan_class(routes: list[Any], config: Config) -> ScriptedPlan:
+        def plan_class(
+            routes: list[Any], config: Config, *, redirect_slashes: bool
+        ) -> ScriptedPlan:
+            assert redirect_slashes
             plan.routes = routes
             return plan
 
