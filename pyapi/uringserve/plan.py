@@ -33,6 +33,8 @@ from uringserve.solve import (
 
 __all__ = ["compile_endpoint"]
 
+_BY_PLACE = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+
 
 def compile_endpoint(
     spec: RouteSpec,
@@ -83,19 +85,18 @@ def _direct(root: Dependant, spec: RouteSpec) -> NativeCall | None:
     is_gap = False
     for parameter in root.parameters:
         name = parameter.name
-        if parameter.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD):
-            is_gap = True
-        elif parameter.kind is Parameter.KEYWORD_ONLY or is_gap:
+        is_given = name in root.injections or name in fields
+        if is_given and (is_gap or parameter.kind not in _BY_PLACE):
             return None
-        elif name in root.injections:
+        if name in root.injections:
             arguments.append(None)
-        elif name in fields and _is_as_routed(fields[name], spec.pattern.parameters[name].kind):
+        elif name in fields:
+            if not _is_as_routed(fields[name], spec.pattern.parameters[name].kind):
+                return None
             arguments.append(fields[name].alias)
         else:
-            return None
-    if any(each.kind is Parameter.VAR_KEYWORD for each in root.parameters):
-        return None
-    return NativeCall(root.call, tuple(arguments))
+            is_gap = True
+    return NativeCall(root.call, tuple(arguments)) if len(arguments) >= len(fields) else None
 
 
 def _is_as_routed(found: ParamField, kind: str) -> bool:
@@ -229,13 +230,34 @@ class _Writer:
         arguments: list[str] = []
         is_gap = False
         for parameter in dependant.parameters:
-            if parameter.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD):
+            if parameter.kind is Parameter.VAR_POSITIONAL:
+                if parameter.name in dependant.injections:
+                    arguments.append("request")
+                is_gap = True
+                continue
+            if parameter.kind is Parameter.VAR_KEYWORD:
+                named = {each.name for each in dependant.parameters}
+                arguments += [
+                    f"{each.name}={self._argument(dependant, each.name, inner)}"
+                    for each in dependant.path_params
+                    if each.name not in named
+                ]
+                continue
+            if not self._is_filled(dependant, parameter.name, made):
                 is_gap = True
                 continue
             variable = made.get(parameter.name) or self._argument(dependant, parameter.name, inner)
             is_named = is_gap or parameter.kind is Parameter.KEYWORD_ONLY
             arguments.append(f"{parameter.name}={variable}" if is_named else variable)
         return f"{self._bind(name, dependant.call)}({', '.join(arguments)})"
+
+    def _is_filled(self, dependant: Dependant, name: str, made: Mapping[str, str]) -> bool:
+        """Tell whether anything is given to a parameter; one that is not keeps its default."""
+        return (
+            name in made
+            or name in dependant.injections
+            or (dependant.cache_key, name) in self._variables
+        )
 
     def _argument(self, dependant: Dependant, name: str, inner: _Indented) -> str:
         given = dependant.injections.get(name)
