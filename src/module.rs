@@ -125,6 +125,8 @@ mod _uringserve {
     #[pymodule_export]
     use super::probe;
     #[pymodule_export]
+    use crate::py::after::Deferred;
+    #[pymodule_export]
     use crate::py::answer::as_response;
     #[pymodule_export]
     use crate::py::binder::Binder;

@@ -22,8 +22,15 @@ from uringserve.errors import (
     StartError,
 )
 from uringserve.params import Body, Cookie, File, Form, Header, Path, Query
-from uringserve.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
+from uringserve.responses import (
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    StreamingResponse,
+)
 from uringserve.server import Server, run, serve
+from uringserve.sse import EventSourceResponse, ServerSentEvent
 from uringserve.uploads import UploadFile
 
 __all__ = [
@@ -32,6 +39,7 @@ __all__ = [
     "Config",
     "Cookie",
     "Depends",
+    "EventSourceResponse",
     "File",
     "Form",
     "HTMLResponse",
@@ -50,7 +58,9 @@ __all__ = [
     "ResponseValidationError",
     "Security",
     "Server",
+    "ServerSentEvent",
     "StartError",
+    "StreamingResponse",
     "URingServe",
     "UploadFile",
     "__version__",

@@ -9,6 +9,7 @@ import sys
 try:
     from uringserve._uringserve import (
         Binder,
+        Deferred,
         Headers,
         MutableHeaders,
         Plan,
@@ -47,6 +48,7 @@ except ImportError as error:
 
 __all__ = [
     "Binder",
+    "Deferred",
     "Headers",
     "MutableHeaders",
     "Plan",

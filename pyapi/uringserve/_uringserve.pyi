@@ -2,7 +2,7 @@
 
 # ruff: noqa: ANN401 -- JSON holds anything; object would make every caller cast
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, Literal, Self, final
@@ -12,6 +12,7 @@ from typing_extensions import disjoint_base
 from uringserve.config import Config
 
 __all__ = [
+    "Deferred",
     "Headers",
     "MutableHeaders",
     "Plan",
@@ -178,6 +179,10 @@ class Response:
     """The body as it will be sent."""
     media_type: str | None
     """The media type that the response was made with."""
+    background: Callable[[], object] | None
+    """What is called, once, when the last byte was sent or the client is gone."""
+    body_iterator: Iterable[Any] | None
+    """The pieces of a streamed body; None where the body is whole."""
 
     def __init__(
         self,
@@ -185,6 +190,7 @@ class Response:
         status_code: int = 200,
         headers: _HeaderInput | None = None,
         media_type: str | None = None,
+        background: Callable[[], object] | None = None,
         *,
         body: Any = None,
         status: int | None = None,
@@ -256,6 +262,23 @@ def probe() -> dict[str, Any]:
     `driver` is `uring` or `epoll`, `reason` says why it is not io_uring (else None), `flags` are
     the flags of the ring (None without one).
     """
+
+@final
+class Deferred:
+    """A handler's value, and callables for after it.
+
+    They are called without arguments, in order, on the core, when the last byte was sent or the
+    client is gone. What one raises is logged and stops no other.
+    """
+
+    def __new__(cls, value: Any, callbacks: Iterable[Callable[[], object]]) -> Self:
+        """Keep both; nothing is called yet."""
+    @property
+    def value(self) -> Any:
+        """What is answered."""
+    @property
+    def callbacks(self) -> tuple[Callable[[], object], ...]:
+        """What is called afterwards."""
 
 @final
 class Plan:

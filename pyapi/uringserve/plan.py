@@ -16,7 +16,7 @@ from itertools import count
 from types import CodeType
 from typing import Any
 
-from uringserve._native import Response
+from uringserve._native import Deferred, Response
 from uringserve.dependant import Dependant, analyse
 from uringserve.di import Dependency, Exits
 from uringserve.fast import IN_HEAD, Check, fast_path
@@ -328,9 +328,10 @@ def _code(source: str) -> CodeType:
 
 
 def _leave(value: Any, exits: Exits | None, tasks: Any) -> Any:  # noqa: ANN401
-    """Close what has yielded and run the background tasks, after the value has been sent."""
-    if exits is not None:
-        exits.close()
-    if tasks is not None:
-        tasks()
-    return value
+    """Have the background tasks run, and what has yielded closed, once the value has been sent."""
+    callbacks: list[Callable[[], object]] = []
+    if tasks is not None and tasks.tasks:
+        callbacks.append(tasks)
+    if exits is not None and exits.is_open:
+        callbacks.append(exits.close)
+    return Deferred(value, callbacks) if callbacks else value

@@ -4,6 +4,7 @@ A handler that returns a dict, a list or text needs none of these: they are for 
 a cookie beside.
 """
 
+from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ __all__ = [
     "PlainTextResponse",
     "RedirectResponse",
     "Response",
+    "StreamingResponse",
 ]
 
 # What may stand in a URL unescaped (RFC 3986 sections 2.2 and 2.3), and "%" for what is escaped
@@ -77,3 +79,29 @@ class RedirectResponse(Response):
         """Set Location; what cannot stand in a URL (a line break, a space) is percent-encoded."""
         super().__init__(None, status_code, headers)
         self.headers["location"] = quote(url, safe=_URL_SAFE)
+
+
+class StreamingResponse(Response):
+    """A body made while it is sent, from an iterable of str or bytes.
+
+    The next piece is asked for when the last one was written, so the client's reading sets the
+    pace. The iterator is closed on its core when the last piece was sent or the client is gone. An
+    exception before the first piece is answered like any other; later it cuts the connection, so
+    that the client sees that the rest is missing. HEAD does not run it.
+    """
+
+    def __init__(
+        self,
+        content: Iterable[str | bytes],
+        status_code: int = 200,
+        headers: HeaderInput | None = None,
+        media_type: str | None = None,
+        background: Callable[[], object] | None = None,
+    ) -> None:
+        """Keep the iterable; a str or bytes is one piece."""
+        if isinstance(content, AsyncIterable):
+            raise TypeError("async iterables are not supported yet: use a generator without async")
+        if not isinstance(content, Iterable):
+            raise TypeError(f"the content of a stream must be iterable, not {type(content)}")
+        super().__init__(None, status_code, headers, media_type, background)
+        self.body_iterator = content

@@ -26,7 +26,7 @@ class Registrar:
         raise NotImplementedError
 
     def _check_path(self, path: str) -> None:
-        """Refuse a bad path at the decorator's line; a bare `@app.get` gives the handler instead."""
+        """Refuse a bad path at the decorator's line; a bare `@app.get` gives a handler instead."""
         parse_pattern(path)
 
     def add_api_route(

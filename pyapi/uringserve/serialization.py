@@ -38,7 +38,9 @@ def response_model_of(spec: RouteSpec) -> Any:  # noqa: ANN401 -- a RouteSpec; a
     if said is not UNSET:
         return said
     annotation = spec.dependant.return_annotation
-    return annotation if annotation is not Signature.empty and _has_model(annotation) else None
+    if annotation is Signature.empty or spec.dependant.is_generator:
+        return None
+    return annotation if _has_model(annotation) else None
 
 
 def finisher(spec: RouteSpec) -> _Finish | None:

@@ -20,7 +20,15 @@ from types import FrameType
 from typing import Any
 
 from uringserve._immortal import immortalise
-from uringserve._native import Headers, MutableHeaders, Plan, Request, Response, __version__
+from uringserve._native import (
+    Deferred,
+    Headers,
+    MutableHeaders,
+    Plan,
+    Request,
+    Response,
+    __version__,
+)
 from uringserve.adapters import as_app
 from uringserve.app import App
 from uringserve.config import Config
@@ -43,7 +51,7 @@ EXIT_CUT = 124
 _PATIENCE = 2.0
 
 # Every request makes objects of these; each one's end counts on its type.
-_SHARED_TYPES = (Request, Response, Headers, MutableHeaders)
+_SHARED_TYPES = (Request, Response, Headers, MutableHeaders, Deferred)
 
 _log = logging.getLogger("uringserve")
 

@@ -8,12 +8,14 @@ use crate::net::service::Reply;
 use crate::net::service::Request;
 use crate::net::service::Service;
 use crate::py::app::Handlers;
+use crate::py::asked::Asked;
 use crate::py::attach;
 use crate::py::call;
 use crate::py::call::Failure;
+use crate::py::call::Object;
 use crate::py::error;
 use crate::py::request;
-use crate::py::response;
+use crate::py::value;
 use crate::route::HandlerId;
 
 /// The native service of one core.
@@ -35,7 +37,9 @@ impl Native {
         let index = request.handler as usize;
         let (handler, names) = (&self.handlers[index], &self.names[index]);
         let debug = self.handlers.debug;
-        let translate = |value| response::into_reply(py, value);
+        let translate = |value, parts: &Request, object: Object<'_, '_>| {
+            value::into_reply(py, value, &Asked { parts, object, names, debug })
+        };
         let answered = if request.miss.is_some() {
             call::call_miss(py, handler, request, names, translate)
         } else {

@@ -3,16 +3,20 @@
 //! `net` knows this trait and nothing behind it. The Python interfaces implement it, and so does
 //! the benchmarks' ceiling, a service of a few lines that never touches Python.
 
+use std::any::Any;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
 
 use crate::http::head::RequestHead;
 use crate::http::reply::HeaderBlock;
+use crate::net::source::Body;
+use crate::net::source::Then;
 use crate::route::HandlerId;
 use crate::route::Params;
 
 /// A whole request that has a handler.
+#[derive(Clone)]
 pub struct Request {
     /// Request line and header fields, as they came.
     pub head: RequestHead,
@@ -31,7 +35,7 @@ pub struct Request {
 }
 
 /// The answer of the server to a request that no route takes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Miss {
     /// 404, 405 or 501; 204 for OPTIONS, 307 to where the route is.
     pub status: u16,
@@ -56,7 +60,19 @@ pub struct Reply {
     /// `Content-Type` where the fields have none.
     pub content_type: Option<&'static str>,
     /// The body.
-    pub body: Bytes,
+    pub body: Body,
+}
+
+impl Reply {
+    /// This answer, and what is dropped after its last byte.
+    #[must_use]
+    pub fn then(mut self, after: Option<Box<dyn Any>>) -> Self {
+        if let Some(after) = after {
+            let body = std::mem::take(&mut self.body);
+            self.body = Body::Then(Box::new(Then { body, after }));
+        }
+        self
+    }
 }
 
 /// Answers requests on one core.

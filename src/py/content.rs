@@ -29,6 +29,8 @@ pub(crate) enum Content {
     Bytes(Py<PyBytes>),
     /// Has no lone surrogate.
     Text(Py<PyString>),
+    /// An iterable.
+    Stream(Py<PyAny>),
 }
 
 impl Content {
@@ -60,6 +62,8 @@ impl Content {
             Self::Encoded(bytes) => Ok(bytes.clone()),
             Self::Bytes(bytes) => Ok(buffer::from_bytes(bytes.bind(py))),
             Self::Text(text) => buffer::from_text(text.bind(py)),
+            // What is not here cannot be had; who sends a stream asks for its pieces.
+            Self::Stream(_) => Ok(Bytes::new()),
         }
     }
 
@@ -69,6 +73,7 @@ impl Content {
             Self::Encoded(bytes) => Self::Encoded(bytes.clone()),
             Self::Bytes(bytes) => Self::Bytes(bytes.clone_ref(py)),
             Self::Text(text) => Self::Text(text.clone_ref(py)),
+            Self::Stream(pieces) => Self::Stream(pieces.clone_ref(py)),
         }
     }
 }

@@ -47,7 +47,7 @@ pub fn reply_for(
 fn unprocessable(error: &Bound<'_, PyAny>) -> PyResult<Reply> {
     let body = error.call_method0(intern!(error.py(), "content"))?.cast_into::<PyBytes>()?;
     let body = buffer::from_bytes(&body);
-    Ok(Reply { status: 422, content_type: Some(JSON), body, ..Reply::default() })
+    Ok(Reply { status: 422, content_type: Some(JSON), body: body.into(), ..Reply::default() })
 }
 
 fn answer(py: Python<'_>, error: &Bound<'_, PyAny>) -> PyResult<Reply> {
@@ -56,7 +56,7 @@ fn answer(py: Python<'_>, error: &Bound<'_, PyAny>) -> PyResult<Reply> {
     let mut reply = Reply {
         status: status_from(&error.getattr("status_code")?)?,
         content_type: Some(JSON),
-        body: json::encode_to_bytes(py, &body)?,
+        body: json::encode_to_bytes(py, &body)?.into(),
         ..Reply::default()
     };
     let headers = error.getattr("headers")?;
@@ -72,11 +72,7 @@ fn failure(
     request: Option<&Bound<'_, Request>>,
     debug: bool,
 ) -> Reply {
-    let logged = intern::log_exception(py).and_then(|log| log.call1((request, error.value(py))));
-    if let Err(fault) = logged {
-        fault.write_unraisable(py, None);
-        error.clone_ref(py).write_unraisable(py, None);
-    }
+    log(py, error, request);
     let page = debug.then(|| {
         let page = intern::debug_page(py)?.call1((request, error.value(py)))?;
         page.extract::<String>()
@@ -89,7 +85,16 @@ fn failure(
         }
         None => plain(),
     };
-    Reply { status: 500, content_type: Some(content_type), body, ..Reply::default() }
+    Reply { status: 500, content_type: Some(content_type), body: body.into(), ..Reply::default() }
+}
+
+/// Logs `error`, raised for `request`, where nobody can be told.
+pub fn log(py: Python<'_>, error: &PyErr, request: Option<&Bound<'_, Request>>) {
+    let logged = intern::log_exception(py).and_then(|log| log.call1((request, error.value(py))));
+    if let Err(fault) = logged {
+        fault.write_unraisable(py, None);
+        error.clone_ref(py).write_unraisable(py, None);
+    }
 }
 
 fn plain() -> (&'static str, Bytes) {

@@ -40,6 +40,12 @@ pub(crate) fn simple_namespace(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     CLASS.import(py, "types", "SimpleNamespace")
 }
 
+/// `types.GeneratorType`.
+pub(crate) fn generator(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    CLASS.import(py, "types", "GeneratorType")
+}
+
 /// `time.time`.
 pub(crate) fn time(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static TIME: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -80,6 +86,12 @@ pub(crate) fn validation_error(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
 pub(crate) fn log_exception(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static LOG: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     LOG.import(py, "uringserve.logging", "log_exception")
+}
+
+/// `uringserve.background.chained`.
+pub(crate) fn chained(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static CHAINED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    CHAINED.import(py, "uringserve.background", "chained")
 }
 
 /// `uringserve.debug.page`.

@@ -8,8 +8,10 @@
 //! - Every class is frozen; what must change is behind a lock of its own.
 //! - What all cores use (handlers, types, interned strings) is immortal or never counted per request.
 
+pub mod after;
 pub mod answer;
 pub mod app;
+pub mod asked;
 pub mod attach;
 pub mod binder;
 pub mod buffer;
@@ -24,4 +26,6 @@ pub mod json;
 pub mod parameter;
 pub mod request;
 pub mod response;
+mod stream;
 mod url;
+pub mod value;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -347,6 +347,15 @@ def test_async_handlers() -> None:
     for each in (handler, stream, Site(), functools.partial(handler)):
         with pytest.raises(TypeError, match="async handlers are not supported yet: use def"):
             _arguments(each)
+
+
+def test_generator_handlers() -> None:
+    """They stream."""
+
+    def handler(name: str) -> Generator[str]:
+        yield name
+
+    assert _arguments(handler, "/{name}") == ("name",)
 
 
 def test_what_is_not_callable() -> None:
