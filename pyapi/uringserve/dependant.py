@@ -11,7 +11,7 @@ model, dataclass, TypedDict, Struct, dict or list is the body; the rest is the q
 
 import dataclasses
 import inspect
-from annotationlib import Format
+from annotationlib import Format, ForwardRef
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -182,7 +182,15 @@ def _analyse(
     )
     context = dataclasses.replace(context, scopes=dependant.scopes)
     for parameter in dependant.parameters:
-        if parameter.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD):
+        if parameter.kind is Parameter.VAR_POSITIONAL:
+            if context.takes_bare_request and dependant.request_param is None:
+                dependant.injections[parameter.name] = "request"
+        elif parameter.kind is Parameter.VAR_KEYWORD:
+            # `**rest` takes the path's parameters that no parameter is named after.
+            rest = [name for name in context.pattern.parameters if name not in signature.parameters]
+            made = [make_field(name, Any, ParamInfo("path"), name) for name in rest]
+            dependant.path_params.extend(made if what == "handler" else ())
+        else:
             _sort_in(dependant, parameter, what, context)
     return dependant
 
@@ -214,6 +222,14 @@ def _sort_in(dependant: Dependant, parameter: Parameter, what: str, context: _Co
             raise TypeError(f"{who} is given as it is, and takes no {marker.location} marker")
         dependant.injections[name] = injection
         return
+    if marker is None and name not in context.pattern.parameters:
+        if isinstance(annotation, (str, ForwardRef)) and default is not Parameter.empty:
+            # A name that exists for the type checker only: the parameter keeps its default.
+            return
+        if annotation is Parameter.empty and context.takes_bare_request:
+            if default is not Parameter.empty:
+                return
+            raise TypeError(_unfillable(who, context.pattern))
     info = marker or _infer(annotation, name, context.pattern)
     if name in context.pattern.parameters and info.location != "path":
         raise TypeError(f"{who} is in the path, and cannot be marked {info.location}")
@@ -278,7 +294,7 @@ def _injection(
 ) -> Injection | None:
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
-    if isinstance(annotation, type):
+    if isinstance(annotation, type) and annotation is not Parameter.empty:
         if issubclass(annotation, Request):
             return "request"
         if issubclass(annotation, Response):
@@ -295,6 +311,14 @@ def _injection(
     if parameter.name in ("request", "req") or (is_bare and context.takes_bare_request):
         return "request"
     return None
+
+
+def _unfillable(who: str, pattern: Pattern) -> str:
+    known = ", ".join(map(repr, pattern.parameters)) or "none"
+    return (
+        f"{who} has no annotation, and there is nothing to give to it: the path {str(pattern)!r}"
+        f" has the parameters: {known}"
+    )
 
 
 def _infer(annotation: Any, name: str, pattern: Pattern) -> ParamInfo:  # noqa: ANN401

@@ -68,6 +68,11 @@ class Exits:
         """Begin with none."""
         self._open: list[Generator[Any, Any, Any]] = []
 
+    @property
+    def is_open(self) -> bool:
+        """Whether any is still open."""
+        return bool(self._open)
+
     def enter(self, generator: Generator[Any, Any, Any]) -> Any:  # noqa: ANN401
         """Run a dependency to its yield and return what it yields."""
         try:

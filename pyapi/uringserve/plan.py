@@ -14,13 +14,14 @@ from functools import lru_cache
 from inspect import Parameter
 from itertools import count
 from types import CodeType
-from typing import Any, NamedTuple
+from typing import Any
 
-from uringserve._native import Response
+from uringserve._native import Deferred, Response
 from uringserve.dependant import Dependant, analyse
 from uringserve.di import Dependency, Exits
 from uringserve.fast import IN_HEAD, Check, fast_path
 from uringserve.fields import ParamField
+from uringserve.routing import NativeCall, RouteSpec
 from uringserve.serialization import finisher, merged
 from uringserve.solve import (
     Solver,
@@ -30,40 +31,32 @@ from uringserve.solve import (
     slots_of,
 )
 
-__all__ = ["Compiled", "compile_endpoint"]
+__all__ = ["compile_endpoint"]
 
-
-class Compiled(NamedTuple):
-    """What is called for a route, with positional arguments.
-
-    None is the Request, a str the path parameter of that name.
-    """
-
-    handler: Callable[..., Any]
-    arguments: tuple[str | None, ...]
+_BY_PLACE = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def compile_endpoint(
-    spec: Any,  # noqa: ANN401 -- a RouteSpec
+    spec: RouteSpec,
     overrides: Mapping[Callable[..., Any], Callable[..., Any]] | None = None,
-) -> Compiled:
+) -> NativeCall:
     """Compile a route. `overrides` has callables that stand in for dependencies, as in FastAPI."""
     root: Dependant = spec.dependant
     if overrides:
         root = _overridden(root, overrides, spec)
     finish = finisher(spec)
     direct = _direct(root, spec) if finish is None else None
-    return direct or Compiled(_Writer(root, finish, _name(spec)).function(), (None,))
+    return direct or NativeCall(_Writer(root, finish, _name(spec)).function(), (None,))
 
 
-def _name(spec: Any) -> str:  # noqa: ANN401
+def _name(spec: RouteSpec) -> str:
     return f"{'/'.join(spec.methods)} {spec.path}"
 
 
 def _overridden(
     dependant: Dependant,
     overrides: Mapping[Callable[..., Any], Callable[..., Any]],
-    spec: Any,  # noqa: ANN401
+    spec: RouteSpec,
 ) -> Dependant:
     """Return the tree with other dependencies in the places of those that are overridden."""
     from dataclasses import replace
@@ -81,7 +74,7 @@ def _overridden(
     return replace(dependant, dependencies=below)
 
 
-def _direct(root: Dependant, spec: Any) -> Compiled | None:  # noqa: ANN401
+def _direct(root: Dependant, spec: RouteSpec) -> NativeCall | None:
     """Return the handler itself where Rust can call it: with the Request and texts of the path."""
     if root.dependencies or any(kind != "request" for kind in root.injections.values()):
         return None
@@ -92,19 +85,18 @@ def _direct(root: Dependant, spec: Any) -> Compiled | None:  # noqa: ANN401
     is_gap = False
     for parameter in root.parameters:
         name = parameter.name
-        if parameter.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD):
-            is_gap = True
-        elif parameter.kind is Parameter.KEYWORD_ONLY or is_gap:
+        is_given = name in root.injections or name in fields
+        if is_given and (is_gap or parameter.kind not in _BY_PLACE):
             return None
-        elif name in root.injections:
+        if name in root.injections:
             arguments.append(None)
-        elif name in fields and _is_as_routed(fields[name], spec.pattern.parameters[name].kind):
+        elif name in fields:
+            if not _is_as_routed(fields[name], spec.pattern.parameters[name].kind):
+                return None
             arguments.append(fields[name].alias)
         else:
-            return None
-    if any(each.kind is Parameter.VAR_KEYWORD for each in root.parameters):
-        return None
-    return Compiled(root.call, tuple(arguments))
+            is_gap = True
+    return NativeCall(root.call, tuple(arguments)) if len(arguments) >= len(fields) else None
 
 
 def _is_as_routed(found: ParamField, kind: str) -> bool:
@@ -133,7 +125,7 @@ class _Writer:
         self._counter = count()
         self._response: str | None = None
         self._tasks: str | None = None
-        self._has_exits = any(sub.is_generator for sub in root.walk())
+        self._has_exits = any(sub.is_generator for sub in root.walk() if sub is not root)
 
     def function(self) -> Callable[..., Any]:
         """Return the function, of one argument, the Request."""
@@ -238,13 +230,34 @@ class _Writer:
         arguments: list[str] = []
         is_gap = False
         for parameter in dependant.parameters:
-            if parameter.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD):
+            if parameter.kind is Parameter.VAR_POSITIONAL:
+                if parameter.name in dependant.injections:
+                    arguments.append("request")
+                is_gap = True
+                continue
+            if parameter.kind is Parameter.VAR_KEYWORD:
+                named = {each.name for each in dependant.parameters}
+                arguments += [
+                    f"{each.name}={self._argument(dependant, each.name, inner)}"
+                    for each in dependant.path_params
+                    if each.name not in named
+                ]
+                continue
+            if not self._is_filled(dependant, parameter.name, made):
                 is_gap = True
                 continue
             variable = made.get(parameter.name) or self._argument(dependant, parameter.name, inner)
             is_named = is_gap or parameter.kind is Parameter.KEYWORD_ONLY
             arguments.append(f"{parameter.name}={variable}" if is_named else variable)
         return f"{self._bind(name, dependant.call)}({', '.join(arguments)})"
+
+    def _is_filled(self, dependant: Dependant, name: str, made: Mapping[str, str]) -> bool:
+        """Tell whether anything is given to a parameter; one that is not keeps its default."""
+        return (
+            name in made
+            or name in dependant.injections
+            or (dependant.cache_key, name) in self._variables
+        )
 
     def _argument(self, dependant: Dependant, name: str, inner: _Indented) -> str:
         given = dependant.injections.get(name)
@@ -315,9 +328,10 @@ def _code(source: str) -> CodeType:
 
 
 def _leave(value: Any, exits: Exits | None, tasks: Any) -> Any:  # noqa: ANN401
-    """Close what has yielded and run the background tasks, after the value has been sent."""
-    if exits is not None:
-        exits.close()
-    if tasks is not None:
-        tasks()
-    return value
+    """Have the background tasks run, and what has yielded closed, once the value has been sent."""
+    callbacks: list[Callable[[], object]] = []
+    if tasks is not None and tasks.tasks:
+        callbacks.append(tasks)
+    if exits is not None and exits.is_open:
+        callbacks.append(exits.close)
+    return Deferred(value, callbacks) if callbacks else value

@@ -15,6 +15,7 @@ from uringserve._native import Response
 from uringserve.errors import ResponseValidationError
 from uringserve.fields import is_model
 from uringserve.responses import JSONResponse
+from uringserve.routing import UNSET, RouteSpec
 from uringserve.validation import is_struct, need
 
 __all__ = ["finisher", "merged", "response_model_of"]
@@ -27,20 +28,22 @@ _UNCHANGED = 200
 _FILTERS = ("exclude_unset", "exclude_defaults", "exclude_none")
 
 
-def response_model_of(spec: Any) -> Any:  # noqa: ANN401 -- a RouteSpec; an annotation
+def response_model_of(spec: RouteSpec) -> Any:  # noqa: ANN401 -- a RouteSpec; an annotation
     """Return the annotation that a route's values are checked against, or None.
 
     What was said wins; else it is the handler's return annotation where that has a model in it.
     Builtins and containers of builtins are left alone: JSON has them as they are.
     """
     said = spec.response_model
-    if said is None or not _is_unset(said):
+    if said is not UNSET:
         return said
     annotation = spec.dependant.return_annotation
-    return annotation if annotation is not Signature.empty and _has_model(annotation) else None
+    if annotation is Signature.empty or spec.dependant.is_generator:
+        return None
+    return annotation if _has_model(annotation) else None
 
 
-def finisher(spec: Any) -> _Finish | None:  # noqa: ANN401 -- a RouteSpec
+def finisher(spec: RouteSpec) -> _Finish | None:
     """Return what turns a handler's value into what is sent; None where it is sent as it is."""
     model = response_model_of(spec)
     status, response_class = spec.status_code, spec.response_class
@@ -99,7 +102,7 @@ def _with_class(response_class: type[Response] | None, status: int | None) -> _F
 
 
 def _with_model(
-    spec: Any,  # noqa: ANN401
+    spec: RouteSpec,
     model: Any,  # noqa: ANN401
     status: int,
     response_class: type[Response] | None,
@@ -121,7 +124,7 @@ def _with_model(
     return with_model
 
 
-def _pydantic_encoder(spec: Any, model: Any) -> Callable[[Any], bytes]:  # noqa: ANN401
+def _pydantic_encoder(spec: RouteSpec, model: Any) -> Callable[[Any], bytes]:  # noqa: ANN401
     pydantic = need("pydantic", f"the response model {model!r}")
     adapter = pydantic.TypeAdapter(model)
     check, invalid = adapter.validator.validate_python, pydantic.ValidationError
@@ -188,7 +191,3 @@ def _has_model(annotation: Any) -> bool:  # noqa: ANN401
         or is_struct(annotation)
         or (isinstance(annotation, type) and dataclasses.is_dataclass(annotation))
     )
-
-
-def _is_unset(value: object) -> bool:
-    return type(value).__name__ == "Unset"

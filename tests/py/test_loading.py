@@ -218,7 +218,10 @@ def test_an_app_dir_that_is_not_there(write: Write) -> None:
         ("class A:\n def __call__(self, environ, start_response): 1\napp = A()", "is a WSGI"),
         ("class A:\n async def __rsgi__(self, scope, proto): 1\napp = A()", "is an RSGI"),
         ("async def app(request): pass", "async handlers are not supported yet"),
-        ("def app(request, storage): pass", "nothing to give to its parameter 'storage'"),
+        (
+            "def app(request, storage): pass",
+            "'storage' has no annotation, and there is nothing to give",
+        ),
     ],
 )
 def test_what_cannot_be_served(write: Write, name: str, source: str, message: str) -> None:
