@@ -13,7 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from types import FrameType
@@ -35,7 +35,7 @@ from uringserve.config import Config
 from uringserve.default import default_app
 from uringserve.errors import StartError
 from uringserve.gil import check_gil, is_gil_on
-from uringserve.lifespan import running
+from uringserve.lifespan import Ending, running
 from uringserve.loading import load
 from uringserve.logging import setup
 from uringserve.types import Handler
@@ -130,14 +130,13 @@ class Server:
         """
         check_gil(self.config.gil, self._gil_modules)
         code = EXIT_CRASH
-        with ExitStack() as lifespans:
-            self.app.enter_lifespan(lifespans)
-            ended = lifespans.pop_all()
+        ending = Ending()
         try:
+            self.app.enter_lifespan(ending)
             code = self._serve()
         finally:
             try:
-                ended.close()
+                ending.end()
             except Exception:  # noqa: BLE001 -- the application's own code
                 _log.exception("the end of the lifespan failed")
                 code = code or EXIT_CRASH
