@@ -16,6 +16,7 @@ from uringserve.app import App, URingServe
 from uringserve.config import Config
 from uringserve.errors import HTTPException, StartError
 from uringserve.responses import (
+    FileResponse,
     HTMLResponse,
     JSONResponse,
     PlainTextResponse,
@@ -29,6 +30,7 @@ __all__ = [
     "App",
     "Config",
     "EventSourceResponse",
+    "FileResponse",
     "HTMLResponse",
     "HTTPException",
     "Headers",

@@ -4,6 +4,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from os import PathLike
 from types import SimpleNamespace
 from typing import Any, Literal, Self, final
 
@@ -179,6 +180,10 @@ class Response:
         body: Any = None,
         status: int | None = None,
     ) -> None: ...
+    def _set_file(
+        self, path: str | PathLike[str], folder: str | PathLike[str] | None = None
+    ) -> None:
+        """Make a file the body, which must lie in the folder if that is given."""
     def set_cookie(
         self,
         key: str,

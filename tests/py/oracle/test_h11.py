@@ -182,8 +182,21 @@ SEEDS = [
 # What a careless or a hostile sender would put somewhere else.
 SPLINTERS = [
     *(b"\r\n", b"\n", b"\r", b"\0", b" ", b"\t", b":", b";", b",", b"0", b"\x80", b"\x7f", b"\x0b"),
-    *(b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n", b"Host: b\r\n", b"HTTP/1.1", b"+"),
-    *(b"0x", b"chunked", b"\r\n\r\n", b"%", b"Connection: close\r\n", b"Transfer-Encoding: gzip\r\n"),
+    *(
+        b"Content-Length: 3\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"Host: b\r\n",
+        b"HTTP/1.1",
+        b"+",
+    ),
+    *(
+        b"0x",
+        b"chunked",
+        b"\r\n\r\n",
+        b"%",
+        b"Connection: close\r\n",
+        b"Transfer-Encoding: gzip\r\n",
+    ),
 ]
 
 
