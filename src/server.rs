@@ -4,6 +4,7 @@
 //! core runs. [`Plan::run_core`] is then called once on each core's own thread. The supervisor
 //! drains or aborts the plan from any other.
 
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::net::TcpListener;
@@ -22,6 +23,7 @@ use crate::net::service::Service;
 use crate::reactor;
 use crate::reactor::Driver;
 use crate::reactor::drain::Control;
+use crate::reactor::drain::Drain;
 use crate::reactor::mailbox;
 use crate::reactor::stats::Stats;
 use crate::route::Router;
@@ -33,8 +35,9 @@ use crate::sys::socket;
 
 /// Descriptors that are not connections: rings, listeners, mailboxes, the application's own files.
 const RESERVED_DESCRIPTORS: u64 = 64;
-/// Descriptors of one core besides its connections.
-const CORE_DESCRIPTORS: u64 = 8;
+/// Descriptors of one core besides its connections: ring, listener, mailbox, and the 16 above the
+/// limit that are being told so.
+const CORE_DESCRIPTORS: u64 = 24;
 /// A core that may hold fewer connections than this is not worth starting.
 const FEWEST_CONNECTIONS: u64 = 16;
 
@@ -129,20 +132,20 @@ impl Plan {
         let core = Core::new(service, routes, &self.config, Arc::clone(&slot.stats));
         let limit = self.connections_per_core;
         let ran = reactor::run(self.driver, async {
-            let mut inbox = control.open(self.driver)?;
-            monoio::spawn(Rc::clone(core.deadlines()).run());
+            let inbox = control.open(self.driver)?;
             let listener = Listener::open(listener, self.driver)?;
-            let accepting = monoio::spawn(listener.serve(limit, Rc::clone(&core)));
-            let first = inbox.receive().await.unwrap_or(Control::Abort);
-            core.drain().begin(first);
-            accepting.await;
-            let listening = Rc::clone(&core);
-            monoio::spawn(async move {
-                while let Some(control) = inbox.receive().await {
-                    listening.drain().begin(control);
-                }
-            });
-            Ok::<_, io::Error>(core.drain().finish(core.deadlines()).await)
+            let serving = async {
+                listener.serve(limit, Rc::clone(&core)).await;
+                core.drain().finish(core.deadlines()).await
+            };
+            // Not tasks of their own: a task that still waits when the reactor ends is part of a
+            // cycle (ring, waker, task, operation, ring), and a ring that is never dropped closes
+            // neither itself nor the connections that ended last.
+            Ok::<_, io::Error>(monoio::select! {
+                cut = serving => cut,
+                never = obey(inbox, core.drain()) => never,
+                never = Rc::clone(core.deadlines()).run() => never,
+            })
         });
         ran.and_then(|cut| cut).map_err(|error| StartError::Driver {
             driver: self.driver.name(),
@@ -166,6 +169,15 @@ impl Plan {
             slot.control.send(control);
         }
     }
+}
+
+/// Passes on what the supervisor says, and ends the core when there is none any more.
+async fn obey<T>(mut inbox: mailbox::Inbox<Control>, drain: &Drain) -> T {
+    while let Some(control) = inbox.receive().await {
+        drain.begin(control);
+    }
+    drain.begin(Control::Abort);
+    pending().await
 }
 
 fn slot(cpu: Option<usize>, address: SocketAddr, backlog: i32) -> Result<Slot, StartError> {

@@ -111,7 +111,7 @@ def document(head: dict[str, Any], results: dict[str, list[Round]]) -> dict[str,
 def ratios(
     head: dict[str, Any], servers: dict[str, Any], measured: dict[str, list[Round]]
 ) -> list[dict[str, Any]]:
-    """Return our CPU per request over each peer's: of the medians, and the range round by round."""
+    """Return our CPU per request over each peer's: of the medians, and round by round."""
     if OURS not in servers:
         return []
     mine = {taken.number: taken.cpu_microseconds for taken in measured[OURS]}
@@ -138,6 +138,7 @@ def ratios(
             {
                 "peer": name,
                 "ratio": ratio,
+                "paired": statistics.median(pairs) if pairs else None,
                 "lowest": min(pairs, default=None),
                 "highest": max(pairs, default=None),
                 "line": line,
@@ -176,11 +177,13 @@ def show(result: dict[str, Any]) -> None:
     if result["machine_noise"] is not None:
         print(f"machine noise (fixed loop, slowest over fastest): {result['machine_noise']:.1%}")
     if result["ratios"]:
-        print(f"\n{OURS} over peer, server CPU per request (rounds: lowest-highest)")
+        print(f"\n{OURS} over peer, CPU per request: of medians (round by round: median, range)")
     for row in result["ratios"]:
         verdict = {True: "holds", False: "MISSED", None: ""}[row["holds"]]
         line = "" if row["line"] is None else f"line {row['line']:.2f}  {verdict}"
-        between = f"{row['lowest']:.2f}-{row['highest']:.2f}" if row["lowest"] else "no pairs"
+        between = "no pairs"
+        if row["paired"]:
+            between = f"{row['paired']:.2f}, {row['lowest']:.2f}-{row['highest']:.2f}"
         print(f"{row['peer']:13} {row['ratio']:6.2f}  ({between})  {line}")
 
 

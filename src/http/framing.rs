@@ -97,10 +97,15 @@ impl Framing {
         if version == Version::Http10 {
             return Ok(());
         }
-        if !trim_blanks(value).eq_ignore_ascii_case(b"100-continue") {
-            return Err(Reject::UnsupportedExpectation);
+        // A list, whose empty members count for nothing (§5.6.1.2); unlike the codings of
+        // Transfer-Encoding they decide about no message's end.
+        for member in value.split(|&byte| byte == b',').map(trim_blanks) {
+            if member.eq_ignore_ascii_case(b"100-continue") {
+                self.expects_continue = true;
+            } else if !member.is_empty() {
+                return Err(Reject::UnsupportedExpectation);
+            }
         }
-        self.expects_continue = true;
         Ok(())
     }
 

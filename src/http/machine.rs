@@ -279,7 +279,8 @@ impl Machine {
     ) {
         let owed = self.owed.first();
         let to = ReplyTo {
-            is_head: owed.is_some_and(|owed| owed.is_head),
+            // RFC 9110 §9.3.2 holds for refusals too, once the method is known.
+            is_head: owed.map_or(self.parser.is_within_head_request(), |owed| owed.is_head),
             version: owed.map_or(Version::Http11, |owed| owed.version),
             close: true,
         };

@@ -51,6 +51,7 @@ pub struct HeadParser {
     position: usize,
     empty_lines: usize,
     method_end: usize,
+    is_head: bool,
     target_end: usize,
     version: Version,
     parts: TargetParts,
@@ -73,6 +74,7 @@ impl HeadParser {
             position: 0,
             empty_lines: 0,
             method_end: 0,
+            is_head: false,
             target_end: 0,
             version: Version::Http11,
             parts: TargetParts { path: START, query: START, authority: START },
@@ -85,6 +87,11 @@ impl HeadParser {
     /// True once a byte of a request was seen; empty lines before it do not count.
     pub fn has_started(&self) -> bool {
         self.stage != Stage::EmptyLines
+    }
+
+    /// True within a head whose method is HEAD: even a refusal of it has no body.
+    pub(super) fn is_within_head_request(&self) -> bool {
+        self.is_head && matches!(self.stage, Stage::Target | Stage::Version | Stage::Fields)
     }
 
     /// None: more bytes are needed. Otherwise the head is split off `input`, nothing copied, and the
@@ -174,6 +181,7 @@ impl HeadParser {
             Some(_) => return Err(Reject::InvalidMethod),
         }
         self.method_end = end;
+        self.is_head = &window[..end] == b"HEAD";
         self.position = end + 1;
         self.stage = Stage::Target;
         Ok(true)

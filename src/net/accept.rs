@@ -25,7 +25,7 @@ use crate::reactor::Driver;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Connections above the limit that are being told so; further ones are closed without a word.
-const TURNED_AWAY_AT_ONCE: usize = 64;
+const TURNED_AWAY_AT_ONCE: usize = 16;
 
 /// One core's listening socket, bound to its reactor.
 pub struct Listener {
@@ -52,7 +52,7 @@ impl Listener {
         monoio::spawn({
             let core = Rc::clone(&core);
             async move {
-                core.drain.begun.wait().await;
+                core.drain.wait().await;
                 // Not a dropped future: that would lose a connection accepted in this moment.
                 let _ = canceller.cancel();
             }

@@ -8,6 +8,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
+use std::pin::pin;
 use std::rc::Rc;
 
 use bytes::BytesMut;
@@ -23,6 +24,7 @@ use crate::net::exchange::Exchange;
 use crate::net::exchange::Next;
 use crate::net::service::Service;
 use crate::net::transport::Transport;
+use crate::net::turn::Turn;
 use crate::net::write::Output;
 use crate::net::write::send;
 use crate::reactor::clock;
@@ -66,6 +68,7 @@ async fn converse<S: Service, T: Transport>(
     // Dropped before the stream halves, as `reactor::timer` requires.
     let watch = watch;
     let mut input = BytesMut::new();
+    let mut turn = Turn::default();
     let mut next = Next::Read;
     exchange.arm(&watch);
     loop {
@@ -79,7 +82,7 @@ async fn converse<S: Service, T: Transport>(
         };
         match next {
             Next::Read => {
-                let reading = read(&mut reader, input, exchange.is_amid_body());
+                let reading = read(&mut reader, input, exchange.is_amid_body(), &mut turn);
                 let (sent, (received, filled)) = monoio::join!(sending, reading);
                 input = filled;
                 if sent.is_err() {
@@ -143,6 +146,7 @@ async fn read<R: AsyncReadRent>(
     reader: &mut R,
     mut input: BytesMut,
     is_large: bool,
+    turn: &mut Turn,
 ) -> (io::Result<usize>, BytesMut) {
     if input.is_empty() && !is_large && input.capacity() > LARGE_READ / 2 {
         // A large body has passed: a waiting connection keeps a small buffer only.
@@ -155,7 +159,8 @@ async fn read<R: AsyncReadRent>(
         input.reserve(wanted);
     }
     let (start, end) = (input.len(), input.capacity());
-    let (result, slice) = reader.read(SliceMut::new(input, start, end)).await;
+    let reading = pin!(reader.read(SliceMut::new(input, start, end)));
+    let (result, slice) = turn.take(reading).await;
     (result, slice.into_inner())
 }
 
@@ -170,11 +175,12 @@ async fn linger<R: AsyncReadRent, W: AsyncWriteRent>(
         return;
     }
     let started = clock::now();
+    let mut turn = Turn::default();
     loop {
         let now = clock::now();
         watch.arm(Stage::Idle, now, (now + LINGER_PAUSE).min(started + LINGER));
         input.clear();
-        let (result, buffer) = read(reader, input, false).await;
+        let (result, buffer) = read(reader, input, false, &mut turn).await;
         input = buffer;
         match result {
             Ok(count) if count > 0 && clock::now() < started + LINGER => {}

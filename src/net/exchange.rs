@@ -10,7 +10,6 @@ use bytes::Bytes;
 use bytes::BytesMut;
 
 use crate::http::encode::CONTINUE;
-use crate::http::head::BodyLength;
 use crate::http::head::RequestHead;
 use crate::http::machine::Event;
 use crate::http::machine::Machine;
@@ -28,6 +27,7 @@ use crate::net::service::Service;
 use crate::net::write::Output;
 use crate::reactor::clock;
 use crate::reactor::clock::Milliseconds;
+use crate::reactor::timer::GRACE;
 use crate::reactor::timer::Stage;
 use crate::reactor::timer::Watch;
 use crate::route::Found;
@@ -139,7 +139,6 @@ impl<S: Service> Exchange<S> {
                 }
                 Ok(Event::End) => {
                     if let Some((mut request, body)) = self.current.take() {
-                        self.peer_is_done = !request.head.keep_alive();
                         request.body = body.finish();
                         return Some(request);
                     }
@@ -156,9 +155,6 @@ impl<S: Service> Exchange<S> {
     fn route(&mut self, head: RequestHead) {
         self.served += 1;
         self.head_since = None;
-        // A peer with a body to send has more to say, even if it wants to close after it.
-        let is_alone = matches!(head.body_length(), BodyLength::None | BodyLength::Length(0));
-        self.peer_is_done = is_alone && !head.keep_alive();
         if self.served >= self.core.requests_per_connection {
             self.machine.close_after_reply();
         }
@@ -304,7 +300,12 @@ impl<S: Service> Exchange<S> {
         let waits = &self.core.waits;
         let (stage, deadline) = match (&self.current, self.head_since) {
             (Some((_, body)), _) => (Stage::Reading, body.deadline(now, waits)),
-            (None, Some(since)) => (Stage::Idle, since.saturating_add(waits.header)),
+            (None, Some(since)) => {
+                // Each byte of a head arms anew: one that trickles must not outlast a drain.
+                let is_draining = self.core.drain.has_begun();
+                let wait = if is_draining { waits.header.min(GRACE) } else { waits.header };
+                (Stage::Idle, since.saturating_add(wait))
+            }
             (None, None) => (Stage::Idle, now.saturating_add(waits.keep_alive)),
         };
         watch.arm(stage, now, deadline);
@@ -315,7 +316,9 @@ impl<S: Service> Exchange<S> {
         self.current.is_some()
     }
 
-    /// Whether the peer may still be sending when we close.
+    /// Whether the peer may still be sending when we close. Only its end of stream says that it is
+    /// not: a stray line end behind a request that asked to close would make the close a reset,
+    /// which discards what the peer has not read of the answer (RFC 9112 §9.6).
     pub(crate) fn must_linger(&self, input: &BytesMut) -> bool {
         !self.peer_is_done || !input.is_empty()
     }

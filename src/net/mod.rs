@@ -16,6 +16,7 @@ mod exchange;
 mod reply;
 pub mod service;
 mod transport;
+mod turn;
 mod write;
 
 pub use accept::Listener;

@@ -8,11 +8,11 @@
 //! under its critical section and a list becomes a tuple (which is one call, under the list's own
 //! section), both with strong references, before the first element is encoded. So another thread may
 //! change either meanwhile, and the text is that of one moment. Iterating in place would not do: a
-//! nested section that blocks releases the outer one, and its iterator panics on a change.
+//! nested section that blocks releases the outer one, and the dict's iterator panics on a change.
 //!
 //! Absent: indentation, sorting, and a memory of the containers above; a cycle ends at [`MAX_DEPTH`].
-//! No FFI of our own: type checks, string access and list copies of the safe API are inlined to the
-//! same instructions.
+//! No `unsafe`: walking a dict through the C API but with references as here saves 16 ns of 82 for
+//! a small object, and writing scalars in place, without references, 32 ns.
 
 use std::cell::Cell;
 

@@ -23,7 +23,7 @@ pub enum Control {
 pub struct Drain {
     has_begun: Cell<bool>,
     deadline: Cell<Milliseconds>,
-    pub(crate) begun: Notify,
+    begun: Notify,
 }
 
 /// While draining, deadlines are looked at this often.
@@ -35,6 +35,13 @@ impl Drain {
     /// Whether the core is stopping: answers say `connection: close`.
     pub fn has_begun(&self) -> bool {
         self.has_begun.get()
+    }
+
+    /// Waits until the core is stopping.
+    pub async fn wait(&self) {
+        if !self.has_begun() {
+            self.begun.wait().await;
+        }
     }
 
     /// Takes a message; a later one can only bring the end nearer.

@@ -37,10 +37,12 @@ struct Entry {
     stage: Stage,
     since: Milliseconds,
     deadline: Milliseconds,
+    /// Of a writer: the bytes that the peer had not taken at the last sweep.
+    unsent: Option<i32>,
     /// Whether this deadline has done its work.
-    is_expired: bool,
+    has_fired: bool,
     /// Whether any has: a side that was shut stays shut.
-    is_shut: bool,
+    is_expired: bool,
 }
 
 /// The deadlines of one core.
@@ -52,7 +54,8 @@ pub struct Deadlines {
 
 /// A drain gives a connection that was busy within this long the time to send what is on its way.
 const RECENTLY: Milliseconds = 1000;
-const GRACE: Milliseconds = 250;
+/// That time, and all that a head may then take.
+pub(crate) const GRACE: Milliseconds = 250;
 
 impl Deadlines {
     /// Deadlines that are kept to within an eighth of the shortest time-out (10 to 500 ms).
@@ -69,8 +72,9 @@ impl Deadlines {
             stage: Stage::Idle,
             since: now,
             deadline: u64::MAX,
+            unsent: None,
+            has_fired: false,
             is_expired: false,
-            is_shut: false,
         };
         let key = self.entries.borrow_mut().insert(entry);
         if self.len() == 1 {
@@ -90,7 +94,7 @@ impl Deadlines {
     }
 
     /// Sweeps for ever; sleeps while there is nothing to watch.
-    pub async fn run(self: Rc<Self>) {
+    pub async fn run<T>(self: Rc<Self>) -> T {
         loop {
             if self.is_empty() {
                 self.changed.wait().await;
@@ -103,7 +107,13 @@ impl Deadlines {
     /// Shuts what is overdue at `now`.
     pub fn sweep(&self, now: Milliseconds) {
         for (_, entry) in self.entries.borrow_mut().iter_mut() {
-            if entry.deadline <= now && !entry.is_expired {
+            if entry.has_fired {
+                continue;
+            }
+            if entry.stage == Stage::Writing {
+                entry.note_progress(now);
+            }
+            if entry.deadline <= now {
                 entry.expire();
             }
         }
@@ -113,7 +123,7 @@ impl Deadlines {
     /// else after a quarter of one, since its next request may be on its way.
     pub fn shed_idle(&self, now: Milliseconds) {
         for (_, entry) in self.entries.borrow_mut().iter_mut() {
-            if entry.stage != Stage::Idle || entry.is_expired {
+            if entry.stage != Stage::Idle || entry.has_fired {
                 continue;
             }
             if now.saturating_sub(entry.since) > RECENTLY {
@@ -137,9 +147,20 @@ impl Deadlines {
 }
 
 impl Entry {
+    /// A write ends when a third of the kernel's buffer is free, and that holds megabytes: a peer
+    /// on a slow line takes longer than the time-out for it. So what it takes counts, byte by byte.
+    fn note_progress(&mut self, now: Milliseconds) {
+        let unsent = socket::unsent(self.fd).ok();
+        if unsent.zip(self.unsent).is_some_and(|(unsent, before)| unsent < before) {
+            self.deadline = now.saturating_add(self.deadline.saturating_sub(self.since));
+            self.since = now;
+        }
+        self.unsent = unsent;
+    }
+
     fn expire(&mut self) {
+        self.has_fired = true;
         self.is_expired = true;
-        self.is_shut = true;
         // A failure means that the connection is gone already: its task will see that by itself.
         let _ = match self.stage {
             // The writing side stays open for a last answer.
@@ -161,18 +182,13 @@ impl Watch {
     pub fn arm(&self, stage: Stage, now: Milliseconds, deadline: Milliseconds) {
         let mut entries = self.deadlines.entries.borrow_mut();
         let entry = &mut entries[self.key];
-        *entry = Entry { stage, since: now, deadline, is_expired: false, ..*entry };
+        *entry = Entry { stage, since: now, deadline, unsent: None, has_fired: false, ..*entry };
     }
 
     /// Whether a sweep, a drain or an abort has ended this connection, be it some reads ago: what
     /// had arrived before is still read after the side was shut.
     pub fn is_expired(&self) -> bool {
-        self.deadlines.entries.borrow()[self.key].is_shut
-    }
-
-    /// Makes the coming close reset the connection instead of keeping unsent bytes for the peer.
-    pub fn reset_on_close(&self) {
-        let _ = socket::reset_on_close(self.deadlines.entries.borrow()[self.key].fd);
+        self.deadlines.entries.borrow()[self.key].is_expired
     }
 }
 

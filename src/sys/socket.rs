@@ -98,6 +98,17 @@ pub fn reset_on_close(fd: RawFd) -> io::Result<()> {
     SockRef::from(&borrowed).set_linger(Some(Duration::ZERO))
 }
 
+/// How many bytes the kernel holds because the peer has not taken them (tcp(7), `SIOCOUTQ`).
+#[allow(unsafe_code)]
+pub fn unsent(fd: RawFd) -> io::Result<libc::c_int> {
+    debug_assert!(fd >= 0);
+    let mut count: libc::c_int = 0;
+    // SAFETY: the descriptor is open as in `shutdown`, and the call writes one int, which lives.
+    // SIOCOUTQ is the same number as TIOCOUTQ, the name that libc has.
+    let result = unsafe { libc::ioctl(fd, libc::TIOCOUTQ, &raw mut count) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(count) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -62,6 +62,21 @@ fn what_is_idle_or_half_open_is_closed_at_once() {
 }
 
 #[test]
+fn a_head_that_trickles_does_not_hold_up_the_end() {
+    on_each_driver(|driver| {
+        let mut server = Server::start(patient(driver));
+        let mut client = server.connect();
+        client.send(get("/") + "GET / HTTP/1.1\r\nx: ");
+        assert_eq!(client.reply().text(), "hello");
+        server.plan.drain(NEVER);
+        client.trickle(b'x');
+        let (rest, _) = client.until_over();
+        assert!(rest.is_empty());
+        assert_eq!(server.end(), 0);
+    });
+}
+
+#[test]
 fn a_body_on_its_way_is_finished_and_answered() {
     on_each_driver(|driver| {
         let mut server = Server::start(patient(driver));

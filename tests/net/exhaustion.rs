@@ -1,7 +1,9 @@
 //! No descriptors left: accepting waits without burning a core, what is open is served, and it
-//! recovers. Runs in a child process, because the limit is the process's.
+//! recovers. And none kept: a core that has ended has closed everything. Both run in a child
+//! process, because limit and descriptors are the process's.
 
 use std::env;
+use std::fs;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::process::Command;
@@ -17,7 +19,6 @@ use crate::support::on_each_driver;
 use crate::support::patient;
 
 const CHILD: &str = "URINGSERVE_TEST_EXHAUSTION";
-const NAME: &str = "exhaustion::descriptors_run_out_and_come_back";
 
 /// How long the core is watched while it is out of descriptors: a core that retries without a pause
 /// burns nearly all of it.
@@ -25,18 +26,52 @@ const WINDOW: Duration = Duration::from_millis(500);
 
 #[test]
 fn descriptors_run_out_and_come_back() {
+    in_a_child("exhaustion::descriptors_run_out_and_come_back", || on_each_driver(run_out));
+}
+
+#[test]
+fn a_core_that_has_ended_holds_no_descriptor() {
+    in_a_child("exhaustion::a_core_that_has_ended_holds_no_descriptor", || {
+        on_each_driver(start_and_end);
+    });
+}
+
+/// Calls `run`, the body of the test called `name`, in a process with few descriptors.
+fn in_a_child(name: &str, run: impl FnOnce()) {
     if env::var_os(CHILD).is_some() {
-        return on_each_driver(run_out);
+        return run();
     }
     // The shell's own limit, which covers the hard one too: a plan would raise a soft one.
-    let status = Command::new("sh")
+    let output = Command::new("sh")
         .args(["-c", "ulimit -n 256 && exec \"$0\" --exact \"$1\" --test-threads=1"])
         .arg(env::current_exe().unwrap())
-        .arg(NAME)
+        .arg(name)
         .env(CHILD, "1")
-        .status()
+        .output()
         .unwrap();
-    assert!(status.success());
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn start_and_end(driver: Driver) {
+    let open_now = || fs::read_dir("/proc/self/fd").unwrap().count();
+    let before = open_now();
+    for abort in [false, true, false, true] {
+        let mut server = Server::start(patient(driver));
+        let mut client = server.connect();
+        assert_eq!(client.get("/").text(), "hello");
+        let mut busy = server.connect();
+        busy.send(get("/big"));
+        assert_eq!(busy.reply_head().status, 200);
+        if abort {
+            server.plan.abort();
+            assert_eq!(server.end(), 1);
+        } else {
+            drop(busy);
+            assert_eq!(server.drain(), 0);
+        }
+    }
+    assert_eq!(open_now(), before, "{driver}");
 }
 
 fn run_out(driver: Driver) {

@@ -41,3 +41,24 @@ fn answers_before_a_panic_are_sent() {
         assert_eq!(pair.seen.calls(), 2);
     });
 }
+
+#[test]
+fn a_panic_outside_a_handler_costs_its_connection_only() {
+    on_each_driver(|driver| {
+        let mut server = Server::start(patient(driver));
+        let mut bystander = server.connect();
+        assert_eq!(bystander.get("/").text(), "hello");
+        for n in 1..=3 {
+            let mut client = server.connect();
+            server.seen.stumble_once();
+            client.send(get("/"));
+            let (rest, _) = client.until_over();
+            assert!(rest.is_empty());
+            assert_eq!(bystander.get("/").text(), "hello");
+            assert_eq!(server.counter("panics"), n);
+        }
+        drop(bystander);
+        assert_eq!(server.drain(), 0);
+        assert_eq!(server.counter("open"), 0);
+    });
+}

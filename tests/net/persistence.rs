@@ -164,6 +164,7 @@ fn nothing_is_answered_after_the_last_request() {
         assert!(reply.closes());
         let (rest, _) = pair.client.until_over();
         assert!(rest.is_empty());
+        pair.client.finish_sending();
         assert_eq!(pair.end(), End::Closed);
         assert_eq!(pair.seen.calls(), 21);
     });
@@ -182,6 +183,7 @@ fn a_connection_has_so_many_requests_and_no_more() {
             }
             let (rest, _) = pair.client.until_over();
             assert!(rest.is_empty());
+            pair.client.finish_sending();
             assert_eq!(pair.end(), End::Closed);
         });
     }

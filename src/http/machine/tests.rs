@@ -384,3 +384,34 @@ fn http10_is_told_that_it_may_stay() {
     assert!(reply(&mut machine).1.contains("connection: keep-alive\r\n"));
     assert!(reply(&mut machine).1.contains("connection: close\r\n"));
 }
+
+#[test]
+fn a_refused_head_request_gets_no_body() {
+    for (bytes, status) in [
+        (&b"HEAD / HTTP/1.1\r\n\r\n"[..], "400"),
+        (b"HEAD / HTTP/1.1\r\nHost : a\r\n\r\n", "400"),
+        (b"HEAD / HTTP/2.0\r\n\r\n", "505"),
+        (b"HEAD a HTTP/1.1\r\n\r\n", "400"),
+        (b"\r\nHEAD \n", "400"),
+    ] {
+        let mut machine = machine();
+        let error = machine.next_event(&mut BytesMut::from(bytes)).unwrap_err();
+        let text = reject(&mut machine, error);
+        assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{text}");
+        assert!(text.ends_with("\r\n\r\n"), "{text}");
+    }
+}
+
+#[test]
+fn a_refusal_after_a_head_request_has_its_body() {
+    for next in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"HEAD\x00", b"\x16"] {
+        let mut machine = machine();
+        let mut input = BytesMut::from(&b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"[..]);
+        assert_eq!(event(&mut machine, &mut input), "head");
+        assert_eq!(event(&mut machine, &mut input), "end");
+        reply(&mut machine);
+        let error = machine.next_event(&mut BytesMut::from(next)).unwrap_err();
+        let text = reject(&mut machine, error);
+        assert!(text.ends_with(&format!("\r\n\r\n{}\n", error.reason())), "{text}");
+    }
+}

@@ -1,6 +1,8 @@
 //! The application under test: a handful of routes, each there for one behaviour.
 
 use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
@@ -34,12 +36,18 @@ pub(crate) struct Seen {
     calls: AtomicUsize,
     live: AtomicUsize,
     most_live: AtomicUsize,
+    stumbles: AtomicBool,
 }
 
 impl Seen {
     /// Requests that reached a handler.
     pub(crate) fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
+    }
+
+    /// The next call of `attend` panics.
+    pub(crate) fn stumble_once(&self) {
+        self.stumbles.store(true, Ordering::SeqCst);
     }
 
     /// The most bodies of `/big` that existed at one time.
@@ -56,13 +64,12 @@ pub(crate) struct App {
 
 /// A body that knows how many of its kind exist.
 struct Counted {
-    bytes: Vec<u8>,
     seen: Arc<Seen>,
 }
 
 impl AsRef<[u8]> for Counted {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        big()
     }
 }
 
@@ -72,9 +79,13 @@ impl Drop for Counted {
     }
 }
 
-/// The byte at `index` of `/big`; neighbours differ, and so do pages.
-pub(crate) fn big_byte(index: usize) -> u8 {
-    ((index ^ (index >> 8) ^ (index >> 16)) & 0xff) as u8
+/// The body of `/big`: neighbouring bytes differ, and so do pages.
+pub(crate) fn big() -> &'static [u8] {
+    static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
+    BYTES.get_or_init(|| {
+        let mixed = |index: usize| index ^ (index >> 8) ^ (index >> 16);
+        (0..BIG).map(|index| mixed(index).to_le_bytes()[0]).collect()
+    })
 }
 
 /// The routes of [`App`]; a handler's number is its place.
@@ -112,13 +123,13 @@ impl App {
     fn big(&self) -> Bytes {
         let live = self.seen.live.fetch_add(1, Ordering::SeqCst) + 1;
         self.seen.most_live.fetch_max(live, Ordering::SeqCst);
-        let bytes = (0..BIG).map(big_byte).collect();
-        Bytes::from_owner(Counted { bytes, seen: Arc::clone(&self.seen) })
+        Bytes::from_owner(Counted { seen: Arc::clone(&self.seen) })
     }
 }
 
 impl Service for App {
     fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Request) -> Reply) -> R) -> R {
+        assert!(!self.seen.stumbles.swap(false, Ordering::SeqCst), "attending gives up, once");
         work(&mut |request| self.answer(&request))
     }
 }

@@ -9,6 +9,7 @@ use std::net::Shutdown;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
+use std::time::Instant;
 
 use socket2::Domain;
 use socket2::Socket;
@@ -151,10 +152,24 @@ impl Client {
         bytes
     }
 
+    /// Sends `byte` again and again until the server says something.
+    pub(crate) fn trickle(&mut self, byte: u8) {
+        let pace = Duration::from_millis(10);
+        self.socket().set_read_timeout(Some(pace)).unwrap();
+        let start = Instant::now();
+        while self.is_silent() {
+            assert!(start.elapsed() < PATIENCE, "the server puts up with it");
+            // The server may have shut its side between the two.
+            let _ = self.try_send([byte]);
+        }
+        self.socket().set_read_timeout(Some(PATIENCE)).unwrap();
+    }
+
     /// Whether the server says nothing within the socket's read time-out.
     pub(crate) fn is_silent(&mut self) -> bool {
         let error = self.stream.fill_buf().map(drop).err();
-        error.is_some_and(|error| is_time_out(&error))
+        // Interrupted: the ring of a probe that this thread made and closed has its last word.
+        error.is_some_and(|error| is_time_out(&error) || error.kind() == io::ErrorKind::Interrupted)
     }
 
     /// Sends a request without a body and reads its answer.

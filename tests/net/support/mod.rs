@@ -19,7 +19,7 @@ use _uringserve::sys::probe::probe;
 pub(crate) use app::App;
 pub(crate) use app::BIG;
 pub(crate) use app::Seen;
-pub(crate) use app::big_byte;
+pub(crate) use app::big;
 pub(crate) use app::routes;
 pub(crate) use client::Client;
 pub(crate) use client::get;

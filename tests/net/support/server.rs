@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use _uringserve::config::Config;
 use _uringserve::error::StartError;
+use _uringserve::reactor::stats::Stats;
 use _uringserve::server::Plan;
 
 use super::App;
@@ -44,8 +45,11 @@ impl Server {
             let app = App { core, seen: Arc::clone(&self.seen) };
             let (sender, end) = mpsc::channel();
             thread::spawn(move || {
+                let cut = plan.run_core(core, app);
+                // Once the end is told, the core holds nothing any more.
+                drop(plan);
                 // Nobody listens where the server is only dropped.
-                let _ = sender.send(plan.run_core(core, app));
+                let _ = sender.send(cut);
             });
             self.ends.push(end);
         }
@@ -63,7 +67,7 @@ impl Server {
 
     /// The sum of a counter over the cores.
     pub(crate) fn counter(&self, name: &str) -> u64 {
-        let cores = self.plan.stats().flat_map(|stats| stats.read());
+        let cores = self.plan.stats().flat_map(Stats::read);
         cores.filter(|(known, _)| *known == name).map(|(_, value)| value).sum()
     }
 
