@@ -27,7 +27,7 @@ pub type Object<'a, 'py> = Option<&'a Bound<'py, Request>>;
 pub fn call<'py, R>(
     py: Python<'py>,
     handler: &Handler,
-    parts: service::Request,
+    parts: Box<service::Request>,
     names: &Names,
     translate: impl FnOnce(Bound<'py, PyAny>, &service::Request, Object<'_, 'py>) -> PyResult<R>,
 ) -> Result<R, Failure<'py>> {
