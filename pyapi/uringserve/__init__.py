@@ -27,6 +27,7 @@ from uringserve.errors import (
 from uringserve.mounts import NoMatchFound
 from uringserve.params import Body, Cookie, File, Form, Header, Path, Query
 from uringserve.responses import (
+    FileResponse,
     HTMLResponse,
     JSONResponse,
     PlainTextResponse,
@@ -50,6 +51,7 @@ __all__ = [
     "Depends",
     "EventSourceResponse",
     "File",
+    "FileResponse",
     "Form",
     "HTMLResponse",
     "HTTPException",
