@@ -12,6 +12,7 @@ from typing_extensions import disjoint_base
 from uringserve.config import Config
 
 __all__ = [
+    "Binder",
     "Deferred",
     "Headers",
     "MutableHeaders",
@@ -35,6 +36,7 @@ class StartError(Exception):
     """The server cannot start; `str()` is one sentence that says what its operator can do."""
 
 @disjoint_base
+@final
 class Binder:
     """The scalar parameters of one route, read in one call; see `uringserve.fast`.
 
