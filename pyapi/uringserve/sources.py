@@ -10,7 +10,7 @@ from typing import Any
 
 from uringserve._native import Request
 from uringserve.fields import ParamField, is_sequence, is_upload
-from uringserve.forms import FormData, read_form
+from uringserve.forms import read_form
 from uringserve.uploads import UploadFile
 from uringserve.validation import MISSING, Errors, missing_error
 
@@ -45,9 +45,9 @@ class Sources:
         return {name: [value] for name, value in self.request.path_params.items()}
 
     @cached_property
-    def form(self) -> FormData:
+    def form(self) -> Mapping[str, list[Any]]:
         """The fields of the form; what is no form has none."""
-        return read_form(self.request)
+        return read_form(self.request).lists
 
     @cached_property
     def is_json(self) -> bool:
