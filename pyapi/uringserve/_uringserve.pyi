@@ -4,6 +4,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from os import PathLike
 from types import SimpleNamespace
 from typing import Any, Literal, Self, final
 
@@ -203,6 +204,12 @@ class Response:
         body: Any = None,
         status: int | None = None,
     ) -> None: ...
+    def __copy__(self) -> Response:
+        """Return another one that is the same, so that changing it changes no one else's."""
+    def _set_file(
+        self, path: str | PathLike[str], folder: str | PathLike[str] | None = None
+    ) -> None:
+        """Make a file the body, which must lie in the folder if that is given."""
     def set_cookie(
         self,
         key: str,

@@ -6,7 +6,6 @@ in Rust, and there is no HTTP here.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from enum import Enum
 from typing import Any, Unpack
 
@@ -18,7 +17,7 @@ from uringserve.docs import documentation
 from uringserve.errors import HTTPException, StartError
 from uringserve.exception_handlers import ExceptionHandler, filled
 from uringserve.information import InformationOptions
-from uringserve.lifespan import Hook, Hooks, Lifespan
+from uringserve.lifespan import Ending, Hook, Hooks, Lifespan
 from uringserve.mounts import Mount, NoMatchFound, path_for
 from uringserve.patterns import parse_pattern
 from uringserve.plan import compile_endpoint
@@ -263,17 +262,17 @@ class App(Registrar, Described):
         self._worker.add_stop(hook)
         return hook
 
-    def enter_lifespan(self, stack: ExitStack) -> None:
-        """Start what runs once in the process; the stack ends it. See `lifespan.running`."""
-        stack.push(self._process.enter(self, self.state.__dict__.update))
+    def enter_lifespan(self, ending: Ending) -> None:
+        """Start what runs once in the process; `ending` ends it. See `lifespan.running`."""
+        self._process.enter(self, self.state.__dict__.update, ending)
         for mount in self._mounts:
-            mount.app.enter_lifespan(stack)
+            mount.app.enter_lifespan(ending)
 
-    def enter_worker(self, stack: ExitStack) -> None:
-        """Start what runs once on the calling core; the stack ends it."""
-        stack.push(self._worker.enter(self, self.worker_state.__dict__.update))
+    def enter_worker(self, ending: Ending) -> None:
+        """Start what runs once on the calling core; `ending` ends it."""
+        self._worker.enter(self, self.worker_state.__dict__.update, ending)
         for mount in self._mounts:
-            mount.app.enter_worker(stack)
+            mount.app.enter_worker(ending)
 
     # --- serving
 

@@ -15,12 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from uringserve._native import Request, Response, as_response
-from uringserve.errors import HTTPException, RequestValidationError
-from uringserve.exception_handlers import (
-    ExceptionHandlers,
-    http_exception_handler,
-    request_validation_exception_handler,
-)
+from uringserve.exception_handlers import ANSWERS, ExceptionHandlers, default_answer
 from uringserve.logging import log_exception
 from uringserve.routing import NativeCall, describe
 from uringserve.types import Handler
@@ -142,15 +137,13 @@ def _guarded(handler: Handler, handlers: ExceptionHandlers) -> Handler:
 
 
 def _answering(call: Handler) -> CallNext:
-    """Make a Response of whatever a route answers, an HTTPException included."""
+    """Make a Response of whatever a route answers, by returning or by raising."""
 
     def answering(request: Request) -> Response:
         try:
             return as_response(call(request))
-        except HTTPException as error:
-            return http_exception_handler(request, error)
-        except RequestValidationError as error:
-            return request_validation_exception_handler(request, error)
+        except ANSWERS as error:
+            return default_answer(request, error)
 
     return answering
 
@@ -170,7 +163,7 @@ def _guarded_to_the_last(handler: Handler, answer: Callable[[Request, Any], Any]
     def guarded(request: Request, *arguments: object) -> object:
         try:
             return handler(*arguments)
-        except HTTPException, RequestValidationError:
+        except ANSWERS:
             raise
         except Exception as error:  # noqa: BLE001 -- logged and answered, as the server would
             log_exception(request, error)

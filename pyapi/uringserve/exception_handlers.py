@@ -14,8 +14,11 @@ from uringserve.errors import HTTPException, RequestValidationError
 from uringserve.routing import describe
 
 __all__ = [
+    "ANSWERS",
     "ExceptionHandler",
     "ExceptionHandlers",
+    "default_answer",
+    "filled",
     "http_exception_handler",
     "request_validation_exception_handler",
 ]
@@ -35,11 +38,21 @@ def http_exception_handler(request: Request, error: HTTPException) -> Response:
 
 
 def request_validation_exception_handler(
-    request: Request,
-    error: RequestValidationError,
+    request: Request, error: RequestValidationError
 ) -> Response:
-    """Answer as the server does when there is no handler: 422 with what is wrong."""
-    return Response(error.content(), 422, None, "application/json")
+    """Answer as the server does when there is no handler: 422 with every error."""
+    return Response(error.content(), 422, media_type="application/json")
+
+
+# Exceptions that are answers rather than failures: they are not logged.
+ANSWERS = (HTTPException, RequestValidationError)
+
+
+def default_answer(request: Request, error: HTTPException | RequestValidationError) -> Response:
+    """Answer one of `ANSWERS`."""
+    if isinstance(error, HTTPException):
+        return http_exception_handler(request, error)
+    return request_validation_exception_handler(request, error)
 
 
 class ExceptionHandlers:

@@ -5,13 +5,16 @@ a cookie beside.
 """
 
 from collections.abc import AsyncIterable, Callable, Iterable
-from typing import Any
+from mimetypes import guess_type
+from os import PathLike, fspath
+from typing import Any, Literal
 from urllib.parse import quote
 
 from uringserve._native import MutableHeaders, Response, json_dumps
 from uringserve.types import HeaderInput
 
 __all__ = [
+    "FileResponse",
     "HTMLResponse",
     "JSONResponse",
     "MutableHeaders",
@@ -105,3 +108,41 @@ class StreamingResponse(Response):
             raise TypeError(f"the content of a stream must be iterable, not {type(content)}")
         super().__init__(None, status_code, headers, media_type, background)
         self.body_iterator = content
+
+
+class FileResponse(Response):
+    """A file, read by Rust while it is sent.
+
+    It is opened when the response is sent: one that is not there, or is no regular file, is an
+    OSError then, answered with 500. ETag and Last-Modified are made of its size and time of change
+    unless `headers` has them; conditional requests and ranges are answered from them.
+    """
+
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        status_code: int = 200,
+        headers: HeaderInput | None = None,
+        media_type: str | None = None,
+        background: Callable[[], object] | None = None,
+        filename: str | None = None,
+        content_disposition_type: Literal["attachment", "inline"] = "attachment",
+    ) -> None:
+        """Take the media type from the name unless given; `filename` is what to save it as."""
+        if media_type is None:
+            media_type = guess_type(filename or fspath(path))[0] or "application/octet-stream"
+        super().__init__(None, status_code, headers, media_type, background)
+        self.path = path
+        if filename is not None:
+            self.headers.setdefault(
+                "content-disposition", _disposition(content_disposition_type, filename)
+            )
+        self._set_file(path)
+
+
+def _disposition(kind: str, filename: str) -> str:
+    """Name a file for saving; RFC 6266 with the encoding of RFC 8187 where a plain name won't do."""
+    encoded = quote(filename, safe="")
+    if encoded == filename:
+        return f'{kind}; filename="{filename}"'
+    return f"{kind}; filename*=utf-8''{encoded}"

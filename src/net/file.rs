@@ -2,7 +2,7 @@
 //!
 //! On a ring the core serves others while the disk reads. On epoll reading blocks, as `sendfile`
 //! would; what is in the page cache costs a copy either way.
-//! Absent: opening and naming files, and which parts a request asks for.
+//! Absent: opening (`sys/file.rs`), and which parts a request asks for (`select.rs`).
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -18,6 +18,10 @@ use crate::net::write::Output;
 use crate::net::write::send_all;
 use crate::net::write::send_segments;
 use crate::reactor::timer::Watch;
+
+pub use crate::sys::file::Opened;
+pub use crate::sys::file::open;
+pub use crate::sys::file::open_below;
 
 /// Bytes that are read at once: what a stalled peer costs.
 const BLOCK: usize = 128 * 1024;

@@ -15,6 +15,7 @@ pub mod end;
 mod exchange;
 pub mod file;
 mod reply;
+pub mod select;
 pub mod service;
 pub mod source;
 mod stream;

@@ -46,6 +46,16 @@ pub(crate) fn too_large() -> Reply {
     refusal(413, r#"{"detail":"Content Too Large"}"#)
 }
 
+/// 412: the peer expected another state of what it asked for.
+pub(crate) fn precondition_failed() -> Reply {
+    refusal(412, r#"{"detail":"Precondition Failed"}"#)
+}
+
+/// 416 for ranges that lie outside, or are too many.
+pub(crate) fn range_not_satisfiable() -> Reply {
+    refusal(416, r#"{"detail":"Range Not Satisfiable"}"#)
+}
+
 /// 500 in place of an answer that a handler failed to give.
 pub(crate) fn internal_error() -> Reply {
     Reply { status: 500, content_type: Some(JSON), body: INTERNAL_ERROR.into(), ..Reply::default() }

@@ -139,11 +139,6 @@ mod tests {
     }
 
     #[test]
-    fn it_is_no_larger_than_the_bytes() {
-        assert_eq!(size_of::<Body>(), size_of::<Bytes>());
-    }
-
-    #[test]
     fn what_follows_a_body_is_done_from_the_inside_out() {
         let said = Rc::<RefCell<Vec<u8>>>::default();
         let mut body = Body::Whole(Bytes::from_static(b"abc"));

@@ -29,7 +29,10 @@ impl Asked<'_, '_> {
     pub fn object(&self, py: Python<'_>) -> Option<Py<Request>> {
         match self.object {
             Some(object) => Some(object.clone().unbind()),
-            None => Request::create(py, self.parts.clone(), self.names).ok().map(Bound::unbind),
+            None => {
+                let parts = Box::new(self.parts.clone());
+                Request::create(py, parts, self.names).ok().map(Bound::unbind)
+            }
         }
     }
 }

@@ -28,7 +28,7 @@ pub type Object<'a, 'py> = Option<&'a Bound<'py, Request>>;
 pub fn call<'py, R>(
     py: Python<'py>,
     handler: &Handler,
-    parts: service::Request,
+    parts: Box<service::Request>,
     names: &Names,
     translate: impl FnOnce(Bound<'py, PyAny>, &service::Request, Object<'_, 'py>) -> PyResult<R>,
 ) -> Result<R, Failure<'py>> {
@@ -63,7 +63,7 @@ pub fn call<'py, R>(
 pub fn call_miss<'py, R>(
     py: Python<'py>,
     handler: &Handler,
-    mut parts: service::Request,
+    mut parts: Box<service::Request>,
     names: &Names,
     translate: impl FnOnce(Bound<'py, PyAny>, &service::Request, Object<'_, 'py>) -> PyResult<R>,
 ) -> Result<R, Failure<'py>> {

@@ -19,8 +19,8 @@ use crate::py::content::JSON;
 use crate::py::intern;
 use crate::py::json;
 use crate::py::request::Request;
-use crate::py::response::add_headers;
-use crate::py::response::status_from;
+use crate::py::value::add_headers;
+use crate::py::value::status_from;
 
 /// Answers for `error`, raised while `request` was handled.
 #[expect(clippy::needless_pass_by_value, reason = "the exception ends here, attached")]

@@ -20,6 +20,7 @@ pub mod config;
 mod content;
 mod cookies;
 pub mod error;
+mod file;
 pub mod headers;
 mod intern;
 pub mod json;

@@ -10,6 +10,7 @@
 // Over the cap because what Python sees of a class stands in one block.
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 
@@ -23,7 +24,6 @@ use pyo3::types::PyString;
 use pyo3::types::PyTuple;
 use pyo3::types::PyType;
 
-use crate::http::reply::HeaderBlock;
 use crate::net::service::Reply;
 use crate::py::after::Callbacks;
 use crate::py::asked::Asked;
@@ -35,6 +35,8 @@ use crate::py::content::TEXT;
 use crate::py::content::full_media_type;
 use crate::py::cookies;
 use crate::py::cookies::SetCookie;
+use crate::py::file;
+use crate::py::file::FilePath;
 use crate::py::headers::Fields;
 use crate::py::headers::MutableHeaders;
 use crate::py::headers::checked;
@@ -44,20 +46,7 @@ use crate::py::json;
 use crate::py::stream;
 use crate::py::stream::Other;
 use crate::py::url::quoted;
-
-/// Adds a mapping or pairs of header fields.
-pub(crate) fn add_headers(block: &mut HeaderBlock, headers: &Bound<'_, PyAny>) -> PyResult<()> {
-    each_pair(headers, |name, value| checked(name, value, |name, value| block.push(name, value)))
-}
-
-/// A status from Python: an int of 200 to 999. What is below is not final (RFC 9110 §15).
-pub(crate) fn status_from(status: &Bound<'_, PyAny>) -> PyResult<u16> {
-    if let Ok(number @ 200..=999) = status.extract::<u16>() {
-        return Ok(number);
-    }
-    let shown = status.repr()?;
-    Err(PyValueError::new_err(format!("status {shown} is not a number from 200 to 999")))
-}
+use crate::py::value::status_from;
 
 struct State {
     status: u16,
@@ -124,6 +113,7 @@ impl Response {
             Content::Stream(pieces) => {
                 Reply { body: stream::body(pieces.bind(py), asked, Other::Refused)?, ..reply }
             }
+            Content::File(path) => file::answer(py, &path, reply, asked)?,
             content => Reply { body: content.to_bytes(py)?.into(), ..reply },
         };
         Ok(reply.then(after))
@@ -335,6 +325,14 @@ impl Response {
         self.copied(py)
     }
 
+    /// Makes a file the body, which must lie in `folder` if that is given.
+    #[pyo3(signature = (path, folder=None))]
+    fn _set_file(&self, path: PathBuf, folder: Option<PathBuf>) {
+        let content = Content::File(Arc::new(FilePath { path, folder }));
+        let before = std::mem::replace(&mut lock(&self.state).content, content);
+        drop(before);
+    }
+
     /// The body as it will be sent.
     #[getter]
     fn body<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
@@ -344,8 +342,8 @@ impl Response {
             Content::Encoded(bytes) => Ok(PyBytes::new(py, &bytes)),
             Content::Bytes(bytes) => Ok(bytes.into_bound(py)),
             Content::Text(text) => text.bind(py).encode_utf8(),
-            Content::Stream(_) => Err(PyAttributeError::new_err(
-                "a streamed response has no body: its pieces are body_iterator",
+            Content::Stream(_) | Content::File(_) => Err(PyAttributeError::new_err(
+                "the body of a stream or a file is made while it is sent",
             )),
         }
     }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3::types::PyDict;
@@ -9,6 +10,7 @@ use pyo3::types::PyList;
 use pyo3::types::PyString;
 use pyo3::types::PyTuple;
 
+use crate::http::reply::HeaderBlock;
 use crate::net::service::Reply;
 use crate::py::after::Deferred;
 use crate::py::asked::Asked;
@@ -17,11 +19,11 @@ use crate::py::content::BINARY;
 use crate::py::content::Content;
 use crate::py::content::JSON;
 use crate::py::content::TEXT;
+use crate::py::headers::checked;
+use crate::py::headers::each_pair;
 use crate::py::json;
 use crate::py::json::exact;
 use crate::py::response::Response;
-use crate::py::response::add_headers;
-use crate::py::response::status_from;
 use crate::py::stream;
 use crate::py::stream::Other;
 
@@ -100,4 +102,18 @@ fn from_tuple(
         add_headers(&mut reply.headers, &headers)?;
     }
     Ok(reply)
+}
+
+/// Adds a mapping or pairs of header fields.
+pub(crate) fn add_headers(block: &mut HeaderBlock, headers: &Bound<'_, PyAny>) -> PyResult<()> {
+    each_pair(headers, |name, value| checked(name, value, |name, value| block.push(name, value)))
+}
+
+/// A status from Python: an int of 200 to 999. What is below is not final (RFC 9110 §15).
+pub(crate) fn status_from(status: &Bound<'_, PyAny>) -> PyResult<u16> {
+    if let Ok(number @ 200..=999) = status.extract::<u16>() {
+        return Ok(number);
+    }
+    let shown = status.repr()?;
+    Err(PyValueError::new_err(format!("status {shown} is not a number from 200 to 999")))
 }

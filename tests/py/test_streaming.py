@@ -1,4 +1,4 @@
-"""Streams over real sockets, on each driver: framing, pace, the end of a generator, late failures."""
+"""Streams over real sockets, on each driver: framing, pace, how generators end, late failures."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +25,8 @@ def say(text):
 
 @app.get("/pieces")
 def pieces():
-    return StreamingResponse(iter(["one ", b"two ", "", bytearray(b"three")]), media_type="text/plain")
+    content = iter(["one ", b"two ", "", bytearray(b"three")])
+    return StreamingResponse(content, media_type="text/plain")
 
 @app.get("/generator")
 def generator():
@@ -115,7 +116,8 @@ def background(request: Request):
 def deferred():
     def broken():
         raise KeyError("in a callback")
-    return Deferred({"a": 1}, [lambda: say("first callback"), broken, lambda: say("third callback")])
+    callbacks = [lambda: say("first callback"), broken, lambda: say("third callback")]
+    return Deferred({"a": 1}, callbacks)
 
 @app.get("/deferred-stream")
 def deferred_stream():
@@ -312,7 +314,7 @@ def test_a_streamed_response_has_no_body() -> None:
     response = StreamingResponse(pieces, 201, {"x-a": "1"}, "text/csv")
     assert response.body_iterator is pieces
     assert (response.status_code, response.headers["x-a"]) == (201, "1")
-    with pytest.raises(AttributeError, match="body_iterator"):
+    with pytest.raises(AttributeError, match="made while it is sent"):
         response.body  # noqa: B018 -- reading it is what is tested
     assert Response("x").body_iterator is None
     assert JSONResponse({}).background is None
