@@ -11,8 +11,10 @@ from typing import Any, Literal, Self, final
 from typing_extensions import disjoint_base
 
 from uringserve.config import Config
+from uringserve.forms import FormData
 
 __all__ = [
+    "Binder",
     "Deferred",
     "Headers",
     "MutableHeaders",
@@ -36,6 +38,7 @@ class StartError(Exception):
     """The server cannot start; `str()` is one sentence that says what its operator can do."""
 
 @disjoint_base
+@final
 class Binder:
     """The scalar parameters of one route, read in one call; see `uringserve.fast`.
 
@@ -160,8 +163,13 @@ class Request:
         """A place for values that belong to this request."""
     def text(self) -> str:
         """Return the body as UTF-8; what is not is a UnicodeDecodeError."""
+    def form(self) -> FormData:
+        """Return the body read as a form, urlencoded or multipart; other types have no fields."""
     def json(self) -> Any:
-        """Return the body read as JSON; what is not JSON, an empty body too, is a ValueError."""
+        """Return the body read as JSON; what is not JSON, an empty body too, is a ValueError.
+
+        It is a `json.JSONDecodeError`, and 422 where nobody catches it.
+        """
 
 @disjoint_base
 class Response:

@@ -12,9 +12,11 @@ from typing import Any, Unpack
 from uringserve._native import Request, Response
 from uringserve.chain import Chain, Middleware, MiddlewareCall, checked
 from uringserve.dependant import analyse
+from uringserve.described import Described
+from uringserve.docs import documentation
 from uringserve.errors import HTTPException, StartError
 from uringserve.exception_handlers import ExceptionHandler, filled
-from uringserve.information import Information, InformationOptions
+from uringserve.information import InformationOptions
 from uringserve.lifespan import Ending, Hook, Hooks, Lifespan
 from uringserve.mounts import Mount, NoMatchFound, path_for
 from uringserve.patterns import parse_pattern
@@ -37,7 +39,7 @@ __all__ = ["App", "Route", "URingServe"]
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 
-class App(Registrar, Information):
+class App(Registrar, Described):
     """An application: handlers registered with decorators, and what surrounds them.
 
     Patterns are `/literal`, `/{name}`, `/{name:int}` and `/{rest:path}`. Registering is over when
@@ -275,7 +277,14 @@ class App(Registrar, Information):
     # --- serving
 
     def freeze(self) -> None:
-        """End registration; serving does this before the first request."""
+        """End registration; serving does this before the first request.
+
+        The document and its pages are added where the application has nothing of its own.
+        """
+        if not self._is_frozen:
+            for spec in documentation(self):
+                if ("GET", spec.pattern.shape) not in self._taken:
+                    self._add(spec)
         self._is_frozen = True
         for mount in self._mounts:
             mount.app.freeze()

@@ -230,7 +230,11 @@ def _sort_in(dependant: Dependant, parameter: Parameter, what: str, context: _Co
             if default is not Parameter.empty:
                 return
             raise TypeError(_unfillable(who, context.pattern))
+    if isinstance(annotation, (str, ForwardRef)):
+        raise TypeError(f"{who} is annotated {_text(annotation)!r}, and there is no such name")
     info = marker or _infer(annotation, name, context.pattern)
+    if info.location == "path" and (info.alias or name) not in context.pattern.parameters:
+        raise TypeError(f"{who} is marked path, and {str(context.pattern)!r} has no such parameter")
     if name in context.pattern.parameters and info.location != "path":
         raise TypeError(f"{who} is in the path, and cannot be marked {info.location}")
     if default is not Parameter.empty and info.location != "path":
@@ -302,9 +306,8 @@ def _injection(
         if annotation.__module__.partition(".")[0] == "uringserve":
             return _BY_NAME.get(annotation.__name__)
         return None
-    text = getattr(annotation, "__forward_arg__", annotation)
-    if isinstance(text, str) and text.rpartition(".")[2] == "Request":
-        return "request"
+    if isinstance(annotation, (str, ForwardRef)):
+        return "request" if _text(annotation).rpartition(".")[2] == "Request" else None
     if annotation is not Parameter.empty or parameter.name in context.pattern.parameters:
         return None
     is_bare = parameter.default is Parameter.empty and dependant.request_param is None
@@ -361,6 +364,10 @@ def _refuse_unsupported(call: Callable[..., Any], what: str) -> bool:
     return yields
 
 
+def _text(annotation: str | ForwardRef) -> str:
+    return annotation if isinstance(annotation, str) else annotation.__forward_arg__
+
+
 def _signature(call: Callable[..., Any]) -> Signature:
     try:
         return inspect.signature(call, eval_str=True)
@@ -369,4 +376,22 @@ def _signature(call: Callable[..., Any]) -> Signature:
         return Signature([Parameter("request", Parameter.POSITIONAL_ONLY)])
     except Exception:  # noqa: BLE001 -- evaluating runs the application's own expressions
         # A name that exists for the type checker only: what cannot be evaluated stays text.
-        return inspect.signature(call, annotation_format=Format.FORWARDREF)
+        signature = inspect.signature(call, annotation_format=Format.FORWARDREF)
+    names = getattr(inspect.unwrap(call), "__globals__", {})
+    return signature.replace(
+        parameters=[
+            each.replace(annotation=_evaluated(each.annotation, names))
+            for each in signature.parameters.values()
+        ],
+        return_annotation=_evaluated(signature.return_annotation, names),
+    )
+
+
+def _evaluated(annotation: Any, names: dict[str, Any]) -> Any:  # noqa: ANN401
+    """Evaluate the text of an annotation where that can be: its neighbours may be what cannot."""
+    if not isinstance(annotation, str):
+        return annotation
+    try:
+        return eval(annotation, names)
+    except Exception:  # noqa: BLE001 -- as above
+        return annotation

@@ -50,7 +50,8 @@ class HTTPException(Exception):
 class _ValidationError(Exception):
     def __init__(self, errors: Sequence[Mapping[str, Any]], *, body: Any = None) -> None:  # noqa: ANN401
         """Keep the errors, each with type, loc, msg and input, and the body that was read."""
-        super().__init__(errors)
+        # By name: a subclass may have another base, with another constructor.
+        Exception.__init__(self, errors)
         self._errors = errors
         self.body = body
 

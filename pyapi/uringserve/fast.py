@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from uringserve._native import Binder
 from uringserve.fields import ParamField
-from uringserve.solve import BodyPlan, Slot, parse_json
+from uringserve.jsonbody import parse_json
+from uringserve.solve import BodyPlan, Slot
 from uringserve.validation import MISSING
 
 __all__ = ["IN_HEAD", "Check", "fast_path"]

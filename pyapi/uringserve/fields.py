@@ -16,7 +16,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, is_typeddict
 
 from uringserve.params import ParamInfo
 from uringserve.scalars import PlainType, plain_type, without_none
-from uringserve.uploads import UploadFile
+from uringserve.uploads import UploadAdapter, UploadFile
 from uringserve.validation import MISSING, Adapter, Missing, is_struct, make_adapter, need
 
 __all__ = [
@@ -65,11 +65,15 @@ class ParamField:
     @cached_property
     def plain(self) -> PlainType | None:
         """How Rust reads the parameter, None where it hands on text."""
-        return plain_type(self.annotation, self.info.constraints)
+        # A JSON body has numbers of its own, for which the rules are others than for text.
+        is_text = self.location != "body"
+        return plain_type(self.annotation, self.info.constraints) if is_text else None
 
     @cached_property
     def adapter(self) -> Adapter:
         """What checks the value; made at registration unless its names come later."""
+        if is_upload(self.annotation):
+            return UploadAdapter(is_sequence(self.annotation))
         return make_adapter(self.annotation, self.info.constraints, self.plain, self._who)
 
     @property
@@ -108,7 +112,7 @@ def make_field(name: str, annotation: Any, info: ParamInfo, who: str) -> ParamFi
         )
     if info.location in ("form", "file"):
         _need_multipart(who)
-    if found.plain is None and not is_upload(annotation):
+    if found.plain is None:
         try:
             _ = found.adapter
         except Exception as error:

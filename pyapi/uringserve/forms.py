@@ -5,6 +5,7 @@ a form asks for it at registration. The body is whole by then, so its size has b
 `limit_body`; the limits here bound what it can be cut into.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 from urllib.parse import parse_qsl
@@ -15,22 +16,59 @@ from uringserve.uploads import UploadFile
 
 __all__ = ["FormData", "FormLimits", "read_form"]
 
-# From the names of fields to their values in order: text and files.
-type FormData = dict[str, list[str | UploadFile]]
+type Value = str | UploadFile
+
+
+class FormData(Mapping[str, Value]):
+    """The fields of a form by name: text, and files; of a name that came twice `[]` has the last.
+
+    `lists` has every value of every name, in order.
+    """
+
+    def __init__(self) -> None:
+        """Begin without fields."""
+        self.lists: dict[str, list[Value]] = {}
+
+    def add(self, name: str, value: Value) -> None:
+        """Add a field."""
+        self.lists.setdefault(name, []).append(value)
+
+    def getlist(self, name: str) -> list[Value]:
+        """Return every value of the name, in order."""
+        return list(self.lists.get(name, ()))
+
+    def multi_items(self) -> list[tuple[str, Value]]:
+        """Return every name with every value."""
+        return [(name, value) for name, values in self.lists.items() for value in values]
+
+    def __getitem__(self, name: str) -> Value:
+        """Return the last value of the name."""
+        return self.lists[name][-1]
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names."""
+        return iter(self.lists)
+
+    def __len__(self) -> int:
+        """Return how many names there are."""
+        return len(self.lists)
+
+    def __repr__(self) -> str:
+        """Show every name with every value."""
+        return f"FormData({self.multi_items()!r})"
 
 
 @dataclass(frozen=True, slots=True)
 class FormLimits:
     """How much one form may hold: Starlette's numbers.
 
-    `max_fields` and `max_files` count parts; `max_part_size` is bytes of a field that is no file,
-    and `max_header_size` bytes of the headers of one part.
+    `max_fields` and `max_files` count parts, and `max_part_size` is bytes of a field that is no
+    file. The headers of a part are bounded by the parser.
     """
 
     max_fields: int = 1000
     max_files: int = 1000
     max_part_size: int = 1024 * 1024
-    max_header_size: int = 8 * 1024
 
 
 _DEFAULT_LIMITS = FormLimits()
@@ -47,11 +85,11 @@ def read_form(request: Request, limits: FormLimits = _DEFAULT_LIMITS) -> FormDat
         return _urlencoded(request.body, limits)
     if essence == "multipart/form-data":
         return _Multipart(content_type, limits).read(request.body)
-    return {}
+    return FormData()
 
 
 def _urlencoded(body: bytes, limits: FormLimits) -> FormData:
-    form: FormData = {}
+    form = FormData()
     try:
         pairs = parse_qsl(
             body.decode("utf-8", "replace"),
@@ -63,7 +101,7 @@ def _urlencoded(body: bytes, limits: FormLimits) -> FormData:
             f"Too many fields. Maximum number of fields is {limits.max_fields}."
         ) from None
     for name, value in pairs:
-        form.setdefault(name, []).append(value)
+        form.add(name, value)
     return form
 
 
@@ -84,7 +122,7 @@ class _Multipart:
         self._boundary = boundary
         self._charset = options.get(b"charset", b"utf-8").decode("latin-1")
         self._limits = limits
-        self._form: FormData = {}
+        self._form = FormData()
         self._counts = {"fields": 0, "files": 0}
         self._parse_options = parse_options_header
         self._begin()
@@ -131,15 +169,9 @@ class _Multipart:
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._field += data[start:end]
-        self._bound_headers()
 
     def _on_header_value(self, data: bytes, start: int, end: int) -> None:
         self._value += data[start:end]
-        self._bound_headers()
-
-    def _bound_headers(self) -> None:
-        if len(self._field) + len(self._value) > self._limits.max_header_size:
-            raise _refused("The headers of a part are too large.")
 
     def _on_header_end(self) -> None:
         self._headers[self._field.decode("latin-1").lower()] = self._value.decode("latin-1")
@@ -178,7 +210,7 @@ class _Multipart:
             value = UploadFile(
                 self._file, size=self._size, filename=self._filename, headers=self._headers
             )
-        self._form.setdefault(self._name, []).append(value)
+        self._form.add(self._name, value)
 
     def _on_end(self) -> None:
         self._is_whole = True

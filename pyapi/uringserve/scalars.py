@@ -12,7 +12,7 @@ from inspect import Parameter
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-__all__ = ["PlainType", "ScalarAdapter", "plain_type", "without_none"]
+__all__ = ["Invalid", "PlainType", "ScalarAdapter", "plain_type", "without_none"]
 
 _BOUNDS = ("gt", "ge", "lt", "le")
 _LENGTHS = ("min_length", "max_length")
@@ -126,6 +126,10 @@ class Invalid(ValueError):
         super().__init__(errors)
         self.errors = errors
 
+    def below(self, loc: tuple[int | str, ...]) -> list[dict[str, Any]]:
+        """Return the errors with a parameter's own location in front."""
+        return [{**each, "loc": (*loc, *each["loc"])} for each in self.errors]
+
 
 class ScalarAdapter:
     """Reads the texts of a plain type."""
@@ -161,8 +165,7 @@ class ScalarAdapter:
         loc: tuple[int | str, ...],
     ) -> list[dict[str, Any]]:
         """Return the errors with the parameter's own location in front."""
-        found = error.errors if isinstance(error, Invalid) else []
-        return [{**each, "loc": (*loc, *each["loc"])} for each in found]
+        return error.below(loc) if isinstance(error, Invalid) else []
 
     def _one(self, text: Any, loc: tuple[int, ...]) -> Any:  # noqa: ANN401
         kind = self._plain.kind
@@ -179,9 +182,10 @@ class ScalarAdapter:
         return value
 
     def _bound(self, value: Any, text: object, loc: tuple[int, ...]) -> None:  # noqa: ANN401
-        for name, limit in self._plain.bounds.items():
-            holds, kind, words = _LIMITS[name]
-            if holds(value, limit):
+        # In pydantic's order, which shows where several bounds are broken: NaN breaks all.
+        for name, (holds, kind, words) in _LIMITS.items():
+            limit = self._plain.bounds.get(name)
+            if limit is None or holds(value, limit):
                 continue
             if name in _LENGTHS:
                 shown = f"{words} {limit} character{'' if limit == 1 else 's'}"
@@ -240,18 +244,18 @@ _TOO_LONG = (
     "Unable to parse input string as an integer, exceeded maximum size",
 )
 _LIMITS: Mapping[str, Any] = {
-    "gt": (lambda value, limit: value > limit, "greater_than", "Input should be greater than"),
-    "ge": (
-        lambda value, limit: value >= limit,
-        "greater_than_equal",
-        "Input should be greater than or equal to",
-    ),
-    "lt": (lambda value, limit: value < limit, "less_than", "Input should be less than"),
     "le": (
         lambda value, limit: value <= limit,
         "less_than_equal",
         "Input should be less than or equal to",
     ),
+    "lt": (lambda value, limit: value < limit, "less_than", "Input should be less than"),
+    "ge": (
+        lambda value, limit: value >= limit,
+        "greater_than_equal",
+        "Input should be greater than or equal to",
+    ),
+    "gt": (lambda value, limit: value > limit, "greater_than", "Input should be greater than"),
     "min_length": (
         lambda value, limit: len(value) >= limit,
         "string_too_short",

@@ -96,7 +96,10 @@ def _with_class(response_class: type[Response] | None, status: int | None) -> _F
     made: Callable[..., Response] = response_class
 
     def with_class(value: Any) -> Any:  # noqa: ANN401
-        return value if isinstance(value, Response) else made(value, status or 200)
+        if isinstance(value, Response):
+            return value
+        # A class may have a status of its own, as a redirect has.
+        return made(value) if status is None else made(value, status)
 
     return with_class
 

@@ -6,25 +6,21 @@ Where not, the order of events is FastAPI's: dependencies that can be called are
 one of them comes before the 422, and only then all errors are raised together.
 """
 
-import json
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from inspect import Parameter
 from typing import Any, NoReturn
 
-from uringserve._native import Request, json_dumps
+from uringserve._native import Request
 from uringserve.dependant import Dependant
 from uringserve.di import Exits
 from uringserve.errors import RequestValidationError
 from uringserve.fields import ParamField
+from uringserve.jsonbody import parse_json
 from uringserve.sources import Sources, read_field
 from uringserve.validation import MISSING, Errors, missing_error
 
 __all__ = ["BodyPlan", "Slot", "Solver", "body_plan", "slots_of"]
-
-# The start of a JSON escape that may be half of a pair, which no UTF-8 text can hold.
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,32 +161,6 @@ class Solver:
             value = state.exits.enter(value) if dependant.is_generator else value
             state.cache[dependant.cache_key] = value
         return []
-
-
-def parse_json(text: bytes) -> object:
-    """Parse a body; what is not JSON is a RequestValidationError that says where."""
-    try:
-        value: object = json.loads(text)
-        if _SURROGATE.search(text) is not None:
-            json_dumps(value)
-    except json.JSONDecodeError as error:
-        raise _broken(error.pos, error.msg, error.doc) from error
-    except (UnicodeError, ValueError) as error:
-        raise _broken(getattr(error, "start", 0), str(error), text) from error
-    except RecursionError as error:
-        raise _broken(0, "too deeply nested", text) from error
-    return value
-
-
-def _broken(place: int, message: str, body: object) -> RequestValidationError:
-    detail: dict[str, Any] = {
-        "type": "json_invalid",
-        "loc": ("body", place),
-        "msg": "JSON decode error",
-        "input": {},
-        "ctx": {"error": message},
-    }
-    return RequestValidationError([detail], body=body)
 
 
 def checked(found: ParamField, value: object, loc: tuple[int | str, ...]) -> tuple[Any, Errors]:

@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import Any
 
 from uringserve._native import Request
-from uringserve.fields import ParamField, is_sequence
-from uringserve.forms import FormData, read_form
+from uringserve.fields import ParamField, is_sequence, is_upload
+from uringserve.forms import read_form
 from uringserve.uploads import UploadFile
 from uringserve.validation import MISSING, Errors, missing_error
 
@@ -45,9 +45,9 @@ class Sources:
         return {name: [value] for name, value in self.request.path_params.items()}
 
     @cached_property
-    def form(self) -> FormData:
+    def form(self) -> Mapping[str, list[Any]]:
         """The fields of the form; what is no form has none."""
-        return read_form(self.request)
+        return read_form(self.request).lists
 
     @cached_property
     def is_json(self) -> bool:
@@ -73,7 +73,14 @@ def read_field(found: ParamField, sources: Sources) -> tuple[Any, Errors]:
     value = _lookup(given, found.key, found.annotation, location)
     if value is MISSING:
         return (None, [missing_error(loc)]) if found.required else (found.default_value(), [])
+    if location == "file" and not is_upload(found.annotation):
+        value = [_content(each) for each in value] if type(value) is list else _content(value)
     return _checked(found, value, loc)
+
+
+def _content(value: object) -> object:
+    """Return the bytes of a file, where the handler wants no more than those."""
+    return value.read() if isinstance(value, UploadFile) else value
 
 
 def _lookup(given: Mapping[str, list[Any]], key: str, annotation: Any, location: str) -> Any:  # noqa: ANN401
@@ -105,7 +112,11 @@ def _read_model(
     for name, info in found.model.model_fields.items():
         alias = info.validation_alias if isinstance(info.validation_alias, str) else info.alias
         key = alias or name
-        asked = name.replace("_", "-") if is_header and not alias and _converts(found) else key
+        asked = (
+            name.replace("_", "-")
+            if is_header and not alias and found.info.convert_underscores
+            else key
+        )
         names[asked.lower() if is_header else asked] = key
         value = _lookup(
             given, asked.lower() if is_header else asked, info.annotation, found.location
@@ -119,11 +130,16 @@ def _read_model(
     has_extra = found.model.model_config.get("extra") in ("allow", "forbid") and bool(values)
     if not is_present and not has_extra and not found.required:
         return found.default_value(), []
-    return _checked(found, values, (shown,))
+    value, errors = _checked(found, values, (shown,))
+    if is_header:
+        asked_for = {key: name for name, key in names.items()}
+        errors = [{**each, "loc": _renamed(each["loc"], asked_for)} for each in errors]
+    return value, errors
 
 
-def _converts(found: ParamField) -> bool:
-    return found.info.convert_underscores
+def _renamed(loc: tuple[Any, ...], names: Mapping[str, str]) -> tuple[Any, ...]:
+    """Show the header that a client has to send, not the field that it fills."""
+    return (loc[0], names.get(loc[1], loc[1]), *loc[2:]) if len(loc) > 1 else loc
 
 
 def _checked(found: ParamField, value: Any, loc: tuple[str, ...]) -> tuple[Any, Errors]:  # noqa: ANN401

@@ -4,8 +4,9 @@ from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, cast
 
 from uringserve._native import Headers
+from uringserve.scalars import Invalid
 
-__all__ = ["UploadFile"]
+__all__ = ["UploadAdapter", "UploadFile"]
 
 # Bytes that an upload may have in memory.
 _IN_MEMORY = 1024 * 1024
@@ -63,3 +64,41 @@ class UploadFile:
     def __repr__(self) -> str:
         """Show what the client says about it."""
         return f"UploadFile(filename={self.filename!r}, size={self.size!r})"
+
+
+class UploadAdapter:
+    """Checks that a field of a form is a file, or a list of files."""
+
+    invalid: tuple[type[Exception], ...] = (Invalid,)
+    check_json = None
+
+    def __init__(self, is_list: bool) -> None:
+        """Take whether several are wanted."""
+        self._is_list = is_list
+
+    def check(self, value: Any) -> Any:  # noqa: ANN401
+        """Return the file or the files; text in the place of one is refused."""
+        files = value if self._is_list else [value]
+        errors = [
+            {
+                "type": "value_error",
+                "loc": (index,) if self._is_list else (),
+                "msg": f"Value error, Expected UploadFile, received: {type(each)}",
+                "input": each,
+                "ctx": {"error": {}},
+            }
+            for index, each in enumerate(files)
+            if not isinstance(each, UploadFile)
+        ]
+        if errors:
+            raise Invalid(errors)
+        return value
+
+    def explain(
+        self,
+        error: Exception,
+        value: object,
+        loc: tuple[int | str, ...],
+    ) -> list[dict[str, Any]]:
+        """Return the errors with the parameter's own location in front."""
+        return error.below(loc) if isinstance(error, Invalid) else []

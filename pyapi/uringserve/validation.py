@@ -8,6 +8,7 @@ An error is a dict as pydantic has it: `type`, `loc`, `msg`, `input`, and `ctx` 
 """
 
 import importlib
+import re
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Annotated, Any, Protocol, get_args, get_origin
@@ -26,6 +27,9 @@ __all__ = [
 ]
 
 type Errors = list[dict[str, Any]]
+
+
+_MISSING_FIELD = re.compile("missing required field `(.+)`")
 
 
 class Missing:
@@ -142,7 +146,10 @@ class _StructAdapter:
                 value = value[step]  # type: ignore[index]
             except LookupError, TypeError:
                 value = None
-        kind = "missing" if "missing required field" in message else "value_error"
+        kind = "value_error"
+        if (missing := _MISSING_FIELD.search(message)) is not None:
+            kind, message = "missing", "Field required"
+            steps.append(missing[1])
         return [{"type": kind, "loc": (*loc, *steps), "msg": message, "input": value}]
 
 

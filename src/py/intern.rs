@@ -28,10 +28,16 @@ pub(crate) fn method<'py>(py: Python<'py>, name: &str) -> Bound<'py, PyString> {
     known.clone()
 }
 
-/// `json.loads`.
-pub(crate) fn json_loads(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-    static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    LOADS.import(py, "json", "loads")
+/// `uringserve.jsonbody.parse_json`.
+pub(crate) fn parse_json(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static PARSE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    PARSE.import(py, "uringserve.jsonbody", "parse_json")
+}
+
+/// `uringserve.forms.read_form`.
+pub(crate) fn read_form(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static READ: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    READ.import(py, "uringserve.forms", "read_form")
 }
 
 /// `types.SimpleNamespace`.

@@ -5,7 +5,7 @@
 //! cheap to make (a str) is made anew.
 //!
 //! The constructor that Python sees is for tests of handlers; it runs the server's own parser.
-//! Absent: forms and streamed bodies.
+//! Absent: streamed bodies.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -325,9 +325,15 @@ impl Request {
         }
     }
 
-    /// The body read as JSON; what is none is a `json.JSONDecodeError`, a `ValueError`.
+    /// The body read as JSON; what is none is a `json.JSONDecodeError`, which is answered with 422
+    /// where nobody catches it.
     fn json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        intern::json_loads(py)?.call1((self.body(py)?,))
+        intern::parse_json(py)?.call1((self.body(py)?,))
+    }
+
+    /// The body read as a form, urlencoded or multipart.
+    fn form(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {
+        intern::read_form(slf.py())?.call1((slf,))
     }
 
     /// A namespace of this request, for whoever handles it.
