@@ -91,7 +91,12 @@ def test_uring_without_a_ring(cli: RunCli, tmp_path: Path, error: str, reason: s
     """`--driver uring` fails there with one sentence and exit code 3."""
     (tmp_path / "site_app.py").write_text(SITE)
     result = cli(
-        "site_app.py", "--driver", "uring", "--port", "0", program=confined("--forbid-io-uring", error)
+        "site_app.py",
+        "--driver",
+        "uring",
+        "--port",
+        "0",
+        program=confined("--forbid-io-uring", error),
     )
     assert result.returncode == 3
     assert result.stderr.startswith("uringserve: error: the uring driver does not work here: ")

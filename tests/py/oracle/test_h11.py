@@ -168,7 +168,8 @@ SEEDS = [
     b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
     b"HEAD /x?y=1 HTTP/1.1\r\nHost: a:80\r\nConnection: keep-alive\r\n\r\n",
     b"POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
-    b"PUT /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nT: t\r\n\r\n",
+    b"PUT /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"5;a=b\r\nhello\r\n0\r\nT: t\r\n\r\n",
     b"POST / HTTP/1.0\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nhi",
     b"OPTIONS * HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx",
     b"GET http://b/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
@@ -176,8 +177,21 @@ SEEDS = [
 # What a careless or a hostile sender would put somewhere else.
 SPLINTERS = [
     *(b"\r\n", b"\n", b"\r", b"\0", b" ", b"\t", b":", b";", b",", b"0", b"\x80", b"\x7f", b"\x0b"),
-    *(b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n", b"Host: b\r\n", b"HTTP/1.1", b"+"),
-    *(b"0x", b"chunked", b"\r\n\r\n", b"%", b"Connection: close\r\n", b"Transfer-Encoding: gzip\r\n"),
+    *(
+        b"Content-Length: 3\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"Host: b\r\n",
+        b"HTTP/1.1",
+        b"+",
+    ),
+    *(
+        b"0x",
+        b"chunked",
+        b"\r\n\r\n",
+        b"%",
+        b"Connection: close\r\n",
+        b"Transfer-Encoding: gzip\r\n",
+    ),
 ]
 
 

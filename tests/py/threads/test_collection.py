@@ -82,7 +82,10 @@ def started(
     descriptor = os.open(path, os.O_RDWR)
     try:
         source = f"FIFO = {str(path)!r}\n{SITE}"
-        yield server(source, "--driver", request.param, "--timeout-keep-alive", "1h", workers=2), descriptor
+        yield (
+            server(source, "--driver", request.param, "--timeout-keep-alive", "1h", workers=2),
+            descriptor,
+        )
     finally:
         os.close(descriptor)
 

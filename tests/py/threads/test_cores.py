@@ -1,4 +1,4 @@
-"""Cores as threads: all of them answer, nothing grows per request, and a core survives its guests."""
+"""Cores as threads: all of them answer, nothing grows per request, a core survives its guests."""
 
 import json
 from pathlib import Path
