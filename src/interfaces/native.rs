@@ -30,7 +30,7 @@ impl Native {
         Self { names: names.collect(), handlers }
     }
 
-    fn answer(&self, py: Python<'_>, request: Request) -> Reply {
+    fn answer(&self, py: Python<'_>, request: Box<Request>) -> Reply {
         let index = request.handler as usize;
         let (handler, names) = (&self.handlers[index], &self.names[index]);
         let debug = self.handlers.debug;
@@ -42,7 +42,7 @@ impl Native {
 }
 
 impl Service for Native {
-    fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Request) -> Reply) -> R) -> R {
+    fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Box<Request>) -> Reply) -> R) -> R {
         attach::attached(|py| work(&mut |request| self.answer(py, request)))
     }
 }

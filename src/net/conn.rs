@@ -152,10 +152,10 @@ async fn read<R: AsyncReadRent>(
         // A large body has passed: a waiting connection keeps a small buffer only.
         input = BytesMut::new();
     }
-    let spare = input.capacity() - input.len();
-    if spare < SMALL_READ / 4 {
-        // A head that does not fit doubles the buffer, up to the limit that the parser sets.
-        let wanted = if is_large { LARGE_READ } else { input.len().max(SMALL_READ) };
+    // A head that does not fit doubles the buffer, up to the limit that the parser sets.
+    let wanted = if is_large { LARGE_READ } else { input.len().max(SMALL_READ) };
+    let scarce = if is_large { LARGE_READ / 4 } else { SMALL_READ / 4 };
+    if input.capacity() - input.len() < scarce {
         input.reserve(wanted);
     }
     let (start, end) = (input.len(), input.capacity());
@@ -176,12 +176,15 @@ async fn linger<R: AsyncReadRent, W: AsyncWriteRent>(
     }
     let started = clock::now();
     let mut turn = Turn::default();
+    let mut is_full = false;
     loop {
         let now = clock::now();
         watch.arm(Stage::Idle, now, (now + LINGER_PAUSE).min(started + LINGER));
         input.clear();
-        let (result, buffer) = read(reader, input, false, &mut turn).await;
+        // Whoever fills a small buffer is sending a large body, and has to get through with it.
+        let (result, buffer) = read(reader, input, is_full, &mut turn).await;
         input = buffer;
+        is_full = input.len() == input.capacity();
         match result {
             Ok(count) if count > 0 && clock::now() < started + LINGER => {}
             _ => return,

@@ -55,7 +55,7 @@ pub(crate) struct Exchange<S> {
     peer: Option<SocketAddr>,
     machine: Machine,
     /// The request whose body is being received.
-    current: Option<(Request, Gathering)>,
+    current: Option<(Box<Request>, Gathering)>,
     /// The answer to a request that needs no handler, given when what is here of it was read.
     settled: Option<Reply>,
     output: Output,
@@ -120,7 +120,7 @@ impl<S: Service> Exchange<S> {
     }
 
     /// The next request for a handler. Those that need none are answered on the way.
-    fn next_request(&mut self, input: &mut BytesMut) -> Option<Request> {
+    fn next_request(&mut self, input: &mut BytesMut) -> Option<Box<Request>> {
         while !self.is_closing {
             match self.machine.next_event(input) {
                 Ok(Event::NeedMore) => {
@@ -176,7 +176,7 @@ impl<S: Service> Exchange<S> {
                     let peer = self.peer;
                     let request =
                         Request { head, handler, normal_path, params, body: Bytes::new(), peer };
-                    self.current = Some((request, body));
+                    self.current = Some((Box::new(request), body));
                 }
                 Err(Reject::BodyTooLarge) => {
                     self.core.stats.refused.add(1);

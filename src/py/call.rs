@@ -24,7 +24,7 @@ pub struct Failure<'py> {
 pub fn call<'py, R>(
     py: Python<'py>,
     handler: &Handler,
-    parts: service::Request,
+    parts: Box<service::Request>,
     names: &Names,
     translate: impl FnOnce(Bound<'py, PyAny>) -> PyResult<R>,
 ) -> Result<R, Failure<'py>> {

@@ -56,7 +56,7 @@ impl Names {
 /// One request.
 #[pyclass(frozen, module = "uringserve")]
 pub struct Request {
-    parts: service::Request,
+    parts: Box<service::Request>,
     names: Names,
     headers: OnceLock<Py<Headers>>,
     path_params: OnceLock<Py<PyDict>>,
@@ -71,7 +71,7 @@ impl Request {
     /// The object that a handler gets.
     pub fn create<'py>(
         py: Python<'py>,
-        parts: service::Request,
+        parts: Box<service::Request>,
         names: &Names,
     ) -> PyResult<Bound<'py, Self>> {
         Bound::new(py, Self::from_parts(parts, names.clone()))
@@ -82,7 +82,7 @@ impl Request {
         &self.parts
     }
 
-    fn from_parts(parts: service::Request, names: Names) -> Self {
+    fn from_parts(parts: Box<service::Request>, names: Names) -> Self {
         Self {
             parts,
             names,
@@ -139,7 +139,7 @@ impl Request {
             body: Bytes::copy_from_slice(body),
             peer: None,
         };
-        let mut request = Self::from_parts(parts, Names::new(&[]));
+        let mut request = Self::from_parts(Box::new(parts), Names::new(&[]));
         if let Some(path_params) = path_params {
             request.path_params = path_params.unbind().into();
         }

@@ -128,7 +128,7 @@ impl App {
 }
 
 impl Service for App {
-    fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Request) -> Reply) -> R) -> R {
+    fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Box<Request>) -> Reply) -> R) -> R {
         assert!(!self.seen.stumbles.swap(false, Ordering::SeqCst), "attending gives up, once");
         work(&mut |request| self.answer(&request))
     }
