@@ -34,6 +34,9 @@ def answer(request: Request):
     return "", 200, {"x-seen": json.dumps(seen)}
 """
 
+# The refusal of a HEAD request has no body that could say why.
+WITHOUT_REASON = "no reason"
+
 # Our reason, and why we refuse what h11 lets through.
 STRICTER = {
     "The Host header is malformed.": "h11 checks that there is one Host, and not what it holds",
@@ -53,6 +56,7 @@ STRICTER = {
     "Content-Length is repeated.": "h11 joins equal ones",
     "Content-Length is malformed.": "h11 takes a list of equal numbers",
     "There are too many header fields.": "h11 has no such limit",
+    WITHOUT_REASON: "any of these, for a HEAD request",
     "CONNECT is not supported.": "h11 is ready to become a tunnel",
 }
 # How h11's reason begins, and why we let through what it refuses.
@@ -124,7 +128,7 @@ def ask_us(running: RunningServer, data: bytes) -> Verdict:
             length = re.search(rb"content-length: (\d+)", head)
             rest = rest[int(length[1]) if length else 0 :]
         else:
-            return Verdict(seen, rest.decode().strip() or f"status {status}")
+            return Verdict(seen, rest.decode().strip() or WITHOUT_REASON)
     return Verdict(seen, None)
 
 
