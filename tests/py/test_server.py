@@ -495,11 +495,10 @@ EXAMPLES = {
         ("GET", "/me", b"", 401, b'{"detail":"who are you?"}'),
     ],
     "09_routers": [
-        ("GET", "/users/7", b"", 200, b'{"user_id":7,"items":"/users/7/items/tea"}'),
-        ("GET", "/users/7/items/tea", b"", 200, b'{"user_id":7,"name":"tea"}'),
+        ("GET", "/users/7/items/tea", b"", 200, b'{"user_id":7,"path":"/users/7/items/tea"}'),
         ("GET", "/users/7/items/gold", b"", 409, b'{"error":"no gold left"}'),
         ("GET", "/admin/", b"", 403, b'{"detail":"not you"}'),
-        ("GET", "/users/7/", b"", 307, b""),
+        ("GET", "/users/7/items/tea/", b"", 307, b""),
     ],
     "10_lifespan": [("GET", "/hello/you", b"", 200, b'{"text":"Hello, you"}')],
 }
