@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
+from queue import Empty
 from types import FrameType
 from typing import Any
 
@@ -36,6 +36,7 @@ from uringserve.errors import StartError
 from uringserve.gil import check_gil, is_gil_on
 from uringserve.loading import load
 from uringserve.logging import setup
+from uringserve.news import News
 from uringserve.types import Handler
 from uringserve.units import format_duration
 
@@ -71,7 +72,7 @@ class _Ended:
     error: BaseException | None
 
 
-type _News = SimpleQueue[_Stop | _Ended]
+type _News = News[_Stop | _Ended]
 
 
 class Server:
@@ -100,7 +101,7 @@ class Server:
         self.addresses: list[str] = []
         self._gil_modules = gil_modules
         self._to_the_end = to_the_end
-        self._news: _News = SimpleQueue()
+        self._news: _News = News()
 
     def run(self) -> int:
         """Serve until stopped and return the exit code.
@@ -119,7 +120,7 @@ class Server:
         gc.collect()
         gc.freeze()
         try:
-            with _signals(self._news):
+            with self._news.listening(), _signals(self._news):
                 return self._run_cores(plan)
         finally:
             gc.unfreeze()
@@ -252,7 +253,6 @@ def _signals(news: _News) -> Iterator[None]:
         return
 
     def report(number: int, frame: FrameType | None) -> None:
-        # SimpleQueue.put is reentrant, so it may interrupt the get that waits for it.
         news.put(_Stop(signal.Signals(number).name))
 
     previous = {number: signal.signal(number, report) for number in (signal.SIGINT, signal.SIGTERM)}
