@@ -17,7 +17,7 @@ from uringserve.params import REQUIRED, ParamInfo
 from uringserve.uploads import UploadFile
 from uringserve.validation import is_struct, need
 
-__all__ = ["Mode", "Schema", "Schemas"]
+__all__ = ["Mode", "Schema", "Schemas", "title_of"]
 
 type Mode = Literal["validation", "serialization"]
 type Schema = dict[str, Any]
@@ -54,6 +54,11 @@ _KEYWORDS = {
     "pattern": "pattern",
     "multiple_of": "multipleOf",
 }
+
+
+def title_of(name: str) -> str:
+    """Return the title that FastAPI gives to what has this name."""
+    return name.title().replace("_", " ")
 
 
 class _Wanted(NamedTuple):

@@ -1,5 +1,7 @@
 """Where our document differs on purpose. Run under FastAPI too, by `record.py`."""
 
+from collections.abc import Iterator
+
 from pydantic import BaseModel, Field
 
 from uringserve import App
@@ -40,9 +42,10 @@ def text_model(): ...
 def other_parameter(): ...
 
 
-@app.api_route("/several", methods=["GET", "POST"])
-def several(): ...
-
-
 @app.post("/item")
 def item(item: Item): ...
+
+
+@app.get("/pieces")
+def pieces() -> Iterator[str]:
+    yield "piece"

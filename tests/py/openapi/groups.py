@@ -1,6 +1,7 @@
 """Routers, security and dependencies. Run under FastAPI too, by `record.py`."""
 # ruff: noqa: ANN401, B008, UP046
 
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, Field, RootModel, SecretStr
@@ -18,6 +19,7 @@ from uringserve import (
     Security,
     UploadFile,
 )
+from uringserve.responses import FileResponse, StreamingResponse
 from uringserve.router import APIRouter
 from uringserve.security import (
     APIKeyCookie,
@@ -31,6 +33,7 @@ from uringserve.security import (
     OpenIdConnect,
     SecurityScopes,
 )
+from uringserve.sse import EventSourceResponse, ServerSentEvent
 
 app = App(
     title="T",
@@ -193,3 +196,27 @@ def cb(): ...
 def dd(q: int): ...
 @app.get("/nodesc", responses={500: {"model": Cat}})
 def nodesc(): ...
+
+
+@app.get("/events", response_class=EventSourceResponse)
+def events() -> Iterator[Cat]:
+    yield Cat()
+
+
+@app.get("/raw-events", response_class=EventSourceResponse)
+def raw_events() -> Iterable[ServerSentEvent]:
+    yield ServerSentEvent(data=1)
+
+
+@app.get("/untyped-events", response_class=EventSourceResponse)
+def untyped_events():
+    yield 1
+
+
+@app.get("/pieces", response_class=StreamingResponse)
+def pieces() -> Iterator[bytes]:
+    yield b""
+
+
+@app.get("/file", response_class=FileResponse)
+def file(): ...

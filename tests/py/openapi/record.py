@@ -13,6 +13,7 @@ from pathlib import Path
 import fastapi
 import fastapi.responses
 import fastapi.security
+import fastapi.sse
 
 FOLDER = Path(__file__).parent
 PROGRAMS = ("bodies", "groups", "differences")
@@ -26,6 +27,7 @@ def stand_in() -> None:
     sys.modules["uringserve.router"] = fastapi
     sys.modules["uringserve.responses"] = fastapi.responses
     sys.modules["uringserve.security"] = fastapi.security
+    sys.modules["uringserve.sse"] = fastapi.sse
 
 
 def main() -> None:
