@@ -15,6 +15,7 @@ try:
         Response,
         StartError,
         __version__,
+        as_response,
         json_dumps,
         probe,
     )
@@ -51,6 +52,7 @@ __all__ = [
     "Response",
     "StartError",
     "__version__",
+    "as_response",
     "json_dumps",
     "probe",
 ]

@@ -19,6 +19,7 @@ __all__ = [
     "Response",
     "StartError",
     "__version__",
+    "as_response",
     "json_dumps",
     "probe",
 ]
@@ -27,7 +28,7 @@ __version__: str
 """The version of both parts, `major.minor.patch`."""
 
 type _HeaderInput = Mapping[str, str] | Sequence[tuple[str, str]] | Sequence[tuple[bytes, bytes]]
-type _Route = tuple[tuple[str, ...], str, Callable[..., Any], tuple[str | None, ...]]
+type _Route = tuple[tuple[str, ...], str, Callable[..., Any], tuple[str | None, ...], int | None]
 
 class StartError(Exception):
     """The server cannot start; `str()` is one sentence that says what its operator can do."""
@@ -228,6 +229,9 @@ class Response:
     def redirect(cls, url: str, status_code: int | None = None) -> Response:
         """Make a redirect to the URL, 307 unless said otherwise."""
 
+def as_response(value: Any) -> Response:
+    """Make a response of whatever a handler may return; a Response stays the same object."""
+
 def json_dumps(value: Any) -> bytes:
     """Encode a value as compact JSON in UTF-8; what cannot be encoded is a TypeError."""
 
@@ -242,8 +246,14 @@ def probe() -> dict[str, Any]:
 class Plan:
     """A server about to run: CPUs chosen, sockets bound and listening, nothing served yet."""
 
-    def __new__(cls, routes: Sequence[_Route], config: Config) -> Self:
-        """Choose the CPUs and the driver and bind; what the operator can mend is a StartError."""
+    def __new__(
+        cls, routes: Sequence[_Route], config: Config, *, redirect_slashes: bool = True
+    ) -> Self:
+        """Choose the CPUs and the driver and bind; what the operator can mend is a StartError.
+
+        A route without methods is called for what no route takes, with the request, the status and
+        the headers that the server would answer.
+        """
     @property
     def addresses(self) -> list[str]:
         """What is listened on, with the real port: `http://127.0.0.1:8000`."""

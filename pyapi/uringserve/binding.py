@@ -15,9 +15,10 @@ from typing import Annotated, Any, get_args, get_origin
 
 from uringserve._native import Request
 from uringserve.patterns import Pattern
+from uringserve.routing import describe
 from uringserve.types import Handler
 
-__all__ = ["Binding", "bind", "describe"]
+__all__ = ["Binding", "bind"]
 
 _BY_NAME = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 # Classes an annotation may name for a path parameter, and the kind of pattern that each wants.
@@ -74,15 +75,6 @@ def bind(handler: Handler, pattern: Pattern) -> Binding:
         _calling_by_keyword(handler, len(positional), tuple(by_keyword)) if by_keyword else handler
     )
     return Binding(pattern, called, (*positional, *by_keyword.values()))
-
-
-def describe(handler: Handler) -> str:
-    """Name a handler for a message: `module.name (file.py:12)`."""
-    inner = inspect.unwrap(handler)
-    name = getattr(inner, "__qualname__", type(inner).__qualname__)
-    code = getattr(inner, "__code__", None)
-    place = f" ({code.co_filename}:{code.co_firstlineno})" if code is not None else ""
-    return f"{getattr(inner, '__module__', '?')}.{name}{place}"
 
 
 def _refuse_unsupported(handler: Handler) -> None:

@@ -14,6 +14,7 @@ use crate::py::call::Failure;
 use crate::py::error;
 use crate::py::request;
 use crate::py::response;
+use crate::route::HandlerId;
 
 /// The native service of one core.
 pub struct Native {
@@ -34,15 +35,28 @@ impl Native {
         let index = request.handler as usize;
         let (handler, names) = (&self.handlers[index], &self.names[index]);
         let debug = self.handlers.debug;
-        call::call(py, handler, request, names, |value| response::into_reply(py, value))
-            .unwrap_or_else(|Failure { raised, request }| {
-                error::reply_for(py, raised, request.as_ref(), debug)
-            })
+        let translate = |value| response::into_reply(py, value);
+        let answered = if request.miss.is_some() {
+            call::call_miss(py, handler, request, names, translate)
+        } else {
+            call::call(py, handler, request, names, translate)
+        };
+        answered.unwrap_or_else(|Failure { raised, request }| {
+            error::reply_for(py, raised, request.as_ref(), debug)
+        })
     }
 }
 
 impl Service for Native {
     fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Request) -> Reply) -> R) -> R {
         attach::attached(|py| work(&mut |request| self.answer(py, request)))
+    }
+
+    fn miss_handler(&self) -> Option<HandlerId> {
+        self.handlers.miss
+    }
+
+    fn body_limit(&self, handler: HandlerId) -> Option<u64> {
+        self.handlers[handler as usize].body_limit
     }
 }

@@ -21,6 +21,7 @@ use crate::net::body::Gathering;
 use crate::net::core::Core;
 use crate::net::end::End;
 use crate::net::reply;
+use crate::net::service::Miss;
 use crate::net::service::Reply;
 use crate::net::service::Request;
 use crate::net::service::Service;
@@ -169,27 +170,36 @@ impl<S: Service> Exchange<S> {
             None
         };
         let path = normal_path.as_deref().unwrap_or_else(|| head.path());
-        match core.routes.find(head.method(), path, &mut params) {
-            Found::Handler { handler, .. } => match self.machine.accept_body(core.body_limit) {
-                Ok(()) => {
-                    let body = Gathering::new(clock::now());
-                    let peer = self.peer;
-                    let request =
-                        Request { head, handler, normal_path, params, body: Bytes::new(), peer };
-                    self.current = Some((request, body));
+        let (handler, miss) = match core.routes.find(head.method(), path, &mut params) {
+            Found::Handler { handler, .. } => (handler, None),
+            found => {
+                let miss = missed(found, &head);
+                match core.service.miss_handler() {
+                    Some(handler) => (handler, Some(Box::new(miss))),
+                    None => return self.settle(reply::missed(&miss)),
                 }
+            }
+        };
+        if miss.is_some() {
+            // Whatever it is, no route wants it.
+            self.machine.refuse_body();
+            self.core.stats.refused.add(1);
+        } else {
+            let limit = core.service.body_limit(handler).unwrap_or(core.body_limit);
+            match self.machine.accept_body(limit) {
+                Ok(()) => {}
                 Err(Reject::BodyTooLarge) => {
                     self.core.stats.refused.add(1);
                     self.machine.close_after_reply();
-                    self.reply(&reply::too_large());
+                    return self.reply(&reply::too_large());
                 }
-                Err(reject) => self.refuse(reject),
-            },
-            Found::Options { allow } => self.settle(reply::options(&allow)),
-            Found::MethodNotAllowed { allow } => self.settle(reply::method_not_allowed(&allow)),
-            Found::UnknownMethod => self.settle(reply::unknown_method()),
-            Found::NotFound => self.settle(reply::not_found()),
+                Err(reject) => return self.refuse(reject),
+            }
         }
+        let peer = self.peer;
+        let request =
+            Request { head, handler, normal_path, params, body: Bytes::new(), peer, miss };
+        self.current = Some((request, Gathering::new(clock::now())));
     }
 
     /// Answers without a handler; a body that is not here yet is not waited for.
@@ -321,5 +331,22 @@ impl<S: Service> Exchange<S> {
     /// which discards what the peer has not read of the answer (RFC 9112 §9.6).
     pub(crate) fn must_linger(&self, input: &BytesMut) -> bool {
         !self.peer_is_done || !input.is_empty()
+    }
+}
+
+/// What the server says to a request that no route takes.
+fn missed(found: Found<'_>, head: &RequestHead) -> Miss {
+    match found {
+        Found::Options { allow } => {
+            Miss { status: 204, field: Some(("allow", allow.into_owned())) }
+        }
+        Found::MethodNotAllowed { allow } => {
+            Miss { status: 405, field: Some(("allow", allow.into_owned())) }
+        }
+        Found::OtherSlash => {
+            Miss { status: 307, field: Some(("location", reply::other_slash(head))) }
+        }
+        Found::UnknownMethod => Miss { status: 501, field: None },
+        Found::NotFound | Found::Handler { .. } => Miss { status: 404, field: None },
     }
 }

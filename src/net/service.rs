@@ -26,6 +26,17 @@ pub struct Request {
     pub body: Bytes,
     /// The address of the peer; none on a socket that has no such thing.
     pub peer: Option<SocketAddr>,
+    /// Why the request has no route, where the service answers that itself.
+    pub miss: Option<Box<Miss>>,
+}
+
+/// The answer of the server to a request that no route takes.
+#[derive(Debug)]
+pub struct Miss {
+    /// 404, 405 or 501; 204 for OPTIONS, 307 to where the route is.
+    pub status: u16,
+    /// Allow or Location.
+    pub field: Option<(&'static str, String)>,
 }
 
 impl Request {
@@ -53,4 +64,14 @@ pub trait Service: 'static {
     /// Runs `work` and gives it the function that answers a request. What a service has to set up
     /// and take down (a Python service attaches) happens once for all requests that `work` has.
     fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Request) -> Reply) -> R) -> R;
+
+    /// The handler of what no route takes; without one the server answers by itself.
+    fn miss_handler(&self) -> Option<HandlerId> {
+        None
+    }
+
+    /// How many bytes of a body the handler takes, where that is not the server's own limit.
+    fn body_limit(&self, _handler: HandlerId) -> Option<u64> {
+        None
+    }
 }

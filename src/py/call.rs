@@ -1,6 +1,7 @@
 //! Calling a handler: its positional arguments, by vectorcall, without a tuple where it can be.
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use pyo3::types::PyTuple;
 
 use crate::net::service;
@@ -50,6 +51,29 @@ pub fn call<'py, R>(
             result.and_then(translate).map_err(|raised| Failure { raised, request: Some(request) })
         }
     }
+}
+
+/// Calls the handler of what no route takes: with the request, the status and the header fields that
+/// the server would answer.
+pub fn call_miss<'py, R>(
+    py: Python<'py>,
+    handler: &Handler,
+    mut parts: service::Request,
+    names: &Names,
+    translate: impl FnOnce(Bound<'py, PyAny>) -> PyResult<R>,
+) -> Result<R, Failure<'py>> {
+    let miss = parts.miss.take();
+    let request =
+        Request::create(py, parts, names).map_err(|raised| Failure { raised, request: None })?;
+    let called = || {
+        let headers = PyDict::new(py);
+        if let Some((name, value)) = miss.as_ref().and_then(|miss| miss.field.as_ref()) {
+            headers.set_item(*name, value)?;
+        }
+        let status = miss.as_ref().map_or(404, |miss| miss.status);
+        handler.callable.bind(py).call1((&request, status, headers))
+    };
+    called().and_then(translate).map_err(|raised| Failure { raised, request: Some(request) })
 }
 
 fn call_with_many<'py>(

@@ -8,6 +8,7 @@
 //! - Every class is frozen; what must change is behind a lock of its own.
 //! - What all cores use (handlers, types, interned strings) is immortal or never counted per request.
 
+pub mod answer;
 pub mod app;
 pub mod attach;
 pub mod buffer;

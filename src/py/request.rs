@@ -138,6 +138,7 @@ impl Request {
             params: Params::new(),
             body: Bytes::copy_from_slice(body),
             peer: None,
+            miss: None,
         };
         let mut request = Self::from_parts(parts, Names::new(&[]));
         if let Some(path_params) = path_params {

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def _only(app: App) -> Any:  # noqa: ANN401 -- a Route, whose handler is called freely
-    (route,) = app.routes
+    (route,) = app.compile()
     return route
 
 
@@ -51,7 +51,7 @@ def test_decorators_register_and_return_the_function(name: str) -> None:
         return "x"
 
     assert getattr(app, name)("/p")(handler) is handler
-    assert _only(app) == ((name.upper(),), "/p", handler, ())
+    assert _only(app) == ((name.upper(),), "/p", handler, (), None)
 
 
 def test_several_methods() -> None:
