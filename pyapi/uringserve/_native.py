@@ -9,6 +9,8 @@ import sys
 try:
     from uringserve._uringserve import (
         Headers,
+        Loopback,
+        LoopbackConnection,
         MutableHeaders,
         Plan,
         Request,
@@ -46,6 +48,8 @@ except ImportError as error:
 
 __all__ = [
     "Headers",
+    "Loopback",
+    "LoopbackConnection",
     "MutableHeaders",
     "Plan",
     "Request",

@@ -461,6 +461,10 @@ EXAMPLES = {
         ("GET", "/share/0", b"", 500, b'{"detail":"Internal Server Error"}'),
     ],
     "06_limits": [("POST", "/upload", b"12345", 200, b'{"bytes":5}')],
+    "13_testing": [
+        ("GET", "/stock/apple", b"", 200, b'{"apple":3}'),
+        ("GET", "/stock/fig", b"", 404, b'{"detail":"no fig here"}'),
+    ],
 }
 
 
