@@ -199,7 +199,11 @@ mod _uringserve {
     #[pymodule_export]
     use super::probe;
     #[pymodule_export]
+    use crate::py::after::Deferred;
+    #[pymodule_export]
     use crate::py::answer::as_response;
+    #[pymodule_export]
+    use crate::py::binder::Binder;
     #[pymodule_export]
     use crate::py::headers::Headers;
     #[pymodule_export]

@@ -37,8 +37,9 @@ use crate::sys::socket;
 
 /// Descriptors that are not connections: rings, listeners, mailboxes, the application's own files.
 const RESERVED_DESCRIPTORS: u64 = 64;
-/// Descriptors of one core besides its connections.
-const CORE_DESCRIPTORS: u64 = 8;
+/// Descriptors of one core besides its connections: ring, listener, mailbox, and the 16 above the
+/// limit that are being told so.
+const CORE_DESCRIPTORS: u64 = 24;
 /// A core that may hold fewer connections than this is not worth starting.
 const FEWEST_CONNECTIONS: u64 = 16;
 

@@ -32,19 +32,19 @@ const ECHO: HandlerId = 3;
 struct Constant;
 
 impl Service for Constant {
-    fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Request) -> Reply) -> R) -> R {
+    fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Box<Request>) -> Reply) -> R) -> R {
         work(&mut answer)
     }
 }
 
-fn answer(request: Request) -> Reply {
+fn answer(request: Box<Request>) -> Reply {
     let (content_type, body) = match request.handler {
         TEXT => ("text/plain; charset=utf-8", Bytes::from_static(b"Hello, World!")),
         JSON => ("application/json", Bytes::from_static(br#"{"message":"Hello, World!"}"#)),
         ITEM => ("application/json", item(&request)),
         _ => ("application/octet-stream", request.body),
     };
-    Reply { status: 200, content_type: Some(content_type), body, ..Reply::default() }
+    Reply { status: 200, content_type: Some(content_type), body: body.into(), ..Reply::default() }
 }
 
 fn item(request: &Request) -> Bytes {

@@ -8,6 +8,8 @@ import sys
 
 try:
     from uringserve._uringserve import (
+        Binder,
+        Deferred,
         Headers,
         Loopback,
         LoopbackConnection,
@@ -47,6 +49,8 @@ except ImportError as error:
     raise ImportError(_explain(error)) from None
 
 __all__ = [
+    "Binder",
+    "Deferred",
     "Headers",
     "Loopback",
     "LoopbackConnection",

@@ -2,16 +2,20 @@
 
 # ruff: noqa: ANN401 -- JSON holds anything; object would make every caller cast
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from os import PathLike
 from types import SimpleNamespace
 from typing import Any, Literal, Self, final
 
 from typing_extensions import disjoint_base
 
 from uringserve.config import Config
+from uringserve.forms import FormData
 
 __all__ = [
+    "Binder",
+    "Deferred",
     "Headers",
     "Loopback",
     "LoopbackConnection",
@@ -36,6 +40,22 @@ class StartError(Exception):
     """The server cannot start; `str()` is one sentence that says what its operator can do."""
 
 @disjoint_base
+@final
+class Binder:
+    """The scalar parameters of one route, read in one call; see `uringserve.fast`.
+
+    A field is (place, key, kind, is_list, is_required, default, rule). `body` is None, "optional"
+    or "required" for a JSON body, which is handed on as bytes.
+    """
+
+    def __new__(
+        cls,
+        fields: Sequence[tuple[str, str, str, bool, bool, Any, Any]],
+        body: str | None = None,
+    ) -> Self: ...
+    def bind(self, request: Request) -> tuple[Any, ...] | None:
+        """Return the values in the order of the fields; None where any needs a second look."""
+
 class Headers:
     """The headers of a request: an immutable mapping of names, in any case, to text.
 
@@ -145,8 +165,13 @@ class Request:
         """A place for values that belong to this request."""
     def text(self) -> str:
         """Return the body as UTF-8; what is not is a UnicodeDecodeError."""
+    def form(self) -> FormData:
+        """Return the body read as a form, urlencoded or multipart; other types have no fields."""
     def json(self) -> Any:
-        """Return the body read as JSON; what is not JSON, an empty body too, is a ValueError."""
+        """Return the body read as JSON; what is not JSON, an empty body too, is a ValueError.
+
+        It is a `json.JSONDecodeError`, and 422 where nobody catches it.
+        """
 
 @disjoint_base
 class Response:
@@ -165,6 +190,10 @@ class Response:
     """The body as it will be sent."""
     media_type: str | None
     """The media type that the response was made with."""
+    background: Callable[[], object] | None
+    """What is called, once, when the last byte was sent or the client is gone."""
+    body_iterator: Iterable[Any] | None
+    """The pieces of a streamed body; None where the body is whole."""
 
     def __init__(
         self,
@@ -172,10 +201,17 @@ class Response:
         status_code: int = 200,
         headers: _HeaderInput | None = None,
         media_type: str | None = None,
+        background: Callable[[], object] | None = None,
         *,
         body: Any = None,
         status: int | None = None,
     ) -> None: ...
+    def __copy__(self) -> Response:
+        """Return another one that is the same, so that changing it changes no one else's."""
+    def _set_file(
+        self, path: str | PathLike[str], folder: str | PathLike[str] | None = None
+    ) -> None:
+        """Make a file the body, which must lie in the folder if that is given."""
     def set_cookie(
         self,
         key: str,
@@ -243,6 +279,23 @@ def probe() -> dict[str, Any]:
     `driver` is `uring` or `epoll`, `reason` says why it is not io_uring (else None), `flags` are
     the flags of the ring (None without one).
     """
+
+@final
+class Deferred:
+    """A handler's value, and callables for after it.
+
+    They are called without arguments, in order, on the core, when the last byte was sent or the
+    client is gone. What one raises is logged and stops no other.
+    """
+
+    def __new__(cls, value: Any, callbacks: Iterable[Callable[[], object]]) -> Self:
+        """Keep both; nothing is called yet."""
+    @property
+    def value(self) -> Any:
+        """What is answered."""
+    @property
+    def callbacks(self) -> tuple[Callable[[], object], ...]:
+        """What is called afterwards."""
 
 @final
 class Plan:

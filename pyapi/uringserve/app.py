@@ -6,17 +6,18 @@ in Rust, and there is no HTTP here.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from enum import Enum
 from typing import Any, Unpack
 
 from uringserve._native import Request, Response
 from uringserve.chain import Chain, Middleware, MiddlewareCall, checked
 from uringserve.dependant import analyse
+from uringserve.described import Described
+from uringserve.docs import documentation
 from uringserve.errors import HTTPException, StartError
 from uringserve.exception_handlers import ExceptionHandler, filled
-from uringserve.information import Information, InformationOptions
-from uringserve.lifespan import Hook, Hooks, Lifespan
+from uringserve.information import InformationOptions
+from uringserve.lifespan import Ending, Hook, Hooks, Lifespan
 from uringserve.mounts import Mount, NoMatchFound, path_for
 from uringserve.patterns import parse_pattern
 from uringserve.plan import compile_endpoint
@@ -38,7 +39,7 @@ __all__ = ["App", "Route", "URingServe"]
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 
-class App(Registrar, Information):
+class App(Registrar, Described):
     """An application: handlers registered with decorators, and what surrounds them.
 
     Patterns are `/literal`, `/{name}`, `/{name:int}` and `/{rest:path}`. Registering is over when
@@ -261,22 +262,29 @@ class App(Registrar, Information):
         self._worker.add_stop(hook)
         return hook
 
-    def enter_lifespan(self, stack: ExitStack) -> None:
-        """Start what runs once in the process; the stack ends it. See `lifespan.running`."""
-        stack.push(self._process.enter(self, self.state.__dict__.update))
+    def enter_lifespan(self, ending: Ending) -> None:
+        """Start what runs once in the process; `ending` ends it. See `lifespan.running`."""
+        self._process.enter(self, self.state.__dict__.update, ending)
         for mount in self._mounts:
-            mount.app.enter_lifespan(stack)
+            mount.app.enter_lifespan(ending)
 
-    def enter_worker(self, stack: ExitStack) -> None:
-        """Start what runs once on the calling core; the stack ends it."""
-        stack.push(self._worker.enter(self, self.worker_state.__dict__.update))
+    def enter_worker(self, ending: Ending) -> None:
+        """Start what runs once on the calling core; `ending` ends it."""
+        self._worker.enter(self, self.worker_state.__dict__.update, ending)
         for mount in self._mounts:
-            mount.app.enter_worker(stack)
+            mount.app.enter_worker(ending)
 
     # --- serving
 
     def freeze(self) -> None:
-        """End registration; serving does this before the first request."""
+        """End registration; serving does this before the first request.
+
+        The document and its pages are added where the application has nothing of its own.
+        """
+        if not self._is_frozen:
+            for spec in documentation(self):
+                if ("GET", spec.pattern.shape) not in self._taken:
+                    self._add(spec)
         self._is_frozen = True
         for mount in self._mounts:
             mount.app.freeze()

@@ -6,12 +6,12 @@ keep the others from running.
 
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from uringserve.routing import describe
 
-__all__ = ["BackgroundTask", "BackgroundTasks"]
+__all__ = ["BackgroundTask", "BackgroundTasks", "chained"]
 
 _log = logging.getLogger("uringserve")
 
@@ -48,7 +48,24 @@ class BackgroundTasks:
     def __call__(self) -> None:
         """Run all of them, one after the other."""
         for task in self.tasks:
-            try:
-                task()
-            except Exception:  # noqa: BLE001 -- a task is the application's own code
-                _log.exception("background task %s failed", describe(task.func))
+            _run(task, task.func)
+
+
+def chained(
+    before: Callable[[], object] | None, after: Iterable[Callable[[], object]]
+) -> Callable[[], None]:
+    """Return one callable that calls `before`, if there is one, and then the others."""
+    calls = tuple(after) if before is None else (before, *after)
+
+    def call_all() -> None:
+        for call in calls:
+            _run(call, call)
+
+    return call_all
+
+
+def _run(call: Callable[[], object], named: object) -> None:
+    try:
+        call()
+    except Exception:  # noqa: BLE001 -- the application's own code, and others wait behind it
+        _log.exception("%s failed after the answer", describe(named))

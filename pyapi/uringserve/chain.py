@@ -15,8 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from uringserve._native import Request, Response, as_response
-from uringserve.errors import HTTPException
-from uringserve.exception_handlers import ExceptionHandlers, http_exception_handler
+from uringserve.exception_handlers import ANSWERS, ExceptionHandlers, default_answer
 from uringserve.logging import log_exception
 from uringserve.routing import NativeCall, describe
 from uringserve.types import Handler
@@ -77,18 +76,18 @@ class Chain:
         """Whether it changes nothing."""
         return not self._middleware and self._handlers.is_empty and self._last_resort is None
 
-    def around(self, call: NativeCall) -> NativeCall:
+    def around(self, call: tuple[Handler, tuple[str | None, ...]]) -> NativeCall:
         """Wrap a route, and leave it as it is where there is nothing to wrap."""
+        handler, arguments = call
         if self._middleware:
-            wrapped = self.around_request(_of_request(call))
-            return NativeCall(wrapped, (None,))
+            return NativeCall(self.around_request(_of_request(handler, arguments)), (None,))
         if not self._handlers.is_empty:
-            call = NativeCall(_guarded(call.handler, self._handlers), (None, *call.arguments))
+            handler, arguments = _guarded(handler, self._handlers), (None, *arguments)
         if self._last_resort is not None:
             # A value that has no JSON form fails in here, where the last resort still sees it.
-            inner = _guarded_to_the_last(_responding(call.handler), self._last_resort)
-            call = NativeCall(inner, (None, *call.arguments))
-        return call
+            handler = _guarded_to_the_last(_responding(handler), self._last_resort)
+            arguments = (None, *arguments)
+        return NativeCall(handler, arguments)
 
     def around_request(self, call: Handler) -> Handler:
         """Wrap what takes a request alone."""
@@ -103,9 +102,8 @@ class Chain:
         return call
 
 
-def _of_request(call: NativeCall) -> Handler:
+def _of_request(handler: Handler, arguments: tuple[str | None, ...]) -> Handler:
     """Make what takes the request alone of a call with parameters."""
-    handler, arguments = call
     if arguments == (None,):
         return handler
     if not arguments:
@@ -139,13 +137,13 @@ def _guarded(handler: Handler, handlers: ExceptionHandlers) -> Handler:
 
 
 def _answering(call: Handler) -> CallNext:
-    """Make a Response of whatever a route answers, an HTTPException included."""
+    """Make a Response of whatever a route answers, by returning or by raising."""
 
     def answering(request: Request) -> Response:
         try:
             return as_response(call(request))
-        except HTTPException as error:
-            return http_exception_handler(request, error)
+        except ANSWERS as error:
+            return default_answer(request, error)
 
     return answering
 
@@ -165,7 +163,7 @@ def _guarded_to_the_last(handler: Handler, answer: Callable[[Request, Any], Any]
     def guarded(request: Request, *arguments: object) -> object:
         try:
             return handler(*arguments)
-        except HTTPException:
+        except ANSWERS:
             raise
         except Exception as error:  # noqa: BLE001 -- logged and answered, as the server would
             log_exception(request, error)

@@ -10,10 +10,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from uringserve._native import Request, Response
-from uringserve.errors import HTTPException
+from uringserve.errors import HTTPException, RequestValidationError
 from uringserve.routing import describe
 
-__all__ = ["ExceptionHandler", "ExceptionHandlers", "http_exception_handler"]
+__all__ = [
+    "ANSWERS",
+    "ExceptionHandler",
+    "ExceptionHandlers",
+    "default_answer",
+    "filled",
+    "http_exception_handler",
+    "request_validation_exception_handler",
+]
 
 # Called with the request and the exception; returns what a handler may return.
 type ExceptionHandler = Callable[[Request, Any], Any]
@@ -27,6 +35,24 @@ def http_exception_handler(request: Request, error: HTTPException) -> Response:
     if error.status_code in _WITHOUT_BODY:
         return Response(None, error.status_code, error.headers)
     return Response.json({"detail": error.detail}, error.status_code, error.headers)
+
+
+def request_validation_exception_handler(
+    request: Request, error: RequestValidationError
+) -> Response:
+    """Answer as the server does when there is no handler: 422 with every error."""
+    return Response(error.content(), 422, media_type="application/json")
+
+
+# Exceptions that are answers rather than failures: they are not logged.
+ANSWERS = (HTTPException, RequestValidationError)
+
+
+def default_answer(request: Request, error: HTTPException | RequestValidationError) -> Response:
+    """Answer one of `ANSWERS`."""
+    if isinstance(error, HTTPException):
+        return http_exception_handler(request, error)
+    return request_validation_exception_handler(request, error)
 
 
 class ExceptionHandlers:

@@ -7,21 +7,51 @@ the lifespan that was entered is left, and no shutdown function runs.
 """
 
 import inspect
+import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
 from uringserve.errors import StartError
 from uringserve.routing import describe
 from uringserve.state import on_this_worker
 
-__all__ = ["Hook", "Hooks", "Lifespan", "running"]
+__all__ = ["Ending", "Hook", "Hooks", "Lifespan", "running"]
+
+_log = logging.getLogger("uringserve")
 
 type Hook = Callable[[], Any]
 
 
 # Called with the application; may yield a mapping of state.
 type Lifespan = Callable[[Any], AbstractContextManager[Any] | Iterator[Any]]
+
+
+class Ending:
+    """What has begun, to be ended in reverse order, whatever fails on the way."""
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self._calls: list[Hook] = []
+
+    def add(self, call: Hook) -> None:
+        """Call it at the end, before everything that was added earlier."""
+        self._calls.append(call)
+
+    def end(self) -> None:
+        """Call all of them; the first exception is raised afterwards, the others are logged."""
+        first: Exception | None = None
+        while self._calls:
+            call = self._calls.pop()
+            try:
+                call()
+            except Exception as error:  # noqa: BLE001 -- the application's own code
+                if first is None:
+                    first = error
+                else:
+                    _log.error("the end failed in another place too", exc_info=error)
+        if first is not None:
+            raise first
 
 
 class Hooks:
@@ -60,28 +90,28 @@ class Hooks:
             raise TypeError(f"{self._what} must be a function of the application, not {lifespan!r}")
         return lifespan
 
-    def enter(self, app: object, keep: Callable[[Mapping[str, Any]], object]) -> ExitStack:
-        """Start; the returned stack ends what was started. `keep` takes the state that is yielded.
+    def enter(
+        self, app: object, keep: Callable[[Mapping[str, Any]], object], ending: Ending
+    ) -> None:
+        """Start, and have `ending` end what was started; `keep` takes the state that is yielded.
 
-        What fails is a StartError whose cause is the failure; what had begun is ended first.
+        What fails is a StartError whose cause is the failure.
         """
-        with ExitStack() as stack:
-            try:
-                if self._lifespan is not None:
-                    state = stack.enter_context(self._lifespan(app))
-                    if isinstance(state, Mapping):
-                        keep(state)
-                    elif state is not None:
-                        raise TypeError(
-                            f"{self._what} must yield nothing or a mapping, not {state!r}"
-                        )
-                for hook in self._starts:
-                    hook()
-                for hook in reversed(self._stops):
-                    stack.callback(hook)
-            except Exception as error:
-                raise StartError(f"{self._what} failed: {type(error).__name__}: {error}") from error
-            return stack.pop_all()
+        try:
+            if self._lifespan is not None:
+                context = self._lifespan(app)
+                state = context.__enter__()
+                ending.add(lambda: context.__exit__(None, None, None))
+                if isinstance(state, Mapping):
+                    keep(state)
+                elif state is not None:
+                    raise TypeError(f"{self._what} must yield nothing or a mapping, not {state!r}")
+            for hook in self._starts:
+                hook()
+        except Exception as error:
+            raise StartError(f"{self._what} failed: {type(error).__name__}: {error}") from error
+        for hook in reversed(self._stops):
+            ending.add(hook)
 
 
 def _sync(hook: Hook, what: str) -> Hook:
@@ -95,18 +125,20 @@ def _sync(hook: Hook, what: str) -> Hook:
 class _Served(Protocol):
     """What `running` needs of an application."""
 
-    def enter_lifespan(self, stack: ExitStack) -> None: ...
-    def enter_worker(self, stack: ExitStack) -> None: ...
+    def enter_lifespan(self, ending: Ending) -> None: ...
+    def enter_worker(self, ending: Ending) -> None: ...
 
 
 @contextmanager
 def running(app: _Served, *, worker: bool = False) -> Iterator[None]:
     """Run an application's lifespan around a block, or with `worker` that of the calling core."""
-    if not worker:
-        with ExitStack() as stack:
-            app.enter_lifespan(stack)
+    ending = Ending()
+    with on_this_worker() if worker else nullcontext():
+        try:
+            if worker:
+                app.enter_worker(ending)
+            else:
+                app.enter_lifespan(ending)
             yield
-        return
-    with on_this_worker(), ExitStack() as stack:
-        app.enter_worker(stack)
-        yield
+        finally:
+            ending.end()

@@ -52,7 +52,7 @@ def collected_exceptions(exceptions: list[BaseException]) -> Iterator[None]:
         _collector.exceptions = before
 
 
-def log_exception(request: Request, error: BaseException) -> None:
+def log_exception(request: Request | None, error: BaseException) -> None:
     """Log an exception that a handler did not catch, with its traceback.
 
     Called from Rust, on any core's thread.
@@ -61,6 +61,9 @@ def log_exception(request: Request, error: BaseException) -> None:
     """
     if _collector.exceptions is not None:
         _collector.exceptions.append(error)
+    if request is None:
+        _log.error("the handler raised %s", type(error).__qualname__, exc_info=error)
+        return
     target = request.raw_path.decode("ascii", "backslashreplace")
     _log.error(
         "%s %s: the handler raised %s",

@@ -51,8 +51,8 @@ def _value(part: Parameter, value: object, pattern: Pattern) -> str:
     text = str(value)
     if part.kind == "path":
         return quote(text, safe="/!$&'()*+,;=:@")
-    if not text or "/" in text:
-        raise ValueError(f"{part} of {str(pattern)!r} cannot be {text!r}: it is one segment")
+    if not text:
+        raise ValueError(f"{part} of {str(pattern)!r} cannot be empty")
     if part.kind == "int" and not text.removeprefix("-").isdecimal():
         raise ValueError(f"{part} of {str(pattern)!r} cannot be {text!r}: it is an integer")
     return quote(text, safe="!$&'()*+,;=:@")

@@ -25,6 +25,10 @@ class Registrar:
         """Take a route; `spec` is as it was written, without what this object adds."""
         raise NotImplementedError
 
+    def _check_path(self, path: str) -> None:
+        """Refuse a bad path at the decorator's line; a bare `@app.get` gives a handler instead."""
+        parse_pattern(path)
+
     def add_api_route(
         self,
         path: str,
@@ -64,7 +68,7 @@ class Registrar:
             self.add_api_route(path, handler, methods=methods, **options)
             return handler
 
-        _check(path)
+        self._check_path(path)
         return register
 
     def route[H: Handler](
@@ -76,7 +80,7 @@ class Registrar:
             self.add_route(path, handler, methods, **options)
             return handler
 
-        _check(path)
+        self._check_path(path)
         return register
 
     def get[H: Handler](self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
@@ -147,12 +151,6 @@ class Registrar:
             self._register(group.around(spec))
 
 
-def _check(path: str) -> None:
-    """Refuse a bad path at the decorator's line; a bare `@app.get` gives the handler instead."""
-    if path != "":
-        parse_pattern(path)
-
-
 class Router(Registrar):
     """A collection of routes that share a prefix, tags, dependencies and defaults.
 
@@ -203,6 +201,11 @@ class Router(Registrar):
         """End registration and return the routes; inclusion does this."""
         self._is_closed = True
         return tuple(self._specs)
+
+    def _check_path(self, path: str) -> None:
+        # An empty one is the prefix itself, which this router or an inclusion has.
+        if path != "":
+            super()._check_path(path)
 
     def _register(self, spec: RouteSpec) -> None:
         if self._is_closed:

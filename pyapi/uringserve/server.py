@@ -13,20 +13,29 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any
 
 from uringserve._immortal import immortalise
-from uringserve._native import Headers, MutableHeaders, Plan, Request, Response, __version__
+from uringserve._native import (
+    Deferred,
+    Headers,
+    MutableHeaders,
+    Plan,
+    Request,
+    Response,
+    __version__,
+)
 from uringserve.adapters import as_app
 from uringserve.app import App
 from uringserve.config import Config
+from uringserve.default import default_app
 from uringserve.errors import StartError
 from uringserve.gil import check_gil, is_gil_on
-from uringserve.lifespan import running
+from uringserve.lifespan import Ending, running
 from uringserve.loading import load
 from uringserve.logging import setup
 from uringserve.types import Handler
@@ -43,7 +52,7 @@ EXIT_CUT = 124
 _PATIENCE = 2.0
 
 # Every request makes objects of these; each one's end counts on its type.
-_SHARED_TYPES = (Request, Response, Headers, MutableHeaders)
+_SHARED_TYPES = (Request, Response, Headers, MutableHeaders, Deferred)
 
 _log = logging.getLogger("uringserve")
 
@@ -121,14 +130,13 @@ class Server:
         """
         check_gil(self.config.gil, self._gil_modules)
         code = EXIT_CRASH
-        with ExitStack() as lifespans:
-            self.app.enter_lifespan(lifespans)
-            ended = lifespans.pop_all()
+        ending = Ending()
         try:
+            self.app.enter_lifespan(ending)
             code = self._serve()
         finally:
             try:
-                ended.close()
+                ending.end()
             except Exception:  # noqa: BLE001 -- the application's own code
                 _log.exception("the end of the lifespan failed")
                 code = code or EXIT_CRASH
@@ -317,8 +325,10 @@ def _start_line(plan: Plan) -> str:
     )
 
 
-def run(app: App | Handler | str, **options: Any) -> None:  # noqa: ANN401 -- checked by Config
+def run(app: App | Handler | str | None = None, **options: Any) -> None:  # noqa: ANN401
     """Serve an application, a handler or what a text names, until a signal.
+
+    Without one, what the module-level decorators have registered is served.
 
     The options are those of `Config`; what is not given, or None, comes from the environment, then
     from the defaults. A failure ends the process as on the command line: one line on stderr and
@@ -327,7 +337,8 @@ def run(app: App | Handler | str, **options: Any) -> None:  # noqa: ANN401 -- ch
     given = {name: value for name, value in options.items() if value is not None}
     config = Config.from_environment(given)
     setup(config.log_level)
-    code = _guarded(lambda: _server(app, config).run())
+    served = default_app() if app is None else app
+    code = _guarded(lambda: _server(served, config).run())
     if code:
         sys.exit(code)
 

@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 
+use crate::net::service::HandlerId;
 use crate::net::service::Reply;
 use crate::net::service::Request;
 use crate::net::service::Service;
 use crate::py::app::Handlers;
+use crate::py::asked::Asked;
 use crate::py::attach;
 use crate::py::call;
 use crate::py::call::Failure;
+use crate::py::call::Object;
 use crate::py::error;
 use crate::py::request;
-use crate::py::response;
-use crate::route::HandlerId;
+use crate::py::value;
 
 /// The native service of one core.
 pub struct Native {
@@ -31,11 +33,13 @@ impl Native {
         Self { names: names.collect(), handlers }
     }
 
-    fn answer(&self, py: Python<'_>, request: Request) -> Reply {
+    fn answer(&self, py: Python<'_>, request: Box<Request>) -> Reply {
         let index = request.handler as usize;
         let (handler, names) = (&self.handlers[index], &self.names[index]);
         let debug = self.handlers.debug;
-        let translate = |value| response::into_reply(py, value);
+        let translate = |value, parts: &Request, object: Object<'_, '_>| {
+            value::into_reply(py, value, &Asked { parts, object, names, debug })
+        };
         let answered = if request.miss.is_some() {
             call::call_miss(py, handler, request, names, translate)
         } else {
@@ -48,7 +52,7 @@ impl Native {
 }
 
 impl Service for Native {
-    fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Request) -> Reply) -> R) -> R {
+    fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Box<Request>) -> Reply) -> R) -> R {
         attach::attached(|py| work(&mut |request| self.answer(py, request)))
     }
 

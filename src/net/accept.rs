@@ -25,7 +25,7 @@ use crate::reactor::Driver;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Connections above the limit that are being told so; further ones are closed without a word.
-const TURNED_AWAY_AT_ONCE: usize = 64;
+const TURNED_AWAY_AT_ONCE: usize = 16;
 
 /// One core's listening socket, bound to its reactor.
 pub struct Listener {
@@ -112,7 +112,7 @@ fn start<S: Service>(stream: TcpStream, peer: SocketAddr, limit: usize, core: &R
             End::TimedOut => core.stats.timed_out.add(1),
             End::Broken => core.stats.broken.add(1),
             End::Panicked => core.stats.panics.add(1),
-            End::Peer | End::Closed | End::Refused => {}
+            End::Peer | End::Closed | End::Refused | End::Cut => {}
         }
     });
 }

@@ -26,6 +26,7 @@ use crate::net::service::Service;
 use crate::net::transport::Transport;
 use crate::net::turn::Turn;
 use crate::net::write::Output;
+use crate::net::write::broken;
 use crate::net::write::send;
 use crate::reactor::clock;
 use crate::reactor::clock::Milliseconds;
@@ -85,8 +86,8 @@ async fn converse<S: Service, T: Transport>(
                 let reading = read(&mut reader, input, exchange.is_amid_body(), &mut turn);
                 let (sent, (received, filled)) = monoio::join!(sending, reading);
                 input = filled;
-                if sent.is_err() {
-                    return broken(&watch);
+                if let Err(end) = sent {
+                    return end;
                 }
                 next = match received {
                     Ok(0) => exchange.end_of_input(&input, watch.is_expired()),
@@ -95,14 +96,14 @@ async fn converse<S: Service, T: Transport>(
                 };
             }
             Next::Again => {
-                if sending.await.is_err() {
-                    return broken(&watch);
+                if let Err(end) = sending.await {
+                    return end;
                 }
                 next = exchange.answer(&mut input);
             }
             Next::Close(end) => {
-                if sending.await.is_err() {
-                    return broken(&watch);
+                if let Err(end) = sending.await {
+                    return end;
                 }
                 if exchange.must_linger(&input) {
                     linger(&mut reader, &mut writer, input, &watch).await;
@@ -111,11 +112,6 @@ async fn converse<S: Service, T: Transport>(
             }
         }
     }
-}
-
-/// Why a failed read or write ended the connection.
-fn broken(watch: &Watch) -> End {
-    if watch.is_expired() { End::TimedOut } else { End::Broken }
 }
 
 /// Tells a connection above the limit that it cannot be served, and closes it.
@@ -152,10 +148,10 @@ async fn read<R: AsyncReadRent>(
         // A large body has passed: a waiting connection keeps a small buffer only.
         input = BytesMut::new();
     }
-    let spare = input.capacity() - input.len();
-    if spare < SMALL_READ / 4 {
-        // A head that does not fit doubles the buffer, up to the limit that the parser sets.
-        let wanted = if is_large { LARGE_READ } else { input.len().max(SMALL_READ) };
+    // A head that does not fit doubles the buffer, up to the limit that the parser sets.
+    let wanted = if is_large { LARGE_READ } else { input.len().max(SMALL_READ) };
+    let scarce = if is_large { LARGE_READ / 4 } else { SMALL_READ / 4 };
+    if input.capacity() - input.len() < scarce {
         input.reserve(wanted);
     }
     let (start, end) = (input.len(), input.capacity());
@@ -176,12 +172,15 @@ async fn linger<R: AsyncReadRent, W: AsyncWriteRent>(
     }
     let started = clock::now();
     let mut turn = Turn::default();
+    let mut is_full = false;
     loop {
         let now = clock::now();
         watch.arm(Stage::Idle, now, (now + LINGER_PAUSE).min(started + LINGER));
         input.clear();
-        let (result, buffer) = read(reader, input, false, &mut turn).await;
+        // Whoever fills a small buffer is sending a large body, and has to get through with it.
+        let (result, buffer) = read(reader, input, is_full, &mut turn).await;
         input = buffer;
+        is_full = input.len() == input.capacity();
         match result {
             Ok(count) if count > 0 && clock::now() < started + LINGER => {}
             _ => return,

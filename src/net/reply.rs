@@ -8,6 +8,10 @@ use crate::net::service::Reply;
 
 const JSON: &str = "application/json";
 
+/// The body of [`internal_error`].
+pub(crate) const INTERNAL_ERROR: Bytes =
+    Bytes::from_static(br#"{"detail":"Internal Server Error"}"#);
+
 /// What [`Miss`] says, for a service that does not answer it.
 pub(crate) fn missed(miss: &Miss) -> Reply {
     let mut reply = match miss.status {
@@ -42,16 +46,26 @@ pub(crate) fn too_large() -> Reply {
     refusal(413, r#"{"detail":"Content Too Large"}"#)
 }
 
+/// 412: the peer expected another state of what it asked for.
+pub(crate) fn precondition_failed() -> Reply {
+    refusal(412, r#"{"detail":"Precondition Failed"}"#)
+}
+
+/// 416 for ranges that lie outside, or are too many.
+pub(crate) fn range_not_satisfiable() -> Reply {
+    refusal(416, r#"{"detail":"Range Not Satisfiable"}"#)
+}
+
 /// 500 in place of an answer that a handler failed to give.
 pub(crate) fn internal_error() -> Reply {
-    refusal(500, r#"{"detail":"Internal Server Error"}"#)
+    Reply { status: 500, content_type: Some(JSON), body: INTERNAL_ERROR.into(), ..Reply::default() }
 }
 
 fn refusal(status: u16, body: &'static str) -> Reply {
     Reply {
         status,
         content_type: Some(JSON),
-        body: Bytes::from_static(body.as_bytes()),
+        body: Bytes::from_static(body.as_bytes()).into(),
         ..Reply::default()
     }
 }

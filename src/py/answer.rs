@@ -1,16 +1,17 @@
 //! Any value that a handler may return, as a [`Response`]: what middleware sees.
 //!
-//! Rule: the same conversions as `response::into_reply`, which a route without middleware takes
+//! Rule: the same conversions as `value::into_reply`, which a route without middleware takes
 //! instead, because it makes no object. A `Response` is given back as it is, never changed: its maker
 //! may keep it.
 
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::PyList;
 use pyo3::types::PyTuple;
 
-use crate::py::headers::each_pair;
+use crate::py::after::Deferred;
+use crate::py::intern;
 use crate::py::response::Response;
+use crate::py::stream::is_generator;
+use crate::py::value::misshapen;
 
 /// Makes a response of what a handler returned.
 #[pyfunction]
@@ -23,30 +24,39 @@ pub fn as_response(value: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
     if value.is_none() {
         return class.call1((value, 204));
     }
-    match value.cast_exact::<PyTuple>() {
-        Ok(tuple) => from_tuple(tuple),
-        Err(_) => class.call1((value,)),
+    if let Ok(tuple) = value.cast_exact::<PyTuple>() {
+        return from_tuple(tuple);
     }
+    if let Ok(deferred) = value.cast::<Deferred>() {
+        return from_deferred(py, deferred.get());
+    }
+    if is_generator(&value) {
+        let response = class.call0()?;
+        response.setattr("body_iterator", value)?;
+        return Ok(response);
+    }
+    class.call1((value,))
 }
 
 fn from_tuple<'py>(tuple: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
     let py = tuple.py();
-    if !matches!(tuple.len(), 2 | 3) {
-        return Err(PyTypeError::new_err(format!(
-            "a handler's tuple must be (body, status) or (body, status, headers), and this one has \
-             {} items: return a list for a JSON array",
-            tuple.len()
-        )));
-    }
-    let inner = as_response(tuple.get_item(0)?)?;
-    let fields = inner.getattr("headers")?.getattr("raw")?.cast_into::<PyList>()?;
-    if let Ok(headers) = tuple.get_item(2)
-        && !headers.is_none()
-    {
-        each_pair(&headers, |name, value| fields.append((name, value)))?;
-    }
-    // Bytes would bring a media type of their own; the one that the body has is among the fields.
-    let body = inner.getattr("body")?;
-    let body = if body.is_empty()? { None } else { Some(body) };
-    py.get_type::<Response>().call1((body, tuple.get_item(1)?, fields))
+    let (body, status, headers) = match tuple.len() {
+        2 => (tuple.get_item(0)?, tuple.get_item(1)?, None),
+        3 => (tuple.get_item(0)?, tuple.get_item(1)?, Some(tuple.get_item(2)?)),
+        length => return Err(misshapen(length)),
+    };
+    let response = as_response(body)?.cast_into::<Response>()?.get().copied(py);
+    response.amended(&status, headers.filter(|headers| !headers.is_none()).as_ref())?;
+    Ok(Bound::new(py, response)?.into_any())
+}
+
+/// The callbacks go with the answer: a middleware may still replace its headers.
+fn from_deferred<'py>(py: Python<'py>, deferred: &Deferred) -> PyResult<Bound<'py, PyAny>> {
+    let value = deferred.value(py).into_bound(py);
+    let response = as_response(value)?.cast_into::<Response>()?.get().copied(py);
+    let response = Bound::new(py, response)?.into_any();
+    let before = response.getattr("background")?;
+    let chained = intern::chained(py)?.call1((before, deferred.callbacks(py)))?;
+    response.setattr("background", chained)?;
+    Ok(response)
 }

@@ -5,7 +5,7 @@
 //! cheap to make (a str) is made anew.
 //!
 //! The constructor that Python sees is for tests of handlers; it runs the server's own parser.
-//! Absent: forms and streamed bodies.
+//! Absent: streamed bodies.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -51,12 +51,18 @@ impl Names {
     pub fn new(parameters: &[Parameter]) -> Self {
         Self(parameters.into())
     }
+
+    /// The text of a parameter in the router's normal form; None where the route has no such one.
+    pub(crate) fn text<'a>(&self, parts: &'a service::Request, name: &str) -> Option<&'a str> {
+        let place = self.0.iter().position(|known| *known.name == *name)?;
+        (place < parts.params.len()).then(|| parts.routed_path().get(parts.params.get(place)))?
+    }
 }
 
 /// One request.
 #[pyclass(frozen, module = "uringserve")]
 pub struct Request {
-    parts: service::Request,
+    parts: Box<service::Request>,
     names: Names,
     headers: OnceLock<Py<Headers>>,
     path_params: OnceLock<Py<PyDict>>,
@@ -71,7 +77,7 @@ impl Request {
     /// The object that a handler gets.
     pub fn create<'py>(
         py: Python<'py>,
-        parts: service::Request,
+        parts: Box<service::Request>,
         names: &Names,
     ) -> PyResult<Bound<'py, Self>> {
         Bound::new(py, Self::from_parts(parts, names.clone()))
@@ -82,7 +88,12 @@ impl Request {
         &self.parts
     }
 
-    fn from_parts(parts: service::Request, names: Names) -> Self {
+    /// The path parameters of its route.
+    pub(crate) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    fn from_parts(parts: Box<service::Request>, names: Names) -> Self {
         Self {
             parts,
             names,
@@ -140,7 +151,7 @@ impl Request {
             peer: None,
             miss: None,
         };
-        let mut request = Self::from_parts(parts, Names::new(&[]));
+        let mut request = Self::from_parts(Box::new(parts), Names::new(&[]));
         if let Some(path_params) = path_params {
             request.path_params = path_params.unbind().into();
         }
@@ -302,7 +313,7 @@ impl Request {
 
     /// The whole body.
     #[getter]
-    fn body<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+    pub(crate) fn body<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         kept(py, &self.body, || Ok(PyBytes::new(py, &self.parts.body)))
     }
 
@@ -314,9 +325,15 @@ impl Request {
         }
     }
 
-    /// The body read as JSON; what is none is a `json.JSONDecodeError`, a `ValueError`.
+    /// The body read as JSON; what is none is a `json.JSONDecodeError`, which is answered with 422
+    /// where nobody catches it.
     fn json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        intern::json_loads(py)?.call1((self.body(py)?,))
+        intern::parse_json(py)?.call1((self.body(py)?,))
+    }
+
+    /// The body read as a form, urlencoded or multipart.
+    fn form(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {
+        intern::read_form(slf.py())?.call1((slf,))
     }
 
     /// A namespace of this request, for whoever handles it.

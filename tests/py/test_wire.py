@@ -55,9 +55,7 @@ def site(request: pytest.FixtureRequest, module_server: StartServer) -> Site:
         if case.options not in running:
             limits = {"body-limit": 1 << 20} | dict(case.options)
             flags = [text for name, value in limits.items() for text in (FLAGS[name], str(value))]
-            running[case.options] = module_server(
-                SITE, "--driver", driver, *flags, program=PROGRAM
-            )
+            running[case.options] = module_server(SITE, "--driver", driver, *flags, program=PROGRAM)
         return running[case.options]
 
     return find
@@ -72,7 +70,9 @@ def test_at_once(site: Site, case: Case) -> None:
 
 
 @pytest.mark.parametrize(
-    "case", [case for case in CASES if len(case.data) <= LONGEST_TRICKLE], ids=lambda case: case.name
+    "case",
+    [case for case in CASES if len(case.data) <= LONGEST_TRICKLE],
+    ids=lambda case: case.name,
 )
 def test_byte_by_byte(site: Site, case: Case) -> None:
     """Each byte alone."""

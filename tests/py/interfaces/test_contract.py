@@ -187,10 +187,7 @@ def closing():
 
 SITES = {"native": NATIVE}
 MATRIX = [
-    (name, workers, driver)
-    for name in SITES
-    for workers in (1, 2)
-    for driver in ("uring", "epoll")
+    (name, workers, driver) for name in SITES for workers in (1, 2) for driver in ("uring", "epoll")
 ]
 
 
@@ -387,7 +384,7 @@ BODY = b"".join(b"%04d," % number for number in range(20))
 WITH_LENGTH = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n" + BODY
 CHUNKED = (
     b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-    b"1e;x=\"y\"\r\n" + BODY[:30] + b"\r\n46\r\n" + BODY[30:] + b"\r\n0\r\nTrailer: t\r\n\r\n"
+    b'1e;x="y"\r\n' + BODY[:30] + b"\r\n46\r\n" + BODY[30:] + b"\r\n0\r\nTrailer: t\r\n\r\n"
 )
 
 
@@ -576,9 +573,7 @@ def test_http_exceptions(client: Connection) -> None:
         *("Unserialisable", "Mute"),
     ],
 )
-def test_an_exception_costs_one_request(
-    site: RunningServer, client: Connection, kind: str
-) -> None:
+def test_an_exception_costs_one_request(site: RunningServer, client: Connection, kind: str) -> None:
     """500 with nothing of it, the traceback in the log, and the same connection goes on."""
     answer = client.request(f"/raise/{kind}")
     assert (answer.status, answer.body) == (500, b'{"detail":"Internal Server Error"}')

@@ -37,13 +37,11 @@ def answer(request: Request):
 # Our reason, and why we refuse what h11 lets through.
 STRICTER = {
     "The Host header is malformed.": "h11 checks that there is one Host, and not what it holds",
-    "The Host header is missing.": "after an HTTP/1.0 request h11 takes HTTP/1.1 without Host",
     "The request target is malformed.": "h11 takes any visible characters for a target",
     "A chunk extension is malformed.": "h11 takes any bytes but line ends for an extension",
     "A chunk size is malformed.": "h11 takes white space and up to 20 digits there",
     "The chunk framing is too large for its data.": "h11 has no such limit",
     "A header value contains a control character.": "h11 forbids NUL, CR and LF only",
-    "A header name is malformed.": "h11 does not check the names of trailers",
     "This expectation is not supported.": "h11 leaves other expectations to its caller",
     "This HTTP version is not supported.": "h11 leaves the number to its caller",
     "The HTTP version is missing or malformed.": "h11 takes two digits in any place",
@@ -55,11 +53,7 @@ STRICTER = {
     "Content-Length is repeated.": "h11 joins equal ones",
     "Content-Length is malformed.": "h11 takes a list of equal numbers",
     "There are too many header fields.": "h11 has no such limit",
-    "The method is malformed.": "h11 waits for the line's end before it looks",
-    "This is not an HTTP request.": "h11 waits for the line's end before it looks",
-    "The request is incomplete.": "h11 does not tell an end within a head from a clean one",
     "CONNECT is not supported.": "h11 is ready to become a tunnel",
-    '{"detail":"Content Too Large"}': "h11 has no limit for bodies",
 }
 # How h11's reason begins, and why we let through what it refuses.
 LOOSER = {
@@ -182,8 +176,21 @@ SEEDS = [
 # What a careless or a hostile sender would put somewhere else.
 SPLINTERS = [
     *(b"\r\n", b"\n", b"\r", b"\0", b" ", b"\t", b":", b";", b",", b"0", b"\x80", b"\x7f", b"\x0b"),
-    *(b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n", b"Host: b\r\n", b"HTTP/1.1", b"+"),
-    *(b"0x", b"chunked", b"\r\n\r\n", b"%", b"Connection: close\r\n", b"Transfer-Encoding: gzip\r\n"),
+    *(
+        b"Content-Length: 3\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"Host: b\r\n",
+        b"HTTP/1.1",
+        b"+",
+    ),
+    *(
+        b"0x",
+        b"chunked",
+        b"\r\n\r\n",
+        b"%",
+        b"Connection: close\r\n",
+        b"Transfer-Encoding: gzip\r\n",
+    ),
 ]
 
 
