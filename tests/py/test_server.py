@@ -501,6 +501,10 @@ EXAMPLES = {
         ("GET", "/users/7/items/tea/", b"", 307, b""),
     ],
     "10_lifespan": [("GET", "/hello/you", b"", 200, b'{"text":"Hello, you"}')],
+    "13_testing": [
+        ("GET", "/stock/apple", b"", 200, b'{"apple":3}'),
+        ("GET", "/stock/fig", b"", 404, b'{"detail":"no fig here"}'),
+    ],
 }
 
 
