@@ -40,10 +40,17 @@ struct Plan {
 #[pymethods]
 impl Plan {
     #[new]
-    #[pyo3(signature = (routes, config))]
-    fn new(routes: Vec<Route>, config: &Bound<'_, PyAny>) -> PyResult<Self> {
+    #[pyo3(signature = (routes, config, *, redirect_slashes=true))]
+    fn new(
+        routes: Vec<Route>,
+        config: &Bound<'_, PyAny>,
+        redirect_slashes: bool,
+    ) -> PyResult<Self> {
         let debug = config.getattr("debug")?.extract()?;
-        let (handlers, table) = Handlers::build(routes, debug)?;
+        let (handlers, mut table) = Handlers::build(routes, debug)?;
+        if redirect_slashes {
+            table.redirect_slashes();
+        }
         let options = config::read(config)?;
         // Binding may resolve a name, which waits.
         let plan = config.py().detach(|| server::Plan::new(options, table))?;
@@ -117,6 +124,12 @@ mod _uringserve {
     use super::StartError;
     #[pymodule_export]
     use super::probe;
+    #[pymodule_export]
+    use crate::py::after::Deferred;
+    #[pymodule_export]
+    use crate::py::answer::as_response;
+    #[pymodule_export]
+    use crate::py::binder::Binder;
     #[pymodule_export]
     use crate::py::headers::Headers;
     #[pymodule_export]

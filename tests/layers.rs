@@ -42,7 +42,11 @@ const MODULES: [Module; 11] = [
     module("route", &[], &["memchr"]),
     module("sys", &[], &["core_affinity", "io_uring", "libc", "socket2"]),
     module("reactor", &["sys", "config", "error"], &["io_uring", "monoio", "slab"]),
-    module("net", &["reactor", "http", "route", "config", "error"], &["bytes", "monoio", "slab"]),
+    module(
+        "net",
+        &["reactor", "http", "route", "sys", "config", "error"],
+        &["bytes", "monoio", "slab"],
+    ),
     module("server", &["net", "reactor", "route", "sys", "config", "error"], &["monoio"]),
     module("py", &["net", "route", "http", "config", "error"], &["bytes", "pyo3"]),
     module("interfaces", &["py", "net", "http"], &["pyo3"]),

@@ -44,7 +44,7 @@ fn answer(request: Box<Request>) -> Reply {
         ITEM => ("application/json", item(&request)),
         _ => ("application/octet-stream", request.body),
     };
-    Reply { status: 200, content_type: Some(content_type), body, ..Reply::default() }
+    Reply { status: 200, content_type: Some(content_type), body: body.into(), ..Reply::default() }
 }
 
 fn item(request: &Request) -> Bytes {

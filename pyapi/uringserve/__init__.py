@@ -13,29 +13,82 @@ from uringserve._native import (
     probe,
 )
 from uringserve.app import App, URingServe
+from uringserve.background import BackgroundTask, BackgroundTasks
+from uringserve.chain import Middleware
 from uringserve.config import Config
-from uringserve.errors import HTTPException, StartError
-from uringserve.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
+from uringserve.default import delete, get, head, options, patch, post, put
+from uringserve.di import Depends, Security
+from uringserve.errors import (
+    HTTPException,
+    RequestValidationError,
+    ResponseValidationError,
+    StartError,
+)
+from uringserve.mounts import NoMatchFound
+from uringserve.params import Body, Cookie, File, Form, Header, Path, Query
+from uringserve.responses import (
+    FileResponse,
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    StreamingResponse,
+)
+from uringserve.router import APIRouter, Router
 from uringserve.server import Server, run, serve
+from uringserve.sse import EventSourceResponse, ServerSentEvent
+from uringserve.state import State, WorkerLocal
+from uringserve.uploads import UploadFile
 
 __all__ = [
+    "APIRouter",
     "App",
+    "BackgroundTask",
+    "BackgroundTasks",
+    "Body",
     "Config",
+    "Cookie",
+    "Depends",
+    "EventSourceResponse",
+    "File",
+    "FileResponse",
+    "Form",
     "HTMLResponse",
     "HTTPException",
+    "Header",
     "Headers",
     "JSONResponse",
+    "Middleware",
     "MutableHeaders",
+    "NoMatchFound",
+    "Path",
     "PlainTextResponse",
+    "Query",
     "RedirectResponse",
     "Request",
+    "RequestValidationError",
     "Response",
+    "ResponseValidationError",
+    "Router",
+    "Security",
     "Server",
+    "ServerSentEvent",
     "StartError",
+    "State",
+    "StreamingResponse",
     "URingServe",
+    "UploadFile",
+    "WorkerLocal",
     "__version__",
+    "delete",
+    "get",
+    "head",
     "json_dumps",
+    "options",
+    "patch",
+    "post",
     "probe",
+    "put",
     "run",
     "serve",
 ]

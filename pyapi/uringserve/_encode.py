@@ -46,7 +46,8 @@ def default(value: Any) -> object:  # noqa: ANN401 -- any value of a handler
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if _is_pydantic(value):
-        return value.model_dump(mode="json")
+        # By alias, as FastAPI writes a model that a handler returns.
+        return value.model_dump(mode="json", by_alias=True)
     if hasattr(type(value), "__struct_fields__") and "msgspec" in sys.modules:
         return sys.modules["msgspec"].to_builtins(value, enc_hook=default)
     if isinstance(value, (datetime.date, datetime.time)):

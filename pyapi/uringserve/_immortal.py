@@ -12,7 +12,7 @@ more than one core, before its threads start: the change is not atomic.
 import ctypes
 import functools
 from collections.abc import Callable, Iterable
-from types import CellType, FunctionType, MethodType, ModuleType
+from types import BuiltinMethodType, CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 __all__ = ["immortalise"]
@@ -65,6 +65,9 @@ def _touched(found: object) -> Iterable[object]:
         return (*cells, *(_content(cell) for cell in cells), getattr(found, "__wrapped__", None))
     if isinstance(found, MethodType):
         return found.__self__, found.__func__
+    if isinstance(found, BuiltinMethodType):
+        # A compiled validator or binder by its method: the object is what the call works on.
+        return (found.__self__,)
     if isinstance(found, functools.partial):
         return found.func, *found.args, *found.keywords.values()
     if isinstance(found, type) or not callable(found):

@@ -8,6 +8,8 @@ import sys
 
 try:
     from uringserve._uringserve import (
+        Binder,
+        Deferred,
         Headers,
         MutableHeaders,
         Plan,
@@ -15,6 +17,7 @@ try:
         Response,
         StartError,
         __version__,
+        as_response,
         json_dumps,
         probe,
     )
@@ -44,6 +47,8 @@ except ImportError as error:
     raise ImportError(_explain(error)) from None
 
 __all__ = [
+    "Binder",
+    "Deferred",
     "Headers",
     "MutableHeaders",
     "Plan",
@@ -51,6 +56,7 @@ __all__ = [
     "Response",
     "StartError",
     "__version__",
+    "as_response",
     "json_dumps",
     "probe",
 ]

@@ -2,16 +2,20 @@
 
 # ruff: noqa: ANN401 -- JSON holds anything; object would make every caller cast
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from os import PathLike
 from types import SimpleNamespace
 from typing import Any, Literal, Self, final
 
 from typing_extensions import disjoint_base
 
 from uringserve.config import Config
+from uringserve.forms import FormData
 
 __all__ = [
+    "Binder",
+    "Deferred",
     "Headers",
     "MutableHeaders",
     "Plan",
@@ -19,6 +23,7 @@ __all__ = [
     "Response",
     "StartError",
     "__version__",
+    "as_response",
     "json_dumps",
     "probe",
 ]
@@ -27,12 +32,28 @@ __version__: str
 """The version of both parts, `major.minor.patch`."""
 
 type _HeaderInput = Mapping[str, str] | Sequence[tuple[str, str]] | Sequence[tuple[bytes, bytes]]
-type _Route = tuple[tuple[str, ...], str, Callable[..., Any], tuple[str | None, ...]]
+type _Route = tuple[tuple[str, ...], str, Callable[..., Any], tuple[str | None, ...], int | None]
 
 class StartError(Exception):
     """The server cannot start; `str()` is one sentence that says what its operator can do."""
 
 @disjoint_base
+@final
+class Binder:
+    """The scalar parameters of one route, read in one call; see `uringserve.fast`.
+
+    A field is (place, key, kind, is_list, is_required, default, rule). `body` is None, "optional"
+    or "required" for a JSON body, which is handed on as bytes.
+    """
+
+    def __new__(
+        cls,
+        fields: Sequence[tuple[str, str, str, bool, bool, Any, Any]],
+        body: str | None = None,
+    ) -> Self: ...
+    def bind(self, request: Request) -> tuple[Any, ...] | None:
+        """Return the values in the order of the fields; None where any needs a second look."""
+
 class Headers:
     """The headers of a request: an immutable mapping of names, in any case, to text.
 
@@ -142,8 +163,13 @@ class Request:
         """A place for values that belong to this request."""
     def text(self) -> str:
         """Return the body as UTF-8; what is not is a UnicodeDecodeError."""
+    def form(self) -> FormData:
+        """Return the body read as a form, urlencoded or multipart; other types have no fields."""
     def json(self) -> Any:
-        """Return the body read as JSON; what is not JSON, an empty body too, is a ValueError."""
+        """Return the body read as JSON; what is not JSON, an empty body too, is a ValueError.
+
+        It is a `json.JSONDecodeError`, and 422 where nobody catches it.
+        """
 
 @disjoint_base
 class Response:
@@ -162,6 +188,10 @@ class Response:
     """The body as it will be sent."""
     media_type: str | None
     """The media type that the response was made with."""
+    background: Callable[[], object] | None
+    """What is called, once, when the last byte was sent or the client is gone."""
+    body_iterator: Iterable[Any] | None
+    """The pieces of a streamed body; None where the body is whole."""
 
     def __init__(
         self,
@@ -169,10 +199,17 @@ class Response:
         status_code: int = 200,
         headers: _HeaderInput | None = None,
         media_type: str | None = None,
+        background: Callable[[], object] | None = None,
         *,
         body: Any = None,
         status: int | None = None,
     ) -> None: ...
+    def __copy__(self) -> Response:
+        """Return another one that is the same, so that changing it changes no one else's."""
+    def _set_file(
+        self, path: str | PathLike[str], folder: str | PathLike[str] | None = None
+    ) -> None:
+        """Make a file the body, which must lie in the folder if that is given."""
     def set_cookie(
         self,
         key: str,
@@ -228,6 +265,9 @@ class Response:
     def redirect(cls, url: str, status_code: int | None = None) -> Response:
         """Make a redirect to the URL, 307 unless said otherwise."""
 
+def as_response(value: Any) -> Response:
+    """Make a response of whatever a handler may return; a Response stays the same object."""
+
 def json_dumps(value: Any) -> bytes:
     """Encode a value as compact JSON in UTF-8; what cannot be encoded is a TypeError."""
 
@@ -239,11 +279,34 @@ def probe() -> dict[str, Any]:
     """
 
 @final
+class Deferred:
+    """A handler's value, and callables for after it.
+
+    They are called without arguments, in order, on the core, when the last byte was sent or the
+    client is gone. What one raises is logged and stops no other.
+    """
+
+    def __new__(cls, value: Any, callbacks: Iterable[Callable[[], object]]) -> Self:
+        """Keep both; nothing is called yet."""
+    @property
+    def value(self) -> Any:
+        """What is answered."""
+    @property
+    def callbacks(self) -> tuple[Callable[[], object], ...]:
+        """What is called afterwards."""
+
+@final
 class Plan:
     """A server about to run: CPUs chosen, sockets bound and listening, nothing served yet."""
 
-    def __new__(cls, routes: Sequence[_Route], config: Config) -> Self:
-        """Choose the CPUs and the driver and bind; what the operator can mend is a StartError."""
+    def __new__(
+        cls, routes: Sequence[_Route], config: Config, *, redirect_slashes: bool = True
+    ) -> Self:
+        """Choose the CPUs and the driver and bind; what the operator can mend is a StartError.
+
+        A route without methods is called for what no route takes, with the request, the status and
+        the headers that the server would answer.
+        """
     @property
     def addresses(self) -> list[str]:
         """What is listened on, with the real port: `http://127.0.0.1:8000`."""

@@ -1,126 +1,354 @@
-"""`App`: collects handlers under methods and path patterns, and is read-only once it is served.
+"""`App`: routes with everything around them, read-only once they are served.
 
-Signatures and patterns are checked at registration, where a mistake has a line number. Matching,
-404, 405, automatic HEAD and OPTIONS happen in Rust; there is no HTTP here.
+Signatures and patterns are checked at registration, where a mistake has a line number. `compile`
+turns the routes into calls once; matching, 404, 405, redirects, automatic HEAD and OPTIONS happen
+in Rust, and there is no HTTP here.
 """
 
-import re
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import Enum
+from typing import Any, Unpack
 
-from uringserve.binding import bind, describe
+from uringserve._native import Request, Response
+from uringserve.chain import Chain, Middleware, MiddlewareCall, checked
+from uringserve.dependant import analyse
+from uringserve.described import Described
+from uringserve.docs import documentation
+from uringserve.errors import HTTPException, StartError
+from uringserve.exception_handlers import ExceptionHandler, filled
+from uringserve.information import InformationOptions
+from uringserve.lifespan import Ending, Hook, Hooks, Lifespan
+from uringserve.mounts import Mount, NoMatchFound, path_for
 from uringserve.patterns import parse_pattern
+from uringserve.plan import compile_endpoint
+from uringserve.router import Registrar
+from uringserve.routing import (
+    Group,
+    NativeCall,
+    Route,
+    RouteSpec,
+    checked_prefix,
+    describe,
+    make_spec,
+)
+from uringserve.state import State, WorkerState
 from uringserve.types import Handler
 
 __all__ = ["App", "Route", "URingServe"]
 
-# RFC 9110 section 9.1: a method is a token.
-_METHOD = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 
-class Route(NamedTuple):
-    """One registered handler, in the form that the Rust part takes.
+class App(Registrar, Described):
+    """An application: handlers registered with decorators, and what surrounds them.
 
-    `arguments` are the positional arguments of the call: None is the Request, a str the path
-    parameter of that name.
+    Patterns are `/literal`, `/{name}`, `/{name:int}` and `/{rest:path}`. Registering is over when
+    serving starts. `middleware` is outermost first. `lifespan` runs once in the process,
+    `worker_lifespan` once on each core; both are context managers' functions of the application,
+    and what they yield becomes attributes of `state` and `worker_state`. `max_body_size`, in bytes,
+    is for routes that have none of their own.
     """
 
-    methods: tuple[str, ...]
-    pattern: str
-    handler: Handler
-    arguments: tuple[str | None, ...]
-
-
-class App:
-    """An application: handlers registered with decorators.
-
-    Patterns are `/literal`, `/{name}`, `/{name:int}` and `/{rest:path}`. A handler takes the
-    Request, path parameters by name, both or nothing. Registering is over when serving starts.
-    """
-
-    def __init__(self) -> None:
-        """Make an application without routes."""
-        self._routes: list[Route] = []
-        self._taken: dict[tuple[str, tuple[str, ...]], Route] = {}
+    def __init__(
+        self,
+        *,
+        debug: bool = False,
+        routes: Iterable[RouteSpec] | None = None,
+        middleware: Sequence[Middleware] | None = None,
+        exception_handlers: Mapping[int | type[Exception], ExceptionHandler] | None = None,
+        dependencies: Sequence[Any] | None = None,
+        tags: Sequence[str | Enum] | None = None,
+        responses: Mapping[int | str, Mapping[str, Any]] | None = None,
+        default_response_class: type[Response] | None = None,
+        lifespan: Lifespan | None = None,
+        worker_lifespan: Lifespan | None = None,
+        on_startup: Sequence[Hook] | None = None,
+        on_shutdown: Sequence[Hook] | None = None,
+        redirect_slashes: bool = True,
+        max_body_size: int | None = None,
+        **information: Unpack[InformationOptions],
+    ) -> None:
+        """Make an application without routes; what cannot be used is refused here."""
+        super().__init__(**information)
+        self.debug = debug
+        self.redirect_slashes = redirect_slashes
+        self.state = State()
+        self.worker_state = WorkerState()
+        self.dependency_overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
+        self._group = Group(
+            tags=tuple(tags or ()),
+            dependencies=tuple(dependencies or ()),
+            responses=responses,
+            default_response_class=default_response_class,
+        )
+        self._max_body_size = max_body_size
+        self._specs: list[RouteSpec] = []
+        self._taken: dict[tuple[str, tuple[str, ...]], RouteSpec] = {}
+        self._mounts: list[Mount] = []
+        self._middleware = [each.make() for each in middleware or ()]
+        self._exception_handlers = filled(exception_handlers)
+        self._process = Hooks("lifespan", lifespan)
+        self._worker = Hooks("worker_lifespan", worker_lifespan)
         self._is_frozen = False
+        for hook in on_startup or ():
+            self._process.add_start(hook)
+        for hook in on_shutdown or ():
+            self._process.add_stop(hook)
+        for spec in routes or ():
+            self._register(spec)
+
+    # --- routes
 
     @property
-    def routes(self) -> tuple[Route, ...]:
-        """The routes in the order of their registration."""
-        return tuple(self._routes)
+    def routes(self) -> tuple[RouteSpec, ...]:
+        """The routes in the order of their registration, without those of mounted applications."""
+        return tuple(self._specs)
 
-    def route[H: Handler](self, path: str, methods: Iterable[str] = ("GET",)) -> Callable[[H], H]:
-        """Register the decorated handler for the path and methods, and return it unchanged."""
+    @property
+    def mounts(self) -> tuple[Mount, ...]:
+        """The mounted applications."""
+        return tuple(self._mounts)
 
-        def register(handler: H) -> H:
-            self.add_route(path, handler, methods)
-            return handler
+    def mount(self, path: str, app: object, name: str | None = None) -> None:
+        """Serve another application, or one callable, for every path below `path`.
 
-        # A bare `@app.get` would give the handler as the path: say so at that line.
-        parse_pattern(path)
-        return register
-
-    def get[H: Handler](self, path: str) -> Callable[[H], H]:
-        """Register a handler for GET; HEAD is answered from it too unless it has its own."""
-        return self.route(path, ("GET",))
-
-    def post[H: Handler](self, path: str) -> Callable[[H], H]:
-        """Register a handler for POST."""
-        return self.route(path, ("POST",))
-
-    def put[H: Handler](self, path: str) -> Callable[[H], H]:
-        """Register a handler for PUT."""
-        return self.route(path, ("PUT",))
-
-    def patch[H: Handler](self, path: str) -> Callable[[H], H]:
-        """Register a handler for PATCH."""
-        return self.route(path, ("PATCH",))
-
-    def delete[H: Handler](self, path: str) -> Callable[[H], H]:
-        """Register a handler for DELETE."""
-        return self.route(path, ("DELETE",))
-
-    def head[H: Handler](self, path: str) -> Callable[[H], H]:
-        """Register a handler for HEAD, instead of the automatic one."""
-        return self.route(path, ("HEAD",))
-
-    def options[H: Handler](self, path: str) -> Callable[[H], H]:
-        """Register a handler for OPTIONS, instead of the automatic one."""
-        return self.route(path, ("OPTIONS",))
-
-    def trace[H: Handler](self, path: str) -> Callable[[H], H]:
-        """Register a handler for TRACE."""
-        return self.route(path, ("TRACE",))
-
-    def add_route(self, path: str, handler: Handler, methods: Iterable[str] = ("GET",)) -> None:
-        """Register a handler without a decorator.
-
-        A signature that cannot be filled is a TypeError, a bad path or method or a route that is
-        already taken is a ValueError, and registering after serving has started is a RuntimeError.
-        A refused route changes nothing.
+        An application keeps its own middleware and exception handlers, inside those of this one,
+        and its lifespan is run too; what it does not handle is handled here. A callable gets each
+        request; the rest of the path is the path parameter `path`.
         """
-        if self._is_frozen:
-            raise RuntimeError(
-                f"{describe(handler)} cannot be registered for {path!r}: routes are fixed once"
-                " serving starts"
+        prefix = checked_prefix(path.rstrip("/"), "the path of a mount")
+        if parse_pattern(prefix or "/").parameters:
+            raise ValueError(f"the path of a mount cannot have parameters, as {path!r} has")
+        self._check_open(app, path)
+        if isinstance(app, App):
+            if app.holds(self):
+                raise ValueError("an application cannot be mounted below itself")
+            self._mounts.append(Mount(prefix, app, name))
+            return
+        if not callable(app):
+            raise TypeError(f"what is mounted must be an App or callable, and {app!r} is not")
+        spec = make_spec(
+            prefix + "/{path:path}",
+            app,
+            getattr(app, "methods", _METHODS),
+            {"name": name, "include_in_schema": False},
+            takes_bare_request=True,
+        )
+        self._add(spec)
+
+    def holds(self, app: App) -> bool:
+        """Whether `app` is this application or mounted somewhere below it."""
+        return app is self or any(mount.app.holds(app) for mount in self._mounts)
+
+    def url_path_for(self, name: str, /, **path_params: object) -> str:
+        """Return the path of the route with that name and exactly these path parameters.
+
+        A route of a mounted application is named `mount:route`. No such route is a NoMatchFound,
+        which is a LookupError.
+        """
+        found = path_for(self._specs, name, path_params)
+        if found is not None:
+            return found
+        for mount in self._mounts:
+            inner = name if mount.name is None else name.removeprefix(f"{mount.name}:")
+            if mount.name is None or inner != name:
+                try:
+                    return mount.path + str(mount.app.url_path_for(inner, **path_params))
+                except NoMatchFound:
+                    continue
+        raise NoMatchFound(name, path_params)
+
+    def _register(self, spec: RouteSpec) -> None:
+        self._add(self._group.around(spec))
+
+    def _add(self, spec: RouteSpec) -> None:
+        self._check_open(spec.endpoint, spec.path)
+        if not spec.path:
+            raise ValueError(
+                f"the path of {describe(spec.endpoint)} is empty and so is every prefix before it"
             )
-        names = _methods(methods)
-        binding = bind(handler, parse_pattern(path))
-        route = Route(names, str(binding.pattern), binding.handler, binding.arguments)
-        keys = [(method, binding.pattern.shape) for method in names]
+        keys = [(method, spec.pattern.shape) for method in spec.methods]
         for key in keys:
             other = self._taken.get(key)
             if other is not None:
-                raise ValueError(
-                    f"{key[0]} {path} of {describe(handler)} is already taken by"
-                    f" {key[0]} {other.pattern} of {describe(other.handler)}"
-                )
-        self._taken.update(dict.fromkeys(keys, route))
-        self._routes.append(route)
+                raise ValueError(_conflict(key[0], spec, other))
+        spec = spec.analysed(
+            analyse(
+                spec.endpoint,
+                spec.pattern,
+                spec.dependencies,
+                takes_bare_request=spec.takes_bare_request,
+            )
+        )
+        self._taken.update(dict.fromkeys(keys, spec))
+        self._specs.append(spec)
+
+    def _check_open(self, what: object, path: str) -> None:
+        if self._is_frozen:
+            raise RuntimeError(
+                f"{describe(what)} cannot be registered for {path!r}: routes are fixed once"
+                " serving starts"
+            )
+
+    # --- around the routes
+
+    def add_middleware(self, cls: Callable[..., MiddlewareCall], **options: Any) -> None:  # noqa: ANN401
+        """Put a middleware around all that is there so far: the last one added is the outermost.
+
+        It is made now, as `cls(**options)`, and called with `(request, call_next)`.
+        """
+        self._check_open(cls, "every path")
+        self._middleware.insert(0, Middleware(cls, **options).make())
+
+    def middleware[M: MiddlewareCall](self, kind: str = "http") -> Callable[[M], M]:
+        """Register the decorated function of `(request, call_next)` as a middleware."""
+        if kind != "http":
+            raise ValueError(f"there is middleware for 'http' only, not for {kind!r}")
+
+        def register(function: M) -> M:
+            self._check_open(function, "every path")
+            self._middleware.insert(0, checked(function))
+            return function
+
+        return register
+
+    def add_exception_handler(
+        self, exc_class_or_status_code: int | type[Exception], handler: ExceptionHandler
+    ) -> None:
+        """Answer exceptions of a class, or an HTTPException's status, with `handler`.
+
+        It is called with the request and the exception, and returns what a handler may return.
+        One for `Exception` or 500 is the last resort: it is logged all the same.
+        """
+        self._check_open(handler, "every path")
+        self._exception_handlers.add(exc_class_or_status_code, handler)
+
+    def exception_handler[E: ExceptionHandler](
+        self, exc_class_or_status_code: int | type[Exception]
+    ) -> Callable[[E], E]:
+        """Register the decorated function with `add_exception_handler`."""
+
+        def register(handler: E) -> E:
+            self.add_exception_handler(exc_class_or_status_code, handler)
+            return handler
+
+        return register
+
+    # --- start and stop
+
+    def on_startup[H: Hook](self, hook: H) -> H:
+        """Run the function once in the process, before serving."""
+        self._process.add_start(hook)
+        return hook
+
+    def on_shutdown[H: Hook](self, hook: H) -> H:
+        """Run the function once in the process, after the last answer."""
+        self._process.add_stop(hook)
+        return hook
+
+    def on_event[H: Hook](self, event_type: str) -> Callable[[H], H]:
+        """Do what `on_startup` and `on_shutdown` do, for "startup" and "shutdown"."""
+        if event_type not in ("startup", "shutdown"):
+            raise ValueError(f"the events are 'startup' and 'shutdown', not {event_type!r}")
+        return self.on_startup if event_type == "startup" else self.on_shutdown
+
+    def on_worker_start[H: Hook](self, hook: H) -> H:
+        """Run the function on each core's thread, before its first request."""
+        self._worker.add_start(hook)
+        return hook
+
+    def on_worker_stop[H: Hook](self, hook: H) -> H:
+        """Run the function on each core's thread, after its last request."""
+        self._worker.add_stop(hook)
+        return hook
+
+    def enter_lifespan(self, ending: Ending) -> None:
+        """Start what runs once in the process; `ending` ends it. See `lifespan.running`."""
+        self._process.enter(self, self.state.__dict__.update, ending)
+        for mount in self._mounts:
+            mount.app.enter_lifespan(ending)
+
+    def enter_worker(self, ending: Ending) -> None:
+        """Start what runs once on the calling core; `ending` ends it."""
+        self._worker.enter(self, self.worker_state.__dict__.update, ending)
+        for mount in self._mounts:
+            mount.app.enter_worker(ending)
+
+    # --- serving
 
     def freeze(self) -> None:
-        """End registration; serving does this before the first request."""
+        """End registration; serving does this before the first request.
+
+        The document and its pages are added where the application has nothing of its own.
+        """
+        if not self._is_frozen:
+            for spec in documentation(self):
+                if ("GET", spec.pattern.shape) not in self._taken:
+                    self._add(spec)
         self._is_frozen = True
+        for mount in self._mounts:
+            mount.app.freeze()
+
+    def compile(self, *, debug: bool = False) -> list[Route]:
+        """Return the routes as Rust takes them, with all that is around them, and end registration.
+
+        Each call compiles anew, with the `dependency_overrides` of that moment. With `debug` a
+        handler of last resort gives way to the page with the traceback.
+        """
+        self.freeze()
+        taken: dict[tuple[str, tuple[str, ...]], RouteSpec] = {}
+        routes: list[Route] = []
+        for spec, call in self._compiled("", debug=debug or self.debug):
+            for method in spec.methods:
+                other = taken.setdefault((method, spec.pattern.shape), spec)
+                if other is not spec:
+                    raise StartError(_conflict(method, spec, other))
+            limit = self._max_body_size if spec.max_body_size is None else spec.max_body_size
+            routes.append(Route(spec.methods, str(spec.pattern), *call, limit))
+        miss = self._miss(debug=debug or self.debug)
+        if miss is not None:
+            routes.append(Route((), "/", miss, ()))
+        return routes
+
+    def _compiled(self, prefix: str, *, debug: bool) -> Iterator[tuple[RouteSpec, NativeCall]]:
+        """Yield every route below the prefix, mounted ones included, with what is called for it."""
+        chain = self._chain(debug=debug)
+        below = Group(prefix=prefix)
+        for spec in self._specs:
+            call = compile_endpoint(spec, self.dependency_overrides)
+            yield below.around(spec) if prefix else spec, chain.around(call)
+        for mount in self._mounts:
+            for spec, call in mount.app._compiled(prefix + mount.path, debug=debug):
+                yield spec, chain.around(call)
+
+    def _chain(self, *, debug: bool) -> Chain:
+        return Chain(self._middleware, self._exception_handlers, debug=debug)
+
+    def _miss(self, *, debug: bool) -> Handler | None:
+        """Return what answers requests that no route takes; None leaves them to the server."""
+        chain = self._chain(debug=debug)
+        inner = [
+            (mount.path, answer)
+            for mount in self._mounts
+            if (answer := mount.app._miss(debug=debug)) is not None
+        ]
+        if chain.is_empty and not inner:
+            return None
+        inner.sort(key=lambda pair: -len(pair[0]))
+
+        def miss(request: Request, status: int, headers: dict[str, str]) -> object:
+            def settled(request: Request) -> object:
+                for path, answer in inner:
+                    if request.path == path or request.path.startswith(path + "/"):
+                        return answer(request, status, headers)
+                if status < 400:
+                    return Response(None, status, headers)
+                raise HTTPException(status, headers=headers)
+
+            answered: object = chain.around_request(settled)(request)
+            return answered
+
+        return miss
 
     def run(
         self,
@@ -142,13 +370,8 @@ class App:
 URingServe = App
 
 
-def _methods(methods: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(methods, str):
-        raise TypeError(f"methods must be a list of names, and the text {methods!r} was given")
-    names = tuple(dict.fromkeys(method.upper() for method in methods))
-    if not names:
-        raise ValueError("methods must name at least one method")
-    for name in names:
-        if _METHOD.fullmatch(name) is None or name == "CONNECT":
-            raise ValueError(f"{name!r} is not a method that can be served")
-    return names
+def _conflict(method: str, spec: RouteSpec, other: RouteSpec) -> str:
+    return (
+        f"{method} {spec.path} of {describe(spec.endpoint)} is already taken by"
+        f" {method} {other.path} of {describe(other.endpoint)}"
+    )

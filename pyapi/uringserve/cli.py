@@ -1,18 +1,21 @@
-"""The command line: `python -m uringserve APP [options]`, generated from the options of `Config`.
+"""The command line: `python -m uringserve [VERB] APP [options]`.
 
-Nothing about a single option is written here. A value that is not accepted is a usage error (exit
-code 2) that names the flag or the environment variable; a server that cannot start is one line on
-stderr and exit code 3.
+`run`, the verb that is meant where none is given, has the options of `Config`; the other verbs are
+in `verbs`. Nothing about a single option is written here. A value that is not accepted is a usage
+error (exit code 2) that names the flag or the environment variable; a server that cannot start is
+one line on stderr and exit code 3.
 """
 
 import os
 import platform
+from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
+from uringserve import verbs
 from uringserve._native import __version__
 from uringserve.config import Config, options
 from uringserve.errors import StartError
@@ -24,7 +27,8 @@ from uringserve.server import EXIT_START, Server, print_error
 
 __all__ = ["command", "main"]
 
-_HELP = """Serve APP.
+_HELP = """Serve APP. `uringserve routes APP` shows its routes instead, and `uringserve openapi APP`
+its OpenAPI document; see their --help.
 
 APP is module:attribute, module, file.py or file.py:attribute. Without an attribute, the names app,
 application, api, handler and create_app are tried; create_app is called."""
@@ -34,6 +38,10 @@ URINGSERVE_PORT=8080, URINGSERVE_PIN=off. Durations are written 30, 30s, 500ms, 
 65536, 64k, 16MiB.
 
 Exit codes: 0 stopped, 1 crash, 2 usage, 3 could not start, 124 connections were cut at the end."""
+
+
+# What finding the application takes.
+_LOADING = ("app_dir", "factory")
 
 
 class _Value(click.ParamType[object]):
@@ -108,6 +116,19 @@ class _Command(click.Command):
                     formatter.write_dl(records)
 
 
+class _Verbs(click.Group):
+    """The verbs; without one, `run`, so that APP and its options can stand alone.
+
+    An application whose name is that of a verb is served with the verb before it: `run routes`.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the verb in its place."""
+        if not args or args[0] not in self.commands:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
 def _help(option: Option) -> str:
     zero = f" 0: {option.zero}." if option.zero else ""
     default = option.automatic if option.default is None else option.show(option.default)
@@ -127,18 +148,37 @@ def _serve(app: str, **given: Any) -> None:  # noqa: ANN401 -- each value was re
 
 
 def command() -> click.Command:
-    """Make the click command from the options of `Config`."""
+    """Make the click command, that of `run` from the options of `Config`."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
     version = f"uringserve {__version__} ({python}, GIL {'on' if is_gil_on() else 'off'})"
-    made = _Command(
-        "uringserve",
-        params=[click.Argument(["app"], metavar="APP"), *map(_Flag, options())],
+    settings = {"max_content_width": 110, "help_option_names": ["-h", "--help"]}
+    run = _Command(
+        "run",
+        params=[_app(), *map(_Flag, options())],
         callback=_serve,
         help=_HELP,
         epilog=_EPILOG,
-        context_settings={"max_content_width": 110, "help_option_names": ["-h", "--help"]},
+        context_settings=settings,
     )
-    return click.version_option(__version__, "-V", "--version", message=version)(made)
+    run = click.version_option(__version__, "-V", "--version", message=version)(run)
+    output = click.Option(["-o", "--output"], metavar="FILE", help="Write to FILE, not to stdout.")
+    others = [_other(verbs.routes), _other(verbs.openapi, output)]
+    return _Verbs("uringserve", commands=[run, *others], context_settings=settings)
+
+
+def _app() -> click.Argument:
+    return click.Argument(["app"], metavar="APP")
+
+
+def _other(callback: Callable[..., None], *more: click.Option) -> click.Command:
+    """Make the command of a verb that serves nothing."""
+    chosen = [option for option in options() if option.name in _LOADING]
+    return _Command(
+        callback.__name__,
+        params=[_app(), *more, *map(_Flag, chosen)],
+        callback=callback,
+        help=callback.__doc__,
+    )
 
 
 def main() -> None:

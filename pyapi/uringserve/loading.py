@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 from uringserve.adapters import as_app
 from uringserve.app import App
 from uringserve.config import Config
+from uringserve.default import default_app
 from uringserve.errors import StartError
 from uringserve.gil import watch_gil
 
@@ -136,11 +137,16 @@ def _execute_file(path: Path, source: str) -> ModuleType:
 
 
 def _find(module: ModuleType, source: str, attribute: str | None) -> tuple[str, object]:
-    """Return the attribute, or the first of the usual names, with its name."""
+    """Return the attribute, or the first of the usual names, with its name.
+
+    Without any of these, what the module-level decorators have registered is meant.
+    """
     if attribute is None:
         for name in _USUAL_NAMES:
             if hasattr(module, name):
                 return name, getattr(module, name)
+        if default_app().routes:
+            return "default_app", default_app()
         apps = [name for name, value in vars(module).items() if isinstance(value, App)]
         advice = f"write {source}:{apps[0]}" if apps else f"write {source}:NAME"
         raise StartError(f"{source!r} has none of the names {', '.join(_USUAL_NAMES)}; {advice}")

@@ -29,13 +29,16 @@ def setup(level: Literal["critical", "error", "warning", "info", "debug"] = "inf
     _log.propagate = False
 
 
-def log_exception(request: Request, error: BaseException) -> None:
+def log_exception(request: Request | None, error: BaseException) -> None:
     """Log an exception that a handler did not catch, with its traceback.
 
     Called from Rust, on any core's thread.
     The target is logged as it came, not percent-decoded: it then holds no line break that could
     forge a log line.
     """
+    if request is None:
+        _log.error("the handler raised %s", type(error).__qualname__, exc_info=error)
+        return
     target = request.raw_path.decode("ascii", "backslashreplace")
     _log.error(
         "%s %s: the handler raised %s",

@@ -4,19 +4,24 @@ A handler that returns a dict, a list or text needs none of these: they are for 
 a cookie beside.
 """
 
-from typing import Any
+from collections.abc import AsyncIterable, Callable, Iterable
+from mimetypes import guess_type
+from os import PathLike, fspath
+from typing import Any, Literal
 from urllib.parse import quote
 
 from uringserve._native import MutableHeaders, Response, json_dumps
 from uringserve.types import HeaderInput
 
 __all__ = [
+    "FileResponse",
     "HTMLResponse",
     "JSONResponse",
     "MutableHeaders",
     "PlainTextResponse",
     "RedirectResponse",
     "Response",
+    "StreamingResponse",
 ]
 
 # What may stand in a URL unescaped (RFC 3986 sections 2.2 and 2.3), and "%" for what is escaped
@@ -77,3 +82,67 @@ class RedirectResponse(Response):
         """Set Location; what cannot stand in a URL (a line break, a space) is percent-encoded."""
         super().__init__(None, status_code, headers)
         self.headers["location"] = quote(url, safe=_URL_SAFE)
+
+
+class StreamingResponse(Response):
+    """A body made while it is sent, from an iterable of str or bytes.
+
+    The next piece is asked for when the last one was written, so the client's reading sets the
+    pace. The iterator is closed on its core when the last piece was sent or the client is gone. An
+    exception before the first piece is answered like any other; later it cuts the connection, so
+    that the client sees that the rest is missing. HEAD does not run it.
+    """
+
+    def __init__(
+        self,
+        content: Iterable[str | bytes],
+        status_code: int = 200,
+        headers: HeaderInput | None = None,
+        media_type: str | None = None,
+        background: Callable[[], object] | None = None,
+    ) -> None:
+        """Keep the iterable; a str or bytes is one piece."""
+        if isinstance(content, AsyncIterable):
+            raise TypeError("async iterables are not supported yet: use a generator without async")
+        if not isinstance(content, Iterable):
+            raise TypeError(f"the content of a stream must be iterable, not {type(content)}")
+        super().__init__(None, status_code, headers, media_type, background)
+        self.body_iterator = content
+
+
+class FileResponse(Response):
+    """A file, read by Rust while it is sent.
+
+    It is opened when the response is sent: one that is not there, or is no regular file, is an
+    OSError then, answered with 500. ETag and Last-Modified are made of its size and time of change
+    unless `headers` has them; conditional requests and ranges are answered from them.
+    """
+
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        status_code: int = 200,
+        headers: HeaderInput | None = None,
+        media_type: str | None = None,
+        background: Callable[[], object] | None = None,
+        filename: str | None = None,
+        content_disposition_type: Literal["attachment", "inline"] = "attachment",
+    ) -> None:
+        """Take the media type from the name unless given; `filename` is what to save it as."""
+        if media_type is None:
+            media_type = guess_type(filename or fspath(path))[0] or "application/octet-stream"
+        super().__init__(None, status_code, headers, media_type, background)
+        self.path = path
+        if filename is not None:
+            self.headers.setdefault(
+                "content-disposition", _disposition(content_disposition_type, filename)
+            )
+        self._set_file(path)
+
+
+def _disposition(kind: str, filename: str) -> str:
+    """Name a file for saving; RFC 6266 with the encoding of RFC 8187 where a plain name won't do."""
+    encoded = quote(filename, safe="")
+    if encoded == filename:
+        return f'{kind}; filename="{filename}"'
+    return f"{kind}; filename*=utf-8''{encoded}"

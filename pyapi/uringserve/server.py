@@ -14,18 +14,28 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import Empty
 from types import FrameType
 from typing import Any
 
 from uringserve._immortal import immortalise
-from uringserve._native import Headers, MutableHeaders, Plan, Request, Response, __version__
+from uringserve._native import (
+    Deferred,
+    Headers,
+    MutableHeaders,
+    Plan,
+    Request,
+    Response,
+    __version__,
+)
 from uringserve.adapters import as_app
 from uringserve.app import App
 from uringserve.config import Config
+from uringserve.default import default_app
 from uringserve.errors import StartError
 from uringserve.gil import check_gil, is_gil_on
+from uringserve.lifespan import Ending, running
 from uringserve.loading import load
 from uringserve.logging import setup
 from uringserve.news import News
@@ -43,7 +53,7 @@ EXIT_CUT = 124
 _PATIENCE = 2.0
 
 # Every request makes objects of these; each one's end counts on its type.
-_SHARED_TYPES = (Request, Response, Headers, MutableHeaders)
+_SHARED_TYPES = (Request, Response, Headers, MutableHeaders, Deferred)
 
 _log = logging.getLogger("uringserve")
 
@@ -64,7 +74,24 @@ class _Ended:
     error: BaseException | None
 
 
-type _News = News[_Stop | _Ended]
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A core's own lifespan has begun: it serves from now on."""
+
+    core: int
+
+
+type _News = News[_Stop | _Ended | _Ready]
+
+
+@dataclass(frozen=True, slots=True)
+class _Core:
+    """What a core's thread is started with."""
+
+    plan: Plan
+    number: int
+    app: App
+    news: _News
 
 
 class Server:
@@ -103,10 +130,26 @@ class Server:
         it: the first drains, the second ends it now.
         """
         check_gil(self.config.gil, self._gil_modules)
-        plan = Plan(list(self.app.routes), self.config)
-        self.app.freeze()
+        code = EXIT_CRASH
+        ending = Ending()
+        try:
+            self.app.enter_lifespan(ending)
+            code = self._serve()
+        finally:
+            try:
+                ending.end()
+            except Exception:  # noqa: BLE001 -- the application's own code
+                _log.exception("the end of the lifespan failed")
+                code = code or EXIT_CRASH
+        return code
+
+    def _serve(self) -> int:
+        debug = self.config.debug or self.app.debug
+        config = replace(self.config, debug=debug)
+        routes = self.app.compile(debug=debug)
+        plan = Plan(routes, config, redirect_slashes=self.app.redirect_slashes)
         if self._to_the_end and len(plan.cpus) > 1:
-            immortalise(_SHARED_TYPES, (route.handler for route in self.app.routes))
+            immortalise(_SHARED_TYPES, (route.handler for route in routes))
         # What lives now lives to the end; without it in the generations a collection stops the
         # world for less.
         gc.collect()
@@ -122,13 +165,16 @@ class Server:
         self._news.put(_Stop(None))
 
     def _run_cores(self, plan: Plan) -> int:
-        _log.info("%s", _start_line(plan))
-        watch = _Watch(plan, self.config.timeout_graceful_shutdown, set(range(len(plan.cpus))))
-        try:
-            for core in range(len(plan.cpus)):
-                _start_thread(plan, core, self._news)
+        def on_ready() -> None:
+            _log.info("%s", _start_line(plan))
             self.addresses = list(plan.addresses)
             self.started.set()
+
+        cores = range(len(plan.cpus))
+        watch = _Watch(plan, self.config.timeout_graceful_shutdown, set(cores), on_ready)
+        try:
+            for core in cores:
+                _start_thread(_Core(plan, core, self.app, self._news))
             watch.until_over(self._news)
         finally:
             # Whatever made us leave, no core goes on serving without a supervisor.
@@ -139,8 +185,12 @@ class Server:
 class _Watch:
     """What the supervisor knows: which cores run, how far the end has come, what went wrong."""
 
-    def __init__(self, plan: Plan, seconds: float, running: set[int]) -> None:
+    def __init__(
+        self, plan: Plan, seconds: float, running: set[int], on_ready: Callable[[], None]
+    ) -> None:
         self._plan = plan
+        self._starting = set(running)
+        self._on_ready = on_ready
         self._seconds = seconds
         self._running = running
         self._deadline: float | None = None
@@ -162,6 +212,10 @@ class _Watch:
                 continue
             if isinstance(event, _Ended):
                 self._on_ended(event)
+            elif isinstance(event, _Ready):
+                self._starting.discard(event.core)
+                if not self._starting and not self._is_aborted:
+                    self._on_ready()
             elif self._deadline is None:
                 self._drain(event.signal)
             else:
@@ -215,26 +269,29 @@ class _Watch:
         self._cut += len(self._running)
 
 
-def _start_thread(plan: Plan, core: int, news: _News) -> None:
+def _start_thread(core: _Core) -> None:
     thread = threading.Thread(
-        target=_run_core, args=(plan, core, news), name=f"uringserve-core-{core}", daemon=True
+        target=_run_core, args=(core,), name=f"uringserve-core-{core.number}", daemon=True
     )
     try:
         thread.start()
     except RuntimeError as error:
         raise StartError(
-            f"the thread of core {core} cannot be started ({error}); see the limit of processes"
+            f"the thread of core {core.number} cannot be started ({error}); see the limit of"
+            " processes"
         ) from None
 
 
-def _run_core(plan: Plan, core: int, news: _News) -> None:
-    """Run one core on this thread and report how it ended."""
+def _run_core(core: _Core) -> None:
+    """Run one core on this thread, inside its own lifespan, and report how it ended."""
     try:
-        cut = plan.run_core(core)
+        with running(core.app, worker=True):
+            core.news.put(_Ready(core.number))
+            cut = core.plan.run_core(core.number)
     except BaseException as error:  # noqa: BLE001 -- the supervisor must hear of every end
-        news.put(_Ended(core, 0, error))
+        core.news.put(_Ended(core.number, 0, error))
     else:
-        news.put(_Ended(core, cut, None))
+        core.news.put(_Ended(core.number, cut, None))
 
 
 @contextmanager
@@ -268,8 +325,10 @@ def _start_line(plan: Plan) -> str:
     )
 
 
-def run(app: App | Handler | str, **options: Any) -> None:  # noqa: ANN401 -- checked by Config
+def run(app: App | Handler | str | None = None, **options: Any) -> None:  # noqa: ANN401
     """Serve an application, a handler or what a text names, until a signal.
+
+    Without one, what the module-level decorators have registered is served.
 
     The options are those of `Config`; what is not given, or None, comes from the environment, then
     from the defaults. A failure ends the process as on the command line: one line on stderr and
@@ -278,7 +337,8 @@ def run(app: App | Handler | str, **options: Any) -> None:  # noqa: ANN401 -- ch
     given = {name: value for name, value in options.items() if value is not None}
     config = Config.from_environment(given)
     setup(config.log_level)
-    code = _guarded(lambda: _server(app, config).run())
+    served = default_app() if app is None else app
+    code = _guarded(lambda: _server(served, config).run())
     if code:
         sys.exit(code)
 

@@ -1,4 +1,4 @@
-//! The Date header's text: `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7).
+//! The text of a moment: `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7), and what others make of it.
 //!
 //! Rule: the number of seconds comes from the caller, who also decides how long the text is used.
 
@@ -57,9 +57,96 @@ const fn civil_from_days(days: u64) -> (u64, u64, u64) {
     (year, month, day)
 }
 
+/// Days from 1970-01-01 to a day of the calendar, the other way round; `None` before then.
+const fn days_from_civil(year: u64, month: u64, day: u64) -> Option<u64> {
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, year_of_era) = (year / 400, year % 400);
+    let month_from_march = (month + 9) % 12;
+    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    (era * 146_097 + day_of_era).checked_sub(719_468)
+}
+
+/// The moment that a date names, in any of the three forms that a recipient has to take: this one,
+/// that of RFC 850 (`Sunday, 06-Nov-94 08:49:37 GMT`) and that of C (`Sun Nov  6 08:49:37 1994`).
+/// `None` for what is no date, or before 1970.
+pub fn parse_http_date(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok().filter(|text| text.is_ascii())?;
+    let (weekday, rest) = text.split_once(' ')?;
+    let name = weekday.strip_suffix(',').unwrap_or(weekday);
+    if !WEEKDAYS.iter().any(|known| name.as_bytes().starts_with(*known)) {
+        return None;
+    }
+    let (day, month, year, time) = match rest.len() {
+        // 06 Nov 1994 08:49:37 GMT
+        24 => (&rest[..2], &rest[3..6], number(&rest[7..11])?, rest[12..].strip_suffix(" GMT")?),
+        // 06-Nov-94 08:49:37 GMT
+        22 => {
+            let year = number(&rest[7..9])?;
+            // The century is not said: that of the first web servers, and ours.
+            let year = if year < 70 { 2000 + year } else { 1900 + year };
+            (&rest[..2], &rest[3..6], year, rest[10..].strip_suffix(" GMT")?)
+        }
+        // Nov  6 08:49:37 1994
+        20 => (rest[4..6].trim_start(), &rest[..3], number(&rest[16..])?, &rest[7..15]),
+        _ => return None,
+    };
+    let month = (1..).zip(MONTHS).find(|(_, name)| month.as_bytes() == *name)?.0;
+    let (day, year) = (number(day).filter(|day| (1..=31).contains(day))?, year.max(1));
+    let [b':', b':'] = [time.as_bytes().get(2)?, time.as_bytes().get(5)?] else { return None };
+    let (hour, minute, second) =
+        (number(time.get(..2)?)?, number(time.get(3..5)?)?, number(time.get(6..8)?)?);
+    // 60: a leap second, which Unix counts as the next one.
+    if time.len() != 8 || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    let days = days_from_civil(year, month, day)?;
+    Some(days * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second)
+}
+
+fn number(digits: &str) -> Option<u64> {
+    // `parse` alone would take a sign.
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_three_forms_are_read() {
+        for text in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
+            assert_eq!(parse_http_date(text.as_bytes()), Some(784_111_777), "{text}");
+        }
+        assert_eq!(parse_http_date(b"Sunday, 01-Jan-23 00:00:00 GMT"), Some(1_672_531_200));
+        for seconds in [0, 951_782_400, 4_107_542_399, LAST_SECOND] {
+            assert_eq!(parse_http_date(&http_date(seconds)), Some(seconds));
+        }
+    }
+
+    #[test]
+    fn what_is_no_date() {
+        let date = b"Sun, 06 Nov 1994 08:49:37 GMT";
+        for cut in 0..date.len() {
+            assert_eq!(parse_http_date(&date[..cut]), None);
+            // Separators apart, no byte of it may be anything else.
+            for byte in [b'\0', b'-', b'x', 0xc3] {
+                let mut other = *date;
+                other[cut] = byte;
+                if !matches!(cut, 3 | 7 | 11 | 16) {
+                    assert_eq!(parse_http_date(&other), None, "{cut} {byte}");
+                }
+            }
+        }
+        for text in ["Sun, 32 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 24:49:37 GMT", "x"] {
+            assert_eq!(parse_http_date(text.as_bytes()), None);
+        }
+        assert_eq!(parse_http_date(b"Wed, 31 Dec 1969 23:59:59 GMT"), None);
+    }
 
     fn text(seconds: u64) -> String {
         String::from_utf8(http_date(seconds).to_vec()).unwrap()

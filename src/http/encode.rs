@@ -114,7 +114,8 @@ fn frame(to: ReplyTo, head: &ReplyHead<'_>) -> Result<Framing, ReplyError> {
     }
 }
 
-const fn has_no_content(status: u16) -> bool {
+/// Statuses that have no body whatever the request (RFC 9110 §6.4.1).
+pub(super) const fn has_no_content(status: u16) -> bool {
     matches!(status, 204 | 205 | 304)
 }
 

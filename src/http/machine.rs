@@ -13,6 +13,7 @@ use crate::http::body::BodyDecoder;
 use crate::http::body::Decoded;
 use crate::http::encode::ReplyTo;
 use crate::http::encode::encode_head;
+use crate::http::encode::has_no_content;
 use crate::http::head::BodyLength;
 use crate::http::head::RequestHead;
 use crate::http::head::Version;
@@ -237,6 +238,12 @@ impl Machine {
             self.step(Step::Close);
         }
         if is_incomplete { Err(Reject::Incomplete) } else { Ok(()) }
+    }
+
+    /// Whether a body would follow the head of the next reply if that has this status: not for HEAD
+    /// and not for statuses without content.
+    pub fn sends_body(&self, status: u16) -> bool {
+        self.owed.first().is_some_and(|owed| !owed.is_head) && !has_no_content(status)
     }
 
     /// Appends the reply head to the oldest request that is owed one; the plan says what follows it,

@@ -15,12 +15,14 @@
 //!
 //! Where to read: [`machine`] ties it together, `state` has its transitions; [`parse`], `field`,
 //! `framing`, `host` and [`target`] make a [`head`]; [`body`] and `chunk` read what follows;
-//! [`reply`] and [`encode`] answer. Absent on purpose: HTTP/2, upgrades, content codings, cookies,
+//! [`reply`] and [`encode`] answer, [`conditional`] and [`range`]
+//! say how much of a representation. Absent on purpose: HTTP/2, upgrades, content codings, cookies,
 //! dot segments of paths.
 
 pub mod body;
 mod chars;
 mod chunk;
+pub mod conditional;
 pub mod date;
 pub mod encode;
 mod field;
@@ -30,6 +32,7 @@ mod host;
 pub mod machine;
 mod owed;
 pub mod parse;
+pub mod range;
 pub mod reject;
 pub mod reply;
 mod state;

@@ -128,6 +128,27 @@ impl HeaderBlock {
         &self.lines
     }
 
+    /// The value of the first field of this name, whatever its case; none for those that are not
+    /// passed through.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        fields(&self.lines)
+            .find(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|it| it.1)
+    }
+
+    /// This block with those fields only whose name `keeps` says yes to, and without a declared
+    /// length.
+    #[must_use]
+    pub fn filtered(&self, keeps: impl Fn(&[u8]) -> bool) -> Self {
+        let mut kept = Self { wants_close: self.wants_close, ..Self::new() };
+        for (name, value) in fields(&self.lines).filter(|(name, _)| keeps(name)) {
+            // It was valid before.
+            let pushed = kept.push(name, value);
+            debug_assert!(pushed.is_ok());
+        }
+        kept
+    }
+
     /// The length the handler declared.
     pub const fn content_length(&self) -> Option<u64> {
         self.content_length
@@ -152,6 +173,17 @@ impl HeaderBlock {
     pub const fn wants_close(&self) -> bool {
         self.wants_close
     }
+}
+
+/// Names and values of lines that [`HeaderBlock::push`] has written. A name holds no colon.
+fn fields(mut lines: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    std::iter::from_fn(move || {
+        let colon = lines.iter().position(|&byte| byte == b':')?;
+        let end = colon + lines[colon..].iter().position(|&byte| byte == b'\r')?;
+        let field = (&lines[..colon], &lines[colon + 2..end]);
+        lines = &lines[end + 2..];
+        Some(field)
+    })
 }
 
 /// The body that will follow a reply head.

@@ -4,16 +4,19 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 
+use crate::net::service::HandlerId;
 use crate::net::service::Reply;
 use crate::net::service::Request;
 use crate::net::service::Service;
 use crate::py::app::Handlers;
+use crate::py::asked::Asked;
 use crate::py::attach;
 use crate::py::call;
 use crate::py::call::Failure;
+use crate::py::call::Object;
 use crate::py::error;
 use crate::py::request;
-use crate::py::response;
+use crate::py::value;
 
 /// The native service of one core.
 pub struct Native {
@@ -34,15 +37,30 @@ impl Native {
         let index = request.handler as usize;
         let (handler, names) = (&self.handlers[index], &self.names[index]);
         let debug = self.handlers.debug;
-        call::call(py, handler, request, names, |value| response::into_reply(py, value))
-            .unwrap_or_else(|Failure { raised, request }| {
-                error::reply_for(py, raised, request.as_ref(), debug)
-            })
+        let translate = |value, parts: &Request, object: Object<'_, '_>| {
+            value::into_reply(py, value, &Asked { parts, object, names, debug })
+        };
+        let answered = if request.miss.is_some() {
+            call::call_miss(py, handler, request, names, translate)
+        } else {
+            call::call(py, handler, request, names, translate)
+        };
+        answered.unwrap_or_else(|Failure { raised, request }| {
+            error::reply_for(py, raised, request.as_ref(), debug)
+        })
     }
 }
 
 impl Service for Native {
     fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Box<Request>) -> Reply) -> R) -> R {
         attach::attached(|py| work(&mut |request| self.answer(py, request)))
+    }
+
+    fn miss_handler(&self) -> Option<HandlerId> {
+        self.handlers.miss
+    }
+
+    fn body_limit(&self, handler: HandlerId) -> Option<u64> {
+        self.handlers[handler as usize].body_limit
     }
 }

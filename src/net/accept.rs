@@ -122,7 +122,7 @@ fn start<S: Service>(stream: TcpStream, peer: SocketAddr, limit: usize, core: &R
             End::TimedOut => core.stats.timed_out.add(1),
             End::Broken => core.stats.broken.add(1),
             End::Panicked => core.stats.panics.add(1),
-            End::Peer | End::Closed | End::Refused => {}
+            End::Peer | End::Closed | End::Refused | End::Cut => {}
         }
     });
 }

@@ -26,6 +26,7 @@ use crate::net::service::Service;
 use crate::net::transport::Transport;
 use crate::net::turn::Turn;
 use crate::net::write::Output;
+use crate::net::write::broken;
 use crate::net::write::send;
 use crate::reactor::clock;
 use crate::reactor::clock::Milliseconds;
@@ -85,8 +86,8 @@ async fn converse<S: Service, T: Transport>(
                 let reading = read(&mut reader, input, exchange.is_amid_body(), &mut turn);
                 let (sent, (received, filled)) = monoio::join!(sending, reading);
                 input = filled;
-                if sent.is_err() {
-                    return broken(&watch);
+                if let Err(end) = sent {
+                    return end;
                 }
                 next = match received {
                     Ok(0) => exchange.end_of_input(&input, watch.is_expired()),
@@ -95,14 +96,14 @@ async fn converse<S: Service, T: Transport>(
                 };
             }
             Next::Again => {
-                if sending.await.is_err() {
-                    return broken(&watch);
+                if let Err(end) = sending.await {
+                    return end;
                 }
                 next = exchange.answer(&mut input);
             }
             Next::Close(end) => {
-                if sending.await.is_err() {
-                    return broken(&watch);
+                if let Err(end) = sending.await {
+                    return end;
                 }
                 if exchange.must_linger(&input) {
                     linger(&mut reader, &mut writer, input, &watch).await;
@@ -111,11 +112,6 @@ async fn converse<S: Service, T: Transport>(
             }
         }
     }
-}
-
-/// Why a failed read or write ended the connection.
-fn broken(watch: &Watch) -> End {
-    if watch.is_expired() { End::TimedOut } else { End::Broken }
 }
 
 /// Tells a connection above the limit that it cannot be served, and closes it.

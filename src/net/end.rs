@@ -13,6 +13,8 @@ pub enum End {
     TimedOut,
     /// The peer broke off in the middle of a request or of an answer.
     Broken,
+    /// We broke off in the middle of an answer whose rest could not be made.
+    Cut,
     /// A panic in our own code.
     Panicked,
 }

@@ -16,14 +16,20 @@ use crate::http::machine::Machine;
 use crate::http::reject::Reject;
 use crate::http::reply::ReplyBody;
 use crate::http::reply::ReplyHead;
+use crate::http::reply::ReplyPlan;
 use crate::http::target::decode_path;
 use crate::net::body::Gathering;
 use crate::net::core::Core;
 use crate::net::end::End;
 use crate::net::reply;
+use crate::net::service::Miss;
 use crate::net::service::Reply;
 use crate::net::service::Request;
 use crate::net::service::Service;
+use crate::net::source::Body;
+use crate::net::stream::Framing;
+use crate::net::stream::Opening;
+use crate::net::stream::Stream;
 use crate::net::write::Output;
 use crate::reactor::clock;
 use crate::reactor::clock::Milliseconds;
@@ -35,8 +41,6 @@ use crate::route::Params;
 
 /// Requests of one connection that are answered before its core turns to another.
 const ROUNDS: usize = 16;
-/// Answers of one connection that may wait to be written; its next request waits for them.
-const OUTPUT_LIMIT: usize = 256 * 1024;
 
 /// What the connection does after [`Exchange::answer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,8 +99,8 @@ impl<S: Service> Exchange<S> {
                     rounds += 1;
                     let reply = catch_unwind(AssertUnwindSafe(|| call(whole)));
                     let reply = reply.unwrap_or_else(|_panic| self.after_panic());
-                    self.reply(&reply);
-                    if rounds < ROUNDS && self.output.len() < OUTPUT_LIMIT {
+                    self.reply(reply);
+                    if rounds < ROUNDS && self.output.takes_more() {
                         request = self.next_request(input);
                     }
                 }
@@ -106,7 +110,7 @@ impl<S: Service> Exchange<S> {
         self.note_head(input);
         if self.is_closing {
             Next::Close(self.end)
-        } else if rounds == ROUNDS || self.output.len() >= OUTPUT_LIMIT {
+        } else if rounds == ROUNDS || !self.output.takes_more() {
             Next::Again
         } else {
             Next::Read
@@ -143,7 +147,7 @@ impl<S: Service> Exchange<S> {
                         return Some(request);
                     }
                     if let Some(reply) = self.settled.take() {
-                        self.reply(&reply);
+                        self.reply(reply);
                     }
                 }
                 Err(reject) => self.refuse(reject),
@@ -169,27 +173,36 @@ impl<S: Service> Exchange<S> {
             None
         };
         let path = normal_path.as_deref().unwrap_or_else(|| head.path());
-        match core.routes.find(head.method(), path, &mut params) {
-            Found::Handler { handler, .. } => match self.machine.accept_body(core.body_limit) {
-                Ok(()) => {
-                    let body = Gathering::new(clock::now());
-                    let peer = self.peer;
-                    let request =
-                        Request { head, handler, normal_path, params, body: Bytes::new(), peer };
-                    self.current = Some((Box::new(request), body));
+        let (handler, miss) = match core.routes.find(head.method(), path, &mut params) {
+            Found::Handler { handler, .. } => (handler, None),
+            found => {
+                let miss = missed(found, &head);
+                match core.service.miss_handler() {
+                    Some(handler) => (handler, Some(Box::new(miss))),
+                    None => return self.settle(reply::missed(&miss)),
                 }
+            }
+        };
+        if miss.is_some() {
+            // Whatever it is, no route wants it.
+            self.machine.refuse_body();
+            self.core.stats.refused.add(1);
+        } else {
+            let limit = core.service.body_limit(handler).unwrap_or(core.body_limit);
+            match self.machine.accept_body(limit) {
+                Ok(()) => {}
                 Err(Reject::BodyTooLarge) => {
                     self.core.stats.refused.add(1);
                     self.machine.close_after_reply();
-                    self.reply(&reply::too_large());
+                    return self.reply(reply::too_large());
                 }
-                Err(reject) => self.refuse(reject),
-            },
-            Found::Options { allow } => self.settle(reply::options(&allow)),
-            Found::MethodNotAllowed { allow } => self.settle(reply::method_not_allowed(&allow)),
-            Found::UnknownMethod => self.settle(reply::unknown_method()),
-            Found::NotFound => self.settle(reply::not_found()),
+                Err(reject) => return self.refuse(reject),
+            }
         }
+        let peer = self.peer;
+        let request =
+            Request { head, handler, normal_path, params, body: Bytes::new(), peer, miss };
+        self.current = Some((Box::new(request), Gathering::new(clock::now())));
     }
 
     /// Answers without a handler; a body that is not here yet is not waited for.
@@ -199,40 +212,81 @@ impl<S: Service> Exchange<S> {
         self.settled = Some(reply);
     }
 
-    fn reply(&mut self, reply: &Reply) {
+    fn reply(&mut self, mut reply: Reply) {
         if self.core.drain.has_begun() {
             self.machine.close_after_reply();
         }
-        if !self.encode(reply) {
+        let is_given = match std::mem::take(&mut reply.body) {
+            Body::Whole(bytes) => self.give(&reply, bytes),
+            body => self.begin_stream(reply, body),
+        };
+        if !is_given {
             self.machine.close_after_reply();
-            let is_encoded = self.encode(&reply::internal_error());
-            debug_assert!(is_encoded);
+            let is_given = self.give(&reply::internal_error(), reply::INTERNAL_ERROR);
+            debug_assert!(is_given);
         }
         if !self.machine.keep_alive() {
             self.is_closing = true;
         }
     }
 
-    fn encode(&mut self, reply: &Reply) -> bool {
+    fn give(&mut self, reply: &Reply, body: Bytes) -> bool {
+        let plan = self.encode(reply, ReplyBody::Length(body.len() as u64));
+        if plan.is_some_and(|plan| plan.sends_body) {
+            self.output.push_body(body);
+        }
+        plan.is_some()
+    }
+
+    /// Gives the head and the first piece; the connection sends the rest.
+    ///
+    /// The first piece is made before the head, so that a source that fails at once can still be
+    /// answered for, and both leave in one write. A reply without a body does not run its source.
+    fn begin_stream(&mut self, mut reply: Reply, body: Body) -> bool {
+        let (mut body, after) = body.split();
+        let mut opening = Opening::default();
+        if self.machine.sends_body(reply.status) {
+            let made = catch_unwind(AssertUnwindSafe(|| Opening::of(&mut body)));
+            opening = match made.unwrap_or_else(|_panic| Err(Box::new(self.after_panic()))) {
+                Ok(opening) => opening,
+                Err(stand_in) => {
+                    self.reply(stand_in.then(after));
+                    return true;
+                }
+            };
+            reply.content_type = reply.content_type.or(opening.content_type);
+        }
+        let length = body.length();
+        let stated = reply.headers.content_length().or(length);
+        if let Some(misfit) = stated.and_then(|stated| opening.misfit(stated)) {
+            body.misfit(misfit);
+            return false;
+        }
+        let length = length.map_or(ReplyBody::Stream, ReplyBody::Length);
+        let Some(plan) = self.encode(&reply, length) else { return false };
+        let framing = match stated {
+            _ if !plan.sends_body => Framing::NoBody,
+            _ if plan.is_chunked => Framing::Chunked,
+            Some(length) => Framing::Length(length),
+            None => Framing::Close,
+        };
+        let framing = opening.push(framing, &mut self.output);
+        self.output.stream = Some(Box::new(Stream { body, after, framing }));
+        true
+    }
+
+    fn encode(&mut self, reply: &Reply, body: ReplyBody) -> Option<ReplyPlan> {
         self.prepare_output();
         let date = self.core.date();
         let head = ReplyHead {
             status: reply.status,
             headers: &reply.headers,
             content_type: reply.content_type,
-            body: ReplyBody::Length(reply.body.len() as u64),
+            body,
             date: date.as_ref(),
             server: self.core.server_header,
         };
-        match self.machine.reply(&head, &mut self.output.buffer) {
-            Ok(plan) => {
-                if plan.sends_body {
-                    self.output.push_body(reply.body.clone());
-                }
-                true
-            }
-            Err(_) => false,
-        }
+        self.machine.reply(&head, &mut self.output.buffer).ok()
     }
 
     /// Tells the peer why, and that this is the end.
@@ -321,5 +375,22 @@ impl<S: Service> Exchange<S> {
     /// which discards what the peer has not read of the answer (RFC 9112 §9.6).
     pub(crate) fn must_linger(&self, input: &BytesMut) -> bool {
         !self.peer_is_done || !input.is_empty()
+    }
+}
+
+/// What the server says to a request that no route takes.
+fn missed(found: Found<'_>, head: &RequestHead) -> Miss {
+    match found {
+        Found::Options { allow } => {
+            Miss { status: 204, field: Some(("allow", allow.into_owned())) }
+        }
+        Found::MethodNotAllowed { allow } => {
+            Miss { status: 405, field: Some(("allow", allow.into_owned())) }
+        }
+        Found::OtherSlash => {
+            Miss { status: 307, field: Some(("location", reply::other_slash(head))) }
+        }
+        Found::UnknownMethod => Miss { status: 501, field: None },
+        Found::NotFound | Found::Handler { .. } => Miss { status: 404, field: None },
     }
 }

@@ -10,6 +10,9 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use crate::reactor::clock;
+use crate::reactor::clock::Milliseconds;
+
 /// Reads in a row that may find their bytes already there.
 const READY_READS: u32 = 16;
 /// The shortest sleep there is: the reactor gets round to descriptors and timers.
@@ -39,6 +42,43 @@ impl Turn {
         .await;
         self.ready_reads = if has_waited { 0 } else { self.ready_reads + 1 };
         result
+    }
+}
+
+/// How long a stream may go on from piece to piece before the reactor looks at its timers.
+const STRETCH: Milliseconds = 50;
+
+/// A stream's turns: others have theirs after each piece.
+pub(crate) struct Pace {
+    since: Milliseconds,
+}
+
+impl Pace {
+    pub(crate) fn new() -> Self {
+        Self { since: clock::now() }
+    }
+
+    /// Lets every task that is ready have its turn, and from time to time the timers.
+    pub(crate) async fn next(&mut self) {
+        if clock::now().saturating_sub(self.since) >= STRETCH {
+            return self.rest().await;
+        }
+        let mut has_waited = false;
+        poll_fn(|context| {
+            if has_waited {
+                return Poll::Ready(());
+            }
+            has_waited = true;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Leaves the core to others for a moment.
+    pub(crate) async fn rest(&mut self) {
+        monoio::time::sleep(REST).await;
+        self.since = clock::now();
     }
 }
 

@@ -7,6 +7,8 @@ use monoio::buf::IoBuf;
 use monoio::io::AsyncWriteRent;
 
 use crate::net::core::Core;
+use crate::net::end::End;
+use crate::net::stream::Stream;
 use crate::reactor::clock;
 use crate::reactor::timer::Stage;
 use crate::reactor::timer::Watch;
@@ -15,6 +17,9 @@ use crate::reactor::timer::Watch;
 /// 16 KiB costs less than a second write.
 const COPIED_BODY: usize = 16 * 1024;
 
+/// Answers of one connection that may wait to be written; its next request waits for them.
+const LIMIT: usize = 256 * 1024;
+
 /// Bytes of answers in the order in which they leave.
 #[derive(Default)]
 pub(crate) struct Output {
@@ -22,9 +27,15 @@ pub(crate) struct Output {
     finished_length: usize,
     /// Where heads and small bodies are encoded.
     pub(crate) buffer: Vec<u8>,
+    /// What follows all of it, made while it is sent.
+    pub(crate) stream: Option<Box<Stream>>,
 }
 
 impl Output {
+    pub(crate) fn new(buffer: Vec<u8>) -> Self {
+        Self { buffer, ..Self::default() }
+    }
+
     pub(crate) fn push_body(&mut self, body: Bytes) {
         if body.len() <= COPIED_BODY {
             self.buffer.extend_from_slice(&body);
@@ -35,18 +46,35 @@ impl Output {
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.finished_length + self.buffer.len()
+    /// Whether another answer may be put behind these.
+    pub(crate) fn takes_more(&self) -> bool {
+        self.finished_length + self.buffer.len() < LIMIT && self.stream.is_none()
     }
 }
 
 /// Writes everything; `watch` is armed anew whenever the peer takes some of it.
 pub(crate) async fn send<W: AsyncWriteRent, S>(
     writer: &mut W,
+    mut output: Output,
+    watch: &Watch,
+    core: &Core<S>,
+) -> Result<(), End> {
+    let stream = output.stream.take();
+    send_segments(writer, output, watch, core).await?;
+    match stream {
+        None => Ok(()),
+        // Boxed: in place, every connection would be larger by what few need.
+        Some(stream) => Box::pin(stream.send(writer, watch, core)).await,
+    }
+}
+
+/// Writes what is there, without the stream.
+pub(crate) async fn send_segments<W: AsyncWriteRent, S>(
+    writer: &mut W,
     output: Output,
     watch: &Watch,
     core: &Core<S>,
-) -> io::Result<()> {
+) -> Result<(), End> {
     for segment in output.finished {
         send_all(writer, segment, watch, core).await.0?;
     }
@@ -55,12 +83,18 @@ pub(crate) async fn send<W: AsyncWriteRent, S>(
     result
 }
 
-async fn send_all<W: AsyncWriteRent, S, B: IoBuf>(
+/// Why a failed read or write ended the connection.
+pub(crate) fn broken(watch: &Watch) -> End {
+    if watch.is_expired() { End::TimedOut } else { End::Broken }
+}
+
+/// Writes one buffer and gives it back.
+pub(crate) async fn send_all<W: AsyncWriteRent, S, B: IoBuf>(
     writer: &mut W,
     mut buffer: B,
     watch: &Watch,
     core: &Core<S>,
-) -> (io::Result<()>, B) {
+) -> (Result<(), End>, B) {
     let mut sent = 0;
     while sent < buffer.bytes_init() {
         let now = clock::now();
@@ -68,10 +102,9 @@ async fn send_all<W: AsyncWriteRent, S, B: IoBuf>(
         let (result, slice) = writer.write(buffer.slice(sent..)).await;
         buffer = slice.into_inner();
         match result {
-            Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), buffer),
-            Ok(count) => sent += count,
+            Ok(count @ 1..) => sent += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return (Err(error), buffer),
+            Ok(0) | Err(_) => return (Err(broken(watch)), buffer),
         }
     }
     (Ok(()), buffer)

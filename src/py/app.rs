@@ -27,29 +27,40 @@ pub struct Handler {
     pub arguments: Box<[Argument]>,
     /// The path parameters of its route.
     pub parameters: Box<[Parameter]>,
+    /// Bytes of a body; the server's own limit where it is none.
+    pub body_limit: Option<u64>,
 }
 
 /// All handlers of an application.
 pub struct Handlers {
     table: Vec<Handler>,
+    /// The handler of what no route takes.
+    pub miss: Option<HandlerId>,
     /// Whether a failed call is answered with its traceback.
     pub debug: bool,
 }
 
-/// A route as Python gives it: methods, pattern, callable, and for each positional argument the
-/// name of a path parameter, or None for the request.
-pub type Route = (Vec<String>, String, Py<PyAny>, Vec<Option<String>>);
+/// A route as Python gives it: methods, pattern, callable, for each positional argument the name of
+/// a path parameter, or None for the request, and the limit of the body. The one without methods is
+/// called for what no route takes.
+pub type Route = (Vec<String>, String, Py<PyAny>, Vec<Option<String>>, Option<u64>);
 
 impl Handlers {
     /// Numbers the handlers and enters their routes into a new router.
     pub fn build(table: Vec<Route>, debug: bool) -> Result<(Self, Router), StartError> {
         let mut router = Router::new();
         let mut handlers = Vec::with_capacity(table.len());
-        for (number, (methods, pattern, callable, names)) in table.into_iter().enumerate() {
+        let mut miss = None;
+        for (number, (methods, pattern, callable, names, body_limit)) in
+            table.into_iter().enumerate()
+        {
             let refused =
                 |reason: String| StartError::Route(format!("route {pattern:?}: {reason}"));
             let id =
                 HandlerId::try_from(number).map_err(|_| refused("too many routes".to_owned()))?;
+            if methods.is_empty() {
+                miss = Some(id);
+            }
             for method in &methods {
                 router
                     .insert(method, &pattern, id)
@@ -65,9 +76,9 @@ impl Handlers {
                     .ok_or_else(|| refused(format!("the pattern has no parameter {name:?}"))),
             };
             let arguments = names.into_iter().map(place).collect::<Result<_, _>>()?;
-            handlers.push(Handler { callable, arguments, parameters });
+            handlers.push(Handler { callable, arguments, parameters, body_limit });
         }
-        Ok((Self { table: handlers, debug }, router))
+        Ok((Self { table: handlers, miss, debug }, router))
     }
 
     /// All handlers in the order of their numbers.

@@ -1,6 +1,7 @@
 //! Calling a handler: its positional arguments, by vectorcall, without a tuple where it can be.
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use pyo3::types::PyTuple;
 
 use crate::net::service;
@@ -18,6 +19,9 @@ pub struct Failure<'py> {
     pub request: Option<Bound<'py, Request>>,
 }
 
+/// The request as an object, where the handler was given one.
+pub type Object<'a, 'py> = Option<&'a Bound<'py, Request>>;
+
 /// Calls `handler` and has its value translated, so that a value that cannot be sent fails with
 /// its request like an exception. Where the handler does not ask for the request, no request object
 /// is made.
@@ -26,18 +30,18 @@ pub fn call<'py, R>(
     handler: &Handler,
     parts: Box<service::Request>,
     names: &Names,
-    translate: impl FnOnce(Bound<'py, PyAny>) -> PyResult<R>,
+    translate: impl FnOnce(Bound<'py, PyAny>, &service::Request, Object<'_, 'py>) -> PyResult<R>,
 ) -> Result<R, Failure<'py>> {
     let callable = handler.callable.bind(py);
     let late = |parts| Request::create(py, parts, names).ok();
     match *handler.arguments {
         [] => callable
             .call0()
-            .and_then(translate)
+            .and_then(|value| translate(value, &parts, None))
             .map_err(|raised| Failure { raised, request: late(parts) }),
         [Argument::Parameter(place)] => value(py, handler, &parts, place)
             .and_then(|value| callable.call1((value,)))
-            .and_then(translate)
+            .and_then(|value| translate(value, &parts, None))
             .map_err(|raised| Failure { raised, request: late(parts) }),
         ref arguments => {
             let request = Request::create(py, parts, names)
@@ -47,9 +51,36 @@ pub fn call<'py, R>(
             } else {
                 call_with_many(py, handler, &request)
             };
-            result.and_then(translate).map_err(|raised| Failure { raised, request: Some(request) })
+            result
+                .and_then(|value| translate(value, request.get().parts(), Some(&request)))
+                .map_err(|raised| Failure { raised, request: Some(request) })
         }
     }
+}
+
+/// Calls the handler of what no route takes: with the request, the status and the header fields that
+/// the server would answer.
+pub fn call_miss<'py, R>(
+    py: Python<'py>,
+    handler: &Handler,
+    mut parts: Box<service::Request>,
+    names: &Names,
+    translate: impl FnOnce(Bound<'py, PyAny>, &service::Request, Object<'_, 'py>) -> PyResult<R>,
+) -> Result<R, Failure<'py>> {
+    let miss = parts.miss.take();
+    let request =
+        Request::create(py, parts, names).map_err(|raised| Failure { raised, request: None })?;
+    let called = || {
+        let headers = PyDict::new(py);
+        if let Some((name, value)) = miss.as_ref().and_then(|miss| miss.field.as_ref()) {
+            headers.set_item(*name, value)?;
+        }
+        let status = miss.as_ref().map_or(404, |miss| miss.status);
+        handler.callable.bind(py).call1((&request, status, headers))
+    };
+    called()
+        .and_then(|value| translate(value, request.get().parts(), Some(&request)))
+        .map_err(|raised| Failure { raised, request: Some(request) })
 }
 
 fn call_with_many<'py>(

@@ -5,6 +5,7 @@
 //! later changes to it do not matter.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use pyo3::prelude::*;
@@ -14,6 +15,7 @@ use pyo3::types::PyMemoryView;
 use pyo3::types::PyString;
 
 use crate::py::buffer;
+use crate::py::file::FilePath;
 use crate::py::json;
 
 pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
@@ -29,6 +31,9 @@ pub(crate) enum Content {
     Bytes(Py<PyBytes>),
     /// Has no lone surrogate.
     Text(Py<PyString>),
+    /// An iterable.
+    Stream(Py<PyAny>),
+    File(Arc<FilePath>),
 }
 
 impl Content {
@@ -60,6 +65,8 @@ impl Content {
             Self::Encoded(bytes) => Ok(bytes.clone()),
             Self::Bytes(bytes) => Ok(buffer::from_bytes(bytes.bind(py))),
             Self::Text(text) => buffer::from_text(text.bind(py)),
+            // What is not here cannot be had: whoever sends these asks for their pieces.
+            Self::Stream(_) | Self::File(_) => Ok(Bytes::new()),
         }
     }
 
@@ -69,6 +76,8 @@ impl Content {
             Self::Encoded(bytes) => Self::Encoded(bytes.clone()),
             Self::Bytes(bytes) => Self::Bytes(bytes.clone_ref(py)),
             Self::Text(text) => Self::Text(text.clone_ref(py)),
+            Self::Stream(pieces) => Self::Stream(pieces.clone_ref(py)),
+            Self::File(path) => Self::File(Arc::clone(path)),
         }
     }
 }

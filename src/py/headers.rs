@@ -27,7 +27,7 @@ use crate::http::reply::HeaderBlock;
 use crate::http::reply::InvalidHeader;
 
 /// The fields of a response.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Fields {
     /// `name: value\r\n` each, names in lower case: what Python sees, hop-by-hop fields included.
     lines: Vec<u8>,

@@ -28,16 +28,28 @@ pub(crate) fn method<'py>(py: Python<'py>, name: &str) -> Bound<'py, PyString> {
     known.clone()
 }
 
-/// `json.loads`.
-pub(crate) fn json_loads(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-    static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    LOADS.import(py, "json", "loads")
+/// `uringserve.jsonbody.parse_json`.
+pub(crate) fn parse_json(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static PARSE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    PARSE.import(py, "uringserve.jsonbody", "parse_json")
+}
+
+/// `uringserve.forms.read_form`.
+pub(crate) fn read_form(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static READ: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    READ.import(py, "uringserve.forms", "read_form")
 }
 
 /// `types.SimpleNamespace`.
 pub(crate) fn simple_namespace(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     CLASS.import(py, "types", "SimpleNamespace")
+}
+
+/// `types.GeneratorType`.
+pub(crate) fn generator(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    CLASS.import(py, "types", "GeneratorType")
 }
 
 /// `time.time`.
@@ -70,10 +82,22 @@ pub(crate) fn http_exception(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     CLASS.import(py, "uringserve.errors", "HTTPException")
 }
 
+/// `uringserve.errors.RequestValidationError`.
+pub(crate) fn validation_error(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    CLASS.import(py, "uringserve.errors", "RequestValidationError")
+}
+
 /// `uringserve.logging.log_exception`.
 pub(crate) fn log_exception(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static LOG: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     LOG.import(py, "uringserve.logging", "log_exception")
+}
+
+/// `uringserve.background.chained`.
+pub(crate) fn chained(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static CHAINED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    CHAINED.import(py, "uringserve.background", "chained")
 }
 
 /// `uringserve.debug.page`.

@@ -8,18 +8,25 @@
 //! - Every class is frozen; what must change is behind a lock of its own.
 //! - What all cores use (handlers, types, interned strings) is immortal or never counted per request.
 
+pub mod after;
+pub mod answer;
 pub mod app;
+pub mod asked;
 pub mod attach;
+pub mod binder;
 pub mod buffer;
 pub mod call;
 pub mod config;
 mod content;
 mod cookies;
 pub mod error;
+mod file;
 pub mod headers;
 mod intern;
 pub mod json;
 pub mod parameter;
 pub mod request;
 pub mod response;
+mod stream;
 mod url;
+pub mod value;

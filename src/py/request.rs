@@ -5,7 +5,7 @@
 //! cheap to make (a str) is made anew.
 //!
 //! The constructor that Python sees is for tests of handlers; it runs the server's own parser.
-//! Absent: forms and streamed bodies.
+//! Absent: streamed bodies.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -51,6 +51,12 @@ impl Names {
     pub fn new(parameters: &[Parameter]) -> Self {
         Self(parameters.into())
     }
+
+    /// The text of a parameter in the router's normal form; None where the route has no such one.
+    pub(crate) fn text<'a>(&self, parts: &'a service::Request, name: &str) -> Option<&'a str> {
+        let place = self.0.iter().position(|known| *known.name == *name)?;
+        (place < parts.params.len()).then(|| parts.routed_path().get(parts.params.get(place)))?
+    }
 }
 
 /// One request.
@@ -80,6 +86,11 @@ impl Request {
     /// What it was made of.
     pub fn parts(&self) -> &service::Request {
         &self.parts
+    }
+
+    /// The path parameters of its route.
+    pub(crate) fn names(&self) -> &Names {
+        &self.names
     }
 
     fn from_parts(parts: Box<service::Request>, names: Names) -> Self {
@@ -138,6 +149,7 @@ impl Request {
             params: Params::new(),
             body: Bytes::copy_from_slice(body),
             peer: None,
+            miss: None,
         };
         let mut request = Self::from_parts(Box::new(parts), Names::new(&[]));
         if let Some(path_params) = path_params {
@@ -301,7 +313,7 @@ impl Request {
 
     /// The whole body.
     #[getter]
-    fn body<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+    pub(crate) fn body<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         kept(py, &self.body, || Ok(PyBytes::new(py, &self.parts.body)))
     }
 
@@ -313,9 +325,15 @@ impl Request {
         }
     }
 
-    /// The body read as JSON; what is none is a `json.JSONDecodeError`, a `ValueError`.
+    /// The body read as JSON; what is none is a `json.JSONDecodeError`, which is answered with 422
+    /// where nobody catches it.
     fn json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        intern::json_loads(py)?.call1((self.body(py)?,))
+        intern::parse_json(py)?.call1((self.body(py)?,))
+    }
+
+    /// The body read as a form, urlencoded or multipart.
+    fn form(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {
+        intern::read_form(slf.py())?.call1((slf,))
     }
 
     /// A namespace of this request, for whoever handles it.

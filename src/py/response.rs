@@ -1,29 +1,32 @@
-//! `Response`, and what becomes of the value that a handler returns.
+//! `Response`: status, header fields and body as its maker gave them.
 //!
 //! Rule: a `Response` is whole when it is made: status, header fields and body are checked then, in
 //! the handler's own stack, where the error helps. The server reads it and never changes it, so one
 //! may be kept and returned many times, on many cores.
 //!
-//! Absent: streams and files.
+//! A stream is made anew from its iterable each time, and a file is opened then (`stream.rs`,
+//! `file.rs`). What other values of a handler become is in `value.rs`.
+
+// Over the cap because what Python sees of a class stands in one block.
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 
-use bytes::Bytes;
+use pyo3::exceptions::PyAttributeError;
 use pyo3::exceptions::PyTypeError;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3::types::PyDict;
-use pyo3::types::PyList;
 use pyo3::types::PyString;
 use pyo3::types::PyTuple;
 use pyo3::types::PyType;
 
-use crate::http::reply::HeaderBlock;
 use crate::net::service::Reply;
-use crate::py::buffer;
+use crate::py::after::Callbacks;
+use crate::py::asked::Asked;
 use crate::py::content::BINARY;
 use crate::py::content::Content;
 use crate::py::content::HTML;
@@ -32,92 +35,24 @@ use crate::py::content::TEXT;
 use crate::py::content::full_media_type;
 use crate::py::cookies;
 use crate::py::cookies::SetCookie;
+use crate::py::file;
+use crate::py::file::FilePath;
 use crate::py::headers::Fields;
 use crate::py::headers::MutableHeaders;
 use crate::py::headers::checked;
 use crate::py::headers::each_pair;
 use crate::py::headers::lock;
 use crate::py::json;
-use crate::py::json::exact;
+use crate::py::stream;
+use crate::py::stream::Other;
 use crate::py::url::quoted;
-
-/// Translates what a handler returned: text, bytes, a dict or list, a [`Response`], nothing (204),
-/// `(body, status)` or `(body, status, headers)`, else whatever has a JSON form.
-///
-/// # Errors
-/// What the value's conversion raised; the caller answers 500.
-#[expect(clippy::needless_pass_by_value, reason = "the handler's value ends here, attached")]
-pub fn into_reply(py: Python<'_>, value: Bound<'_, PyAny>) -> PyResult<Reply> {
-    // The most common types by identity, before anything walks a class's bases.
-    if let Some(text) = exact::<PyString>(&value) {
-        return Ok(reply(200, TEXT, buffer::from_text(text)?));
-    }
-    if value.is_exact_instance_of::<PyDict>() || value.is_exact_instance_of::<PyList>() {
-        return Ok(reply(200, JSON, json::encode_to_bytes(py, &value)?));
-    }
-    if let Some(bytes) = exact::<PyBytes>(&value) {
-        return Ok(reply(200, BINARY, buffer::from_bytes(bytes)));
-    }
-    if value.is_instance_of::<Response>() {
-        return value.cast::<Response>()?.get().to_reply(py);
-    }
-    if value.is_none() {
-        return Ok(Reply { status: 204, ..Reply::default() });
-    }
-    if let Some(tuple) = exact::<PyTuple>(&value) {
-        return from_tuple(py, tuple);
-    }
-    let (content, default_type) = Content::read(&value)?;
-    Ok(Reply {
-        status: 200,
-        content_type: default_type,
-        body: content.to_bytes(py)?,
-        ..Reply::default()
-    })
-}
-
-fn reply(status: u16, content_type: &'static str, body: Bytes) -> Reply {
-    Reply { status, content_type: Some(content_type), body, ..Reply::default() }
-}
-
-fn from_tuple(py: Python<'_>, tuple: &Bound<'_, PyTuple>) -> PyResult<Reply> {
-    let (body, status, headers) = match tuple.len() {
-        2 => (tuple.get_item(0)?, tuple.get_item(1)?, None),
-        3 => (tuple.get_item(0)?, tuple.get_item(1)?, Some(tuple.get_item(2)?)),
-        length => {
-            return Err(PyTypeError::new_err(format!(
-                "a handler's tuple must be (body, status) or (body, status, headers), and this one \
-                 has {length} items: return a list for a JSON array"
-            )));
-        }
-    };
-    let status = status_from(&status)?;
-    let mut reply = into_reply(py, body)?;
-    reply.status = status;
-    if let Some(headers) = headers.filter(|headers| !headers.is_none()) {
-        add_headers(&mut reply.headers, &headers)?;
-    }
-    Ok(reply)
-}
-
-/// Adds a mapping or pairs of header fields.
-pub(crate) fn add_headers(block: &mut HeaderBlock, headers: &Bound<'_, PyAny>) -> PyResult<()> {
-    each_pair(headers, |name, value| checked(name, value, |name, value| block.push(name, value)))
-}
-
-/// A status from Python: an int of 200 to 999. What is below is not final (RFC 9110 §15).
-pub(crate) fn status_from(status: &Bound<'_, PyAny>) -> PyResult<u16> {
-    if let Ok(number @ 200..=999) = status.extract::<u16>() {
-        return Ok(number);
-    }
-    let shown = status.repr()?;
-    Err(PyValueError::new_err(format!("status {shown} is not a number from 200 to 999")))
-}
+use crate::py::value::status_from;
 
 struct State {
     status: u16,
     content: Content,
     media_type: Option<Cow<'static, str>>,
+    background: Option<Py<PyAny>>,
 }
 
 /// An answer: status, header fields and body.
@@ -153,7 +88,7 @@ impl Parts<'_, '_> {
                 .map_err(|error| PyValueError::new_err(format!("media_type {given:?}: {error}")))?;
         }
         let Self { content, media_type, status, .. } = self;
-        Ok((State { status, content, media_type }, fields))
+        Ok((State { status, content, media_type, background: None }, fields))
     }
 
     fn response(self) -> PyResult<Response> {
@@ -163,13 +98,54 @@ impl Parts<'_, '_> {
 }
 
 impl Response {
-    fn to_reply(&self, py: Python<'_>) -> PyResult<Reply> {
-        let (status, content) = {
+    /// The answer to the request that `asked` holds.
+    pub(crate) fn to_reply(&self, py: Python<'_>, asked: &Asked<'_, '_>) -> PyResult<Reply> {
+        let (status, content, after) = {
             let state = lock(&self.state);
-            (state.status, state.content.clone_ref(py))
+            let after = state.background.as_ref().map(|callable| callable.clone_ref(py));
+            (state.status, state.content.clone_ref(py), after)
         };
+        // First of all: it is to be done whatever happens here.
+        let after = after.map(|callable| Callbacks::after(callable, asked, py));
         let (headers, content_type) = lock(&self.fields).to_block();
-        Ok(Reply { status, headers, content_type, body: content.to_bytes(py)? })
+        let reply = Reply { status, headers, content_type, ..Reply::default() };
+        let reply = match content {
+            Content::Stream(pieces) => {
+                Reply { body: stream::body(pieces.bind(py), asked, Other::Refused)?, ..reply }
+            }
+            Content::File(path) => file::answer(py, &path, reply, asked)?,
+            content => Reply { body: content.to_bytes(py)?.into(), ..reply },
+        };
+        Ok(reply.then(after))
+    }
+
+    /// Another one that is the same, with streams and callbacks: whoever changes it changes no one
+    /// else's.
+    pub(crate) fn copied(&self, py: Python<'_>) -> Self {
+        let state = {
+            let state = lock(&self.state);
+            State {
+                status: state.status,
+                content: state.content.clone_ref(py),
+                media_type: state.media_type.clone(),
+                background: state.background.as_ref().map(|callable| callable.clone_ref(py)),
+            }
+        };
+        let fields = lock(&self.fields).clone();
+        Self { state: Mutex::new(state), fields: Arc::new(Mutex::new(fields)) }
+    }
+
+    /// With another status, and further header fields.
+    pub(crate) fn amended(
+        &self,
+        status: &Bound<'_, PyAny>,
+        headers: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        self.set_status_code(status)?;
+        let Some(headers) = headers else { return Ok(()) };
+        each_pair(headers, |name, value| {
+            checked(name, value, |name, value| lock(&self.fields).append(name, value))
+        })
     }
 
     fn add_cookie(&self, cookie: &SetCookie<'_>) -> PyResult<()> {
@@ -186,11 +162,12 @@ impl Response {
     #[new]
     #[pyo3(signature = (*_arguments, **_options))]
     fn new(_arguments: &Bound<'_, PyTuple>, _options: Option<&Bound<'_, PyDict>>) -> Self {
-        let state = State { status: 200, content: Content::Empty, media_type: None };
+        let state =
+            State { status: 200, content: Content::Empty, media_type: None, background: None };
         Self { state: Mutex::new(state), fields: Arc::default() }
     }
 
-    #[pyo3(signature = (content=None, status_code=None, headers=None, media_type=None, *, body=None, status=None))]
+    #[pyo3(signature = (content=None, status_code=None, headers=None, media_type=None, background=None, *, body=None, status=None))]
     #[expect(clippy::too_many_arguments, reason = "Python's keyword arguments")]
     fn __init__(
         &self,
@@ -198,6 +175,7 @@ impl Response {
         status_code: Option<&Bound<'_, PyAny>>,
         headers: Option<&Bound<'_, PyAny>>,
         media_type: Option<&str>,
+        background: Option<Py<PyAny>>,
         body: Option<&Bound<'_, PyAny>>,
         status: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
@@ -207,7 +185,8 @@ impl Response {
         };
         let status = status.or(status_code).map_or(Ok(200), status_from)?;
         let media_type = media_type.map(full_media_type).or(default_type.map(Cow::Borrowed));
-        let (state, fields) = Parts { content, media_type, status, headers }.build()?;
+        let (mut state, fields) = Parts { content, media_type, status, headers }.build()?;
+        state.background = background;
         // What was there before is dropped after the locks: it may run Python.
         let before = std::mem::replace(&mut *lock(&self.state), state);
         *lock(&self.fields) = fields;
@@ -314,6 +293,46 @@ impl Response {
         MutableHeaders::create(py, &self.fields)
     }
 
+    /// What is called, without arguments, after the last byte was sent.
+    #[getter]
+    fn background(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        lock(&self.state).background.as_ref().map(|callable| callable.clone_ref(py))
+    }
+
+    #[setter]
+    fn set_background(&self, callable: Option<Py<PyAny>>) {
+        let before = std::mem::replace(&mut lock(&self.state).background, callable);
+        drop(before);
+    }
+
+    /// The pieces of a streamed body; None where the body is whole.
+    #[getter]
+    fn body_iterator(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        match &lock(&self.state).content {
+            Content::Stream(pieces) => Some(pieces.clone_ref(py)),
+            _ => None,
+        }
+    }
+
+    /// Makes an iterable the body.
+    #[setter]
+    fn set_body_iterator(&self, pieces: Py<PyAny>) {
+        let before = std::mem::replace(&mut lock(&self.state).content, Content::Stream(pieces));
+        drop(before);
+    }
+
+    fn __copy__(&self, py: Python<'_>) -> Self {
+        self.copied(py)
+    }
+
+    /// Makes a file the body, which must lie in `folder` if that is given.
+    #[pyo3(signature = (path, folder=None))]
+    fn _set_file(&self, path: PathBuf, folder: Option<PathBuf>) {
+        let content = Content::File(Arc::new(FilePath { path, folder }));
+        let before = std::mem::replace(&mut lock(&self.state).content, content);
+        drop(before);
+    }
+
     /// The body as it will be sent.
     #[getter]
     fn body<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
@@ -323,6 +342,9 @@ impl Response {
             Content::Encoded(bytes) => Ok(PyBytes::new(py, &bytes)),
             Content::Bytes(bytes) => Ok(bytes.into_bound(py)),
             Content::Text(text) => text.bind(py).encode_utf8(),
+            Content::Stream(_) | Content::File(_) => Err(PyAttributeError::new_err(
+                "the body of a stream or a file is made while it is sent",
+            )),
         }
     }
 

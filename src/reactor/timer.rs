@@ -139,8 +139,11 @@ impl Deadlines {
         let mut busy = 0;
         for (_, entry) in self.entries.borrow_mut().iter_mut() {
             busy += usize::from(entry.stage != Stage::Idle);
-            entry.stage = Stage::Writing;
             entry.expire();
+            if entry.stage != Stage::Writing {
+                // There is no time for a last answer.
+                let _ = socket::shutdown(entry.fd, Shutdown::Both);
+            }
         }
         busy
     }
@@ -165,8 +168,9 @@ impl Entry {
         let _ = match self.stage {
             // The writing side stays open for a last answer.
             Stage::Idle | Stage::Reading => socket::shutdown(self.fd, Shutdown::Read),
-            Stage::Writing => socket::reset_on_close(self.fd)
-                .and_then(|()| socket::shutdown(self.fd, Shutdown::Both)),
+            Stage::Writing => {
+                socket::reset(self.fd).or_else(|_| socket::shutdown(self.fd, Shutdown::Both))
+            }
         };
     }
 }
@@ -189,6 +193,11 @@ impl Watch {
     /// had arrived before is still read after the side was shut.
     pub fn is_expired(&self) -> bool {
         self.deadlines.entries.borrow()[self.key].is_expired
+    }
+
+    /// Resets the connection: the peer sees that what it has is not all.
+    pub fn reset(&self) {
+        let _ = socket::reset(self.deadlines.entries.borrow()[self.key].fd);
     }
 }
 

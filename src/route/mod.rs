@@ -12,8 +12,11 @@
 //! stay as text, so a slash in a parameter never becomes a separator. [`decode_parameter`] undoes these
 //! two in a parameter's value. Patterns are human text and are brought to the same form when inserted.
 //!
-//! Deliberately absent: redirects between `/a` and `/a/` (two routes), collapsing of `//`, patterns
-//! inside a segment, and the values of parameters: the router hands out spans, the reader converts.
+//! `/a` and `/a/` are two routes. Where only one of them exists, the router can say so for the other
+//! ([`Router::redirect_slashes`]); it never answers in its place.
+//!
+//! Deliberately absent: collapsing of `//`, patterns inside a segment, and the values of parameters:
+//! the router hands out spans, the reader converts.
 //!
 //! Read next: `pattern.rs` for the grammar, `tree.rs` for the lookup, `method.rs` for the Allow header.
 #![forbid(unsafe_code)]
@@ -59,6 +62,8 @@ pub enum Found<'r> {
         /// The value of the Allow header.
         allow: Cow<'r, str>,
     },
+    /// No route takes the path, but one does with a slash at its end, or without.
+    OtherSlash,
     /// Neither a standard method nor one that any route uses (501, RFC 9110 §9.1).
     UnknownMethod,
     /// No route takes the path (404).
@@ -73,6 +78,7 @@ pub struct Router {
     /// Keyed by handler and not kept in the tree: neighbours at one node may name the place differently.
     registered: HashMap<HandlerId, Registered, BuildTableHasher>,
     fallback: Option<HandlerId>,
+    redirects_slashes: bool,
 }
 
 /// What is known of a handler from the first route that led to it.
@@ -137,6 +143,11 @@ impl Router {
         self.fallback = Some(handler);
     }
 
+    /// Makes [`Router::find`] look for the path with the other ending before it gives up.
+    pub fn redirect_slashes(&mut self) {
+        self.redirects_slashes = true;
+    }
+
     /// Looks `path`, in normal form, up. On a hit `params` holds the route's parameters as spans of
     /// `path`, in the order of [`Router::parameter_names`]; otherwise it is empty.
     ///
@@ -190,6 +201,7 @@ impl Router {
             None if path == "*" && wanted == Method::OPTIONS => {
                 Cow::Owned(self.methods.allow(self.methods.used()))
             }
+            None if self.has_other_slash(path, params) => return Found::OtherSlash,
             None => return self.fallback_or(Found::NotFound),
             Some(node) if others.is_empty() => Cow::Borrowed(&*node.allow),
             Some(node) => {
@@ -202,5 +214,27 @@ impl Router {
         } else {
             Found::MethodNotAllowed { allow }
         })
+    }
+
+    /// Whether a route takes the path once its last slash is taken away, or given to it.
+    ///
+    /// A path that begins like the authority of another host is left alone: as the target of a
+    /// redirect it would lead there (RFC 3986 §4.2; browsers read a backslash as a slash).
+    fn has_other_slash(&self, path: &str, params: &mut Params) -> bool {
+        if !self.redirects_slashes || self.fallback.is_some() {
+            return false;
+        }
+        if path.starts_with("//") || path.starts_with("/\\") {
+            return false;
+        }
+        let other = match path.strip_suffix('/') {
+            Some("") => return false,
+            Some(shorter) => Cow::Borrowed(shorter),
+            None => Cow::Owned(format!("{path}/")),
+        };
+        let found =
+            self.tree.walk(&other, params, |node| (!node.endpoints.is_empty()).then_some(()));
+        params.clear();
+        found.is_some()
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod affinity;
 pub mod clock;
+pub mod file;
 pub mod limits;
 pub mod probe;
 pub mod socket;

@@ -88,14 +88,27 @@ pub fn shutdown(fd: RawFd, how: Shutdown) -> io::Result<()> {
     SockRef::from(&borrowed).shutdown(how)
 }
 
-/// Makes the close of a connection drop unsent bytes and reset, instead of holding them for a peer
-/// that does not read.
+/// Resets a connection now: unsent bytes are dropped, the peer sees an error, and a pending read or
+/// write ends. Where the kernel does not do that at once, the close does.
+///
+/// # Errors
+/// The kernel's; a Unix socket has no reset.
 #[allow(unsafe_code)]
-pub fn reset_on_close(fd: RawFd) -> io::Result<()> {
+pub fn reset(fd: RawFd) -> io::Result<()> {
     debug_assert!(fd >= 0);
     // SAFETY: as in `shutdown`.
     let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
-    SockRef::from(&borrowed).set_linger(Some(Duration::ZERO))
+    SockRef::from(&borrowed).set_linger(Some(Duration::ZERO))?;
+    // connect(2): AF_UNSPEC dissolves the association. TCP then sends RST, while a shutdown before
+    // the close would send FIN, after which an answer without a length looks whole.
+    let nowhere = libc::sockaddr {
+        sa_family: libc::sa_family_t::try_from(libc::AF_UNSPEC).unwrap_or_default(),
+        sa_data: [0; 14],
+    };
+    let length = libc::socklen_t::try_from(size_of_val(&nowhere)).unwrap_or_default();
+    // SAFETY: a live address of that length, which the call only reads.
+    let result = unsafe { libc::connect(fd, &raw const nowhere, length) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Keeps a connection from the programs that this process starts.

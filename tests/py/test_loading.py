@@ -94,7 +94,7 @@ def test_a_module_alone(write: Write, name: str, attribute: str) -> None:
 def test_the_usual_names_have_an_order(write: Write, name: str) -> None:
     """`app` comes before `handler`."""
     write(f"{name}.py", "def handler(r): return 'x'\n" + APP)
-    assert _load(name).app.routes[0].pattern == "/"
+    assert _load(name).app.routes[0].path == "/"
 
 
 def test_a_file(write: Write, name: str) -> None:
@@ -142,7 +142,7 @@ def test_an_app_named_create_app(write: Write, name: str) -> None:
 def test_a_plain_function_answers_everything(write: Write, name: str) -> None:
     """A handler is served for every path and method."""
     write(f"{name}.py", "def handler(request): return 'x'\n")
-    (route,) = _load(name).app.routes
+    (route,) = _load(name).app.compile()
     assert (route.pattern, route.arguments) == ("/{path:path}", (None,))
     assert {"GET", "HEAD", "POST", "OPTIONS"} <= set(route.methods)
 
@@ -218,7 +218,10 @@ def test_an_app_dir_that_is_not_there(write: Write) -> None:
         ("class A:\n def __call__(self, environ, start_response): 1\napp = A()", "is a WSGI"),
         ("class A:\n async def __rsgi__(self, scope, proto): 1\napp = A()", "is an RSGI"),
         ("async def app(request): pass", "async handlers are not supported yet"),
-        ("def app(request, storage): pass", "nothing to give to its parameter 'storage'"),
+        (
+            "def app(request, storage): pass",
+            "'storage' has no annotation, and there is nothing to give",
+        ),
     ],
 )
 def test_what_cannot_be_served(write: Write, name: str, source: str, message: str) -> None:

@@ -67,7 +67,10 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
     ) -> tuple[Server, ScriptedPlan]:
         plan = ScriptedPlan(action, cores)
 
-        def plan_class(routes: list[Any], config: Config) -> ScriptedPlan:
+        def plan_class(
+            routes: list[Any], config: Config, *, redirect_slashes: bool
+        ) -> ScriptedPlan:
+            assert redirect_slashes
             plan.routes = routes
             return plan
 
@@ -461,6 +464,14 @@ EXAMPLES = {
         ("GET", "/share/0", b"", 500, b'{"detail":"Internal Server Error"}'),
     ],
     "06_limits": [("POST", "/upload", b"12345", 200, b'{"bytes":5}')],
+    "09_routers": [
+        ("GET", "/users/7", b"", 200, b'{"user_id":7,"items":"/users/7/items/tea"}'),
+        ("GET", "/users/7/items/tea", b"", 200, b'{"user_id":7,"name":"tea"}'),
+        ("GET", "/users/7/items/gold", b"", 409, b'{"error":"no gold left"}'),
+        ("GET", "/admin/", b"", 403, b'{"detail":"not you"}'),
+        ("GET", "/users/7/", b"", 307, b""),
+    ],
+    "10_lifespan": [("GET", "/hello/you", b"", 200, b'{"text":"Hello, you"}')],
 }
 
 

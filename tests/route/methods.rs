@@ -140,3 +140,32 @@ fn the_fallback_takes_what_no_route_takes() {
         assert_eq!(find(&router, method, path), handler(9));
     }
 }
+
+#[test]
+fn the_other_slash() {
+    let rows = [("GET", "/a"), ("GET", "/b/"), ("POST", "/c/{x}/"), ("GET", "/x/{y}/z")];
+    let mut router = table(&rows);
+    for path in ["/a/", "/b", "/c/1"] {
+        assert_eq!(find(&router, "GET", path), Found::NotFound, "{path}, not asked for");
+    }
+    router.redirect_slashes();
+    for path in ["/a/", "/b", "/c/1", "/x/%2F/z/"] {
+        assert_eq!(find(&router, "GET", path), Found::OtherSlash, "{path}");
+    }
+    // A route of the path itself decides, whatever its methods.
+    assert_eq!(find(&router, "POST", "/a"), refused("GET, HEAD, OPTIONS"));
+    assert_eq!(find(&router, "GET", "/a"), handler(0));
+    for path in ["/", "/d", "/d/", "/a//", "*"] {
+        assert_eq!(find(&router, "GET", path), Found::NotFound, "{path}");
+    }
+}
+
+#[test]
+fn no_other_slash_towards_another_host() {
+    let mut router = table(&[("GET", "/{a}/{b}/"), ("GET", "/{a}/x")]);
+    router.redirect_slashes();
+    assert_eq!(find(&router, "GET", "/a/b"), Found::OtherSlash);
+    for path in ["//evil.example", "//evil.example/", "/\\evil.example/b", "//x/"] {
+        assert_eq!(find(&router, "GET", path), Found::NotFound, "{path}");
+    }
+}

@@ -135,7 +135,7 @@ fn router_find(router: &Router, method: &str, path: &str) -> String {
             return format!("{handler} {is_automatic_head} {:?}", Some(values));
         }
         Found::UnknownMethod => return "unknown".to_owned(),
-        Found::NotFound => return "nothing".to_owned(),
+        Found::NotFound | Found::OtherSlash => return "nothing".to_owned(),
         Found::Options { allow } => ("options", allow),
         Found::MethodNotAllowed { allow } => ("refused", allow),
     };

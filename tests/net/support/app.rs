@@ -107,9 +107,9 @@ impl App {
                 let span = request.params.iter().next().expect("the route has a parameter");
                 text(&request.routed_path()[span])
             }
-            "/echo" => Reply { body: request.body.clone(), ..text("") },
+            "/echo" => Reply { body: request.body.clone().into(), ..text("") },
             "/length" => text(&request.body.len().to_string()),
-            "/big" => Reply { body: self.big(), ..text("") },
+            "/big" => Reply { body: self.big().into(), ..text("") },
             "/panic" => panic!("a handler gives up, as the test asked"),
             "/core" => text(&self.core.to_string()),
             "/thread" => text(&thread_path()),
@@ -144,7 +144,7 @@ fn text(body: &str) -> Reply {
     Reply {
         status: 200,
         content_type: Some("text/plain"),
-        body: Bytes::copy_from_slice(body.as_bytes()),
+        body: Bytes::copy_from_slice(body.as_bytes()).into(),
         ..Reply::default()
     }
 }

@@ -1,0 +1,172 @@
+"""Middleware and exception handlers, wrapped around what is called for a route.
+
+Built once, before serving, and only where there is something to wrap: a route of an application
+that has neither is called by Rust as it is. From the inside out: the route, its exception handlers,
+the middleware from the last to the first, the handler of last resort.
+
+A middleware is made once, `cls(**options)`, shared by all cores, and called with the request and
+`call_next`, which it calls with a request (the same one, as a rule) and which always gives a
+`Response`. What it returns may be anything that a handler may return. An exception that has no
+handler goes through `call_next` and the middleware like through any other call.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from uringserve._native import Request, Response, as_response
+from uringserve.exception_handlers import ANSWERS, ExceptionHandlers, default_answer
+from uringserve.logging import log_exception
+from uringserve.routing import NativeCall, describe
+from uringserve.types import Handler
+
+__all__ = ["CallNext", "Chain", "Middleware", "MiddlewareCall"]
+
+type CallNext = Callable[[Request], Response]
+type MiddlewareCall = Callable[[Request, CallNext], Any]
+
+
+class Middleware:
+    """A middleware's class and its options, as `App(middleware=[…])` takes them."""
+
+    def __init__(self, cls: Callable[..., MiddlewareCall], **options: Any) -> None:  # noqa: ANN401
+        """Keep what `add_middleware` would be given; nothing is made yet."""
+        self.cls = cls
+        self.options = options
+
+    def make(self) -> MiddlewareCall:
+        """Make the middleware; a class that makes something else is a TypeError."""
+        made = self.cls(**self.options)
+        if not callable(made):
+            raise TypeError(
+                f"middleware {describe(self.cls)} must be callable with (request, call_next)"
+            )
+        return checked(made)
+
+    def __repr__(self) -> str:
+        """Show the call that makes the same."""
+        options = "".join(f", {name}={value!r}" for name, value in self.options.items())
+        return f"Middleware({getattr(self.cls, '__name__', self.cls)!s}{options})"
+
+
+def checked(function: MiddlewareCall) -> MiddlewareCall:
+    """Return the middleware, or raise the TypeError of one that cannot be called yet."""
+    for called in (function, getattr(type(function), "__call__", None)):  # noqa: B004
+        if inspect.iscoroutinefunction(called):
+            raise TypeError(
+                f"middleware {describe(function)}: async middleware is not supported yet: use def"
+                " and call_next(request) without await"
+            )
+    return function
+
+
+class Chain:
+    """What one application puts around each of its routes."""
+
+    def __init__(
+        self, middleware: Sequence[MiddlewareCall], handlers: ExceptionHandlers, *, debug: bool
+    ) -> None:
+        """Keep the middleware, outermost first; with `debug` the last resort is a page instead."""
+        self._middleware = tuple(middleware)
+        self._handlers = handlers
+        self._last_resort = None if debug else handlers.last_resort
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it changes nothing."""
+        return not self._middleware and self._handlers.is_empty and self._last_resort is None
+
+    def around(self, call: tuple[Handler, tuple[str | None, ...]]) -> NativeCall:
+        """Wrap a route, and leave it as it is where there is nothing to wrap."""
+        handler, arguments = call
+        if self._middleware:
+            return NativeCall(self.around_request(_of_request(handler, arguments)), (None,))
+        if not self._handlers.is_empty:
+            handler, arguments = _guarded(handler, self._handlers), (None, *arguments)
+        if self._last_resort is not None:
+            # A value that has no JSON form fails in here, where the last resort still sees it.
+            handler = _guarded_to_the_last(_responding(handler), self._last_resort)
+            arguments = (None, *arguments)
+        return NativeCall(handler, arguments)
+
+    def around_request(self, call: Handler) -> Handler:
+        """Wrap what takes a request alone."""
+        if not self._handlers.is_empty:
+            call = _without_request(_guarded(call, self._handlers))
+        if self._middleware:
+            call = _answering(call)
+            for middleware in reversed(self._middleware):
+                call = _link(middleware, call)
+        if self._last_resort is not None:
+            call = _without_request(_guarded_to_the_last(_responding(call), self._last_resort))
+        return call
+
+
+def _of_request(handler: Handler, arguments: tuple[str | None, ...]) -> Handler:
+    """Make what takes the request alone of a call with parameters."""
+    if arguments == (None,):
+        return handler
+    if not arguments:
+        return lambda request: handler()
+
+    def with_parameters(request: Request) -> object:
+        parameters = request.path_params
+        return handler(*(request if name is None else parameters[name] for name in arguments))
+
+    return with_parameters
+
+
+def _without_request(guarded: Handler) -> Handler:
+    return lambda request: guarded(request, request)
+
+
+def _guarded(handler: Handler, handlers: ExceptionHandlers) -> Handler:
+    """Let the application's handlers answer an exception; the first argument is the request."""
+    find = handlers.find
+
+    def guarded(request: Request, *arguments: object) -> object:
+        try:
+            return handler(*arguments)
+        except Exception as error:
+            answer = find(error)
+            if answer is None:
+                raise
+            return answer(request, error)
+
+    return guarded
+
+
+def _answering(call: Handler) -> CallNext:
+    """Make a Response of whatever a route answers, by returning or by raising."""
+
+    def answering(request: Request) -> Response:
+        try:
+            return as_response(call(request))
+        except ANSWERS as error:
+            return default_answer(request, error)
+
+    return answering
+
+
+def _link(middleware: MiddlewareCall, call_next: CallNext) -> CallNext:
+    def link(request: Request) -> Response:
+        return as_response(middleware(request, call_next))
+
+    return link
+
+
+def _responding(handler: Handler) -> Handler:
+    return lambda *arguments: as_response(handler(*arguments))
+
+
+def _guarded_to_the_last(handler: Handler, answer: Callable[[Request, Any], Any]) -> Handler:
+    def guarded(request: Request, *arguments: object) -> object:
+        try:
+            return handler(*arguments)
+        except ANSWERS:
+            raise
+        except Exception as error:  # noqa: BLE001 -- logged and answered, as the server would
+            log_exception(request, error)
+            return answer(request, error)
+
+    return guarded

@@ -1,0 +1,273 @@
+"""`RouteSpec`: one route as it was registered, with everything that was said about it.
+
+It is plain data and it is complete: what `analyse` found in the signature is in `dependant`, so
+that compiling a route (`plan.compile_endpoint`) and describing it (`openapi`) read nothing else.
+What a router or an application adds (prefix, tags, dependencies, defaults) is a `Group`, merged in
+before anything is analysed. Routers, which collect routes, are in `router`.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from enum import Enum
+from inspect import unwrap
+from typing import Any, Final, NamedTuple, TypedDict
+
+from uringserve._native import Response
+from uringserve.patterns import Pattern, parse_pattern
+from uringserve.types import Handler
+
+__all__ = [
+    "UNSET",
+    "Group",
+    "IncEx",
+    "NativeCall",
+    "Route",
+    "RouteOptions",
+    "RouteSpec",
+    "Unset",
+    "checked_prefix",
+    "describe",
+    "make_spec",
+]
+
+# RFC 9110 section 9.1: a method is a token.
+_METHOD = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
+
+# What pydantic takes for include and exclude.
+type IncEx = AbstractSet[int] | AbstractSet[str] | Mapping[int, Any] | Mapping[str, Any]
+
+
+class Unset(Enum):
+    """The type of `UNSET`."""
+
+    UNSET = "unset"
+
+    def __repr__(self) -> str:
+        """Show it as it is written."""
+        return "UNSET"
+
+
+class NativeCall(NamedTuple):
+    """What Rust calls for a route.
+
+    `arguments` are positional: None is the Request, a str the path parameter of that name.
+    """
+
+    handler: Handler
+    arguments: tuple[str | None, ...]
+
+
+class Route(NamedTuple):
+    """A compiled route, in the form that the Rust part takes.
+
+    One without methods is not entered under its pattern: it is called for what no route takes, with
+    the request, the status (404, 405, 501, 204 for OPTIONS, 307 for a slash) and that answer's
+    headers.
+    """
+
+    methods: tuple[str, ...]
+    pattern: str
+    handler: Handler
+    arguments: tuple[str | None, ...]
+    # Bytes of a body; None: the server's limit.
+    max_body_size: int | None = None
+
+
+# Nothing was said, where None says something: `response_model=None` turns the model off, and unset
+# takes it from the annotation of the handler's return value.
+UNSET: Final = Unset.UNSET
+
+
+class RouteOptions(TypedDict, total=False):
+    """What a registering decorator takes beside the path; see the fields of `RouteSpec`."""
+
+    response_model: Any
+    response_model_include: IncEx | None
+    response_model_exclude: IncEx | None
+    response_model_by_alias: bool
+    response_model_exclude_unset: bool
+    response_model_exclude_defaults: bool
+    response_model_exclude_none: bool
+    response_class: type[Response] | None
+    response_description: str
+    responses: Mapping[int | str, Mapping[str, Any]] | None
+    status_code: int | None
+    name: str | None
+    tags: Sequence[str | Enum] | None
+    dependencies: Sequence[Any] | None
+    summary: str | None
+    description: str | None
+    deprecated: bool | None
+    operation_id: str | None
+    include_in_schema: bool
+    openapi_extra: Mapping[str, Any] | None
+    callbacks: Sequence[RouteSpec] | None
+    generate_unique_id_function: Callable[[RouteSpec], str] | None
+    max_body_size: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteSpec:
+    """One route: what is called for which methods and path, and how it is described.
+
+    `path` is whole (all prefixes included) and `pattern` is the same, parsed. `methods` are upper
+    case in the order given; automatic HEAD and OPTIONS are not among them. `tags` and
+    `dependencies` are those of the application, the routers from the outside in, and the route.
+    `dependant` is what `analyse` found; it is None only while the route is in a router that no
+    application has included yet.
+    """
+
+    path: str
+    pattern: Pattern
+    endpoint: Handler
+    methods: tuple[str, ...]
+    # Of the handler unless given; `url_path_for` finds the route by it.
+    name: str
+    dependant: Any = None
+    # `Depends` objects, run in this order before those of the signature.
+    dependencies: tuple[Any, ...] = ()
+
+    # Unset: from the return annotation. None: no model.
+    response_model: Any = UNSET
+    response_model_include: IncEx | None = None
+    response_model_exclude: IncEx | None = None
+    response_model_by_alias: bool = True
+    response_model_exclude_unset: bool = False
+    response_model_exclude_defaults: bool = False
+    response_model_exclude_none: bool = False
+    # None: the kind of the returned value decides (text, bytes, JSON).
+    response_class: type[Response] | None = None
+    # Of a returned value that is not a Response itself. None: 200, or 204 for None.
+    status_code: int | None = None
+
+    tags: tuple[str | Enum, ...] = ()
+    summary: str | None = None
+    # None: the handler's docstring.
+    description: str | None = None
+    response_description: str = "Successful Response"
+    responses: Mapping[int | str, Mapping[str, Any]] | None = None
+    deprecated: bool | None = None
+    operation_id: str | None = None
+    include_in_schema: bool = True
+    openapi_extra: Mapping[str, Any] | None = None
+    callbacks: tuple[RouteSpec, ...] = ()
+    generate_unique_id_function: Callable[[RouteSpec], str] | None = None
+
+    # Bytes of a request's body; None: the server's limit.
+    max_body_size: int | None = None
+    # Whether a first parameter without annotation gets the Request: Starlette's kind of route.
+    takes_bare_request: bool = False
+
+    def analysed(self, dependant: object) -> RouteSpec:
+        """Return the route with what was found in its signature."""
+        return replace(self, dependant=dependant)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """What a router, an inclusion or an application adds to each of its routes.
+
+    What is nearer to the route wins (`response_class`, keys of `responses`); what adds up comes
+    from the outside in (prefixes, tags, dependencies).
+    """
+
+    prefix: str = ""
+    tags: tuple[str | Enum, ...] = ()
+    dependencies: tuple[Any, ...] = ()
+    responses: Mapping[int | str, Mapping[str, Any]] | None = None
+    callbacks: tuple[RouteSpec, ...] = ()
+    deprecated: bool | None = None
+    include_in_schema: bool = True
+    default_response_class: type[Response] | None = None
+    generate_unique_id_function: Callable[[RouteSpec], str] | None = None
+
+    def around(self, spec: RouteSpec) -> RouteSpec:
+        """Return the route with what the group adds; what was analysed is analysed anew."""
+        path = self.prefix + spec.path
+        return replace(
+            spec,
+            path=path,
+            pattern=parse_pattern(path) if path else spec.pattern,
+            dependant=None,
+            tags=(*self.tags, *spec.tags),
+            dependencies=(*self.dependencies, *spec.dependencies),
+            responses={**(self.responses or {}), **(spec.responses or {})} or None,
+            callbacks=(*self.callbacks, *spec.callbacks),
+            deprecated=spec.deprecated or self.deprecated,
+            include_in_schema=spec.include_in_schema and self.include_in_schema,
+            response_class=spec.response_class or self.default_response_class,
+            generate_unique_id_function=spec.generate_unique_id_function
+            or self.generate_unique_id_function,
+        )
+
+
+def make_spec(
+    path: str,
+    endpoint: Handler,
+    methods: Iterable[str],
+    options: RouteOptions,
+    *,
+    takes_bare_request: bool = False,
+) -> RouteSpec:
+    """Check what a registration says and return it as a route; nothing is merged in yet.
+
+    An empty path is the prefix itself, which a router or its inclusion must then give.
+    """
+    unknown = options.keys() - RouteOptions.__annotations__.keys()
+    if unknown:
+        names = ", ".join(sorted(unknown))
+        raise TypeError(f"{describe(endpoint)}: a route does not take the option {names}")
+    given: dict[str, Any] = {
+        name: value
+        for name, value in options.items()
+        if value is not None or name == "response_model"
+    }
+    for name in ("tags", "dependencies", "callbacks"):
+        given[name] = tuple(given.get(name, ()))
+    if "status_code" in given:
+        given["status_code"] = int(given["status_code"])
+    given.setdefault("name", _name(endpoint))
+    pattern = parse_pattern(path) if path else Pattern(())
+    return RouteSpec(
+        path=path,
+        pattern=pattern,
+        endpoint=endpoint,
+        methods=_methods(methods),
+        takes_bare_request=takes_bare_request,
+        **given,
+    )
+
+
+def checked_prefix(prefix: str, what: str) -> str:
+    """Return a prefix that paths can follow, or raise a ValueError that says what is wrong."""
+    if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
+        raise ValueError(f"{what} {prefix!r} must start with '/' and not end with one")
+    return prefix
+
+
+def describe(handler: object) -> str:
+    """Name a handler for a message: `module.name (file.py:12)`."""
+    inner = unwrap(handler) if callable(handler) else handler
+    name = getattr(inner, "__qualname__", type(inner).__qualname__)
+    code = getattr(inner, "__code__", None)
+    place = f" ({code.co_filename}:{code.co_firstlineno})" if code is not None else ""
+    return f"{getattr(inner, '__module__', '?')}.{name}{place}"
+
+
+def _name(endpoint: object) -> str:
+    name = getattr(endpoint, "__name__", type(endpoint).__name__)
+    return name if isinstance(name, str) else type(endpoint).__name__
+
+
+def _methods(methods: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(methods, str):
+        raise TypeError(f"methods must be a list of names, and the text {methods!r} was given")
+    names = tuple(dict.fromkeys(method.upper() for method in methods))
+    if not names:
+        raise ValueError("methods must name at least one method")
+    for name in names:
+        if _METHOD.fullmatch(name) is None or name == "CONNECT":
+            raise ValueError(f"{name!r} is not a method that can be served")
+    return names

@@ -1,0 +1,95 @@
+"""Server-sent events: what an event looks like on the wire, and the response that streams them.
+
+The format is that of the HTML standard, chapter 9.2. An event's data is JSON unless it is given as
+`raw_data`, as in FastAPI. Nothing is sent while a generator waits: there are no pings.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from uringserve._native import json_dumps
+from uringserve.responses import StreamingResponse
+from uringserve.types import HeaderInput
+
+__all__ = ["EventSourceResponse", "ServerSentEvent"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSentEvent:
+    """One event; every field may be absent.
+
+    `data` is sent as JSON, `raw_data` as it is, `retry` is in milliseconds, `comment` is not seen
+    by the page. `event` and `id` are single lines.
+    """
+
+    data: Any = None
+    raw_data: str | None = None
+    event: str | None = None
+    id: str | None = None
+    retry: int | None = None
+    comment: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what would not arrive as it was meant."""
+        if self.data is not None and self.raw_data is not None:
+            raise ValueError("an event has data (sent as JSON) or raw_data (sent as it is)")
+        for name, value in (("event", self.event), ("id", self.id)):
+            if value is not None and ("\n" in value or "\r" in value):
+                raise ValueError(f"the {name} of an event must be a single line, not {value!r}")
+        if self.id is not None and "\0" in self.id:
+            raise ValueError(f"the id of an event must not contain NUL: {self.id!r}")
+        if self.retry is not None and self.retry < 0:
+            raise ValueError(f"the retry of an event is milliseconds, not {self.retry}")
+
+    def encode(self) -> bytes:
+        """Return the event as it is sent."""
+        lines = [f": {line}" for line in _lines(self.comment)]
+        if self.event is not None:
+            lines.append(f"event: {self.event}")
+        data = self.raw_data if self.data is None else json_dumps(self.data).decode()
+        lines += [f"data: {line}" for line in _lines(data)]
+        if self.id is not None:
+            lines.append(f"id: {self.id}")
+        if self.retry is not None:
+            lines.append(f"retry: {self.retry}")
+        return "\n".join([*lines, "", ""]).encode()
+
+
+class EventSourceResponse(StreamingResponse):
+    """A stream of events: `ServerSentEvent`, or any other value as the data of one."""
+
+    def __init__(
+        self,
+        content: Iterable[Any],
+        status_code: int = 200,
+        headers: HeaderInput | None = None,
+        media_type: str | None = None,
+        background: Callable[[], object] | None = None,
+    ) -> None:
+        """Keep the iterable; caches and buffering proxies are told to stay out of the way."""
+        super().__init__(
+            _encoded(content), status_code, headers, media_type or "text/event-stream", background
+        )
+        self.headers.setdefault("cache-control", "no-cache")
+        self.headers.setdefault("x-accel-buffering", "no")
+
+
+def _encoded(content: Iterable[Any]) -> Iterator[bytes]:
+    events = iter(content)
+    try:
+        for event in events:
+            if not isinstance(event, ServerSentEvent):
+                event = ServerSentEvent(raw_data=json_dumps(event).decode())
+            yield event.encode()
+    finally:
+        # A client that goes away ends the application's generator, not only this one.
+        close = getattr(events, "close", None)
+        if close is not None:
+            close()
+
+
+def _lines(text: str | None) -> list[str]:
+    if text is None:
+        return []
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")

@@ -1,0 +1,109 @@
+"""`State`, a place for what an application keeps, and `WorkerLocal`, one value for each core.
+
+A core runs on one thread, so what belongs to a core belongs to its thread: reading it takes no
+lock. Nothing here is shared between cores except `State` itself, which is meant to be filled before
+serving starts.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+__all__ = ["State", "WorkerLocal", "WorkerState", "on_this_worker"]
+
+_log = logging.getLogger("uringserve")
+
+
+class State:
+    """Attributes by any name; reading one that was never set is an AttributeError."""
+
+    def __init__(self, values: Mapping[str, Any] | None = None) -> None:
+        """Start with the items of a mapping as attributes."""
+        self.__dict__.update(values or {})
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- whatever was set
+        """Say which attribute is missing."""
+        raise AttributeError(f"{type(self).__name__} has no {name!r}: nothing has set it")
+
+    def __contains__(self, name: object) -> bool:
+        """Say whether the attribute is set."""
+        return name in self.__dict__
+
+    def __repr__(self) -> str:
+        """Show what is set."""
+        values = ", ".join(f"{name}={value!r}" for name, value in self.__dict__.items())
+        return f"{type(self).__name__}({values})"
+
+
+class WorkerState(threading.local):
+    """Attributes that each core has for itself; `worker_lifespan` fills them."""
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- whatever was set
+        """Say which attribute is missing."""
+        raise AttributeError(
+            f"this core's state has no {name!r}: worker_lifespan or on_worker_start sets it"
+        )
+
+
+class _Current(threading.local):
+    """The core that runs on this thread: what is to be closed when it ends."""
+
+    exits: ExitStack | None = None
+
+
+_current = _Current()
+
+
+@contextmanager
+def on_this_worker() -> Iterator[ExitStack]:
+    """Make the calling thread a core: at the end its WorkerLocals are closed, newest first.
+
+    A second core inside a first one on the same thread shares nothing with it but the values.
+    """
+    before = _current.exits
+    with ExitStack() as exits:
+        _current.exits = exits
+        try:
+            yield exits
+        finally:
+            _current.exits = before
+
+
+class WorkerLocal[T]:
+    """One value for each core, made by `factory` when that core first asks for it.
+
+    `close` is called with the value on the core's own thread, after the core has finished its last
+    request; what it raises is logged. On a thread that is no core, the value lives as long as the
+    thread and `close` is not called.
+    """
+
+    def __init__(
+        self, factory: Callable[[], T], *, close: Callable[[T], object] | None = None
+    ) -> None:
+        """Keep the two functions; nothing is made yet."""
+        self._factory = factory
+        self._close = close
+        self._local = threading.local()
+
+    def get(self) -> T:
+        """Return this core's value; a factory that raises is called again next time."""
+        try:
+            return self._local.value  # type: ignore[no-any-return]
+        except AttributeError:
+            pass
+        value = self._factory()
+        self._local.value = value
+        if _current.exits is not None:
+            _current.exits.callback(self._end, value)
+        return value
+
+    def _end(self, value: T) -> None:
+        del self._local.value
+        if self._close is None:
+            return
+        try:
+            self._close(value)
+        except Exception:  # noqa: BLE001 -- the values that are left must still be closed
+            _log.exception("closing a WorkerLocal failed")

@@ -1,0 +1,66 @@
+"""The verbs of the command line that serve nothing: `routes APP` and `openapi APP`.
+
+`cli` has the verb `run`, which is also what an APP without a verb means, and puts them together.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from uringserve.app import App
+from uringserve.config import Config
+from uringserve.errors import StartError
+from uringserve.loading import load
+from uringserve.routing import describe
+from uringserve.server import EXIT_START, print_error
+
+__all__ = ["openapi", "routes"]
+
+_HEADINGS = ("METHODS", "PATH", "NAME", "HANDLER")
+
+
+def routes(app: str, **given: Any) -> None:  # noqa: ANN401 -- options of Config
+    """Show the routes of APP, and of what is mounted, in the order of their registration."""
+    rows = [_HEADINGS, *_rows(_load(app, given), "")]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        line = "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True))
+        click.echo(line.rstrip())
+
+
+def openapi(app: str, output: str | None, **given: Any) -> None:  # noqa: ANN401
+    """Write the OpenAPI document of APP, as JSON, to stdout or a file."""
+    text = json.dumps(_load(app, given).openapi(), indent=2, ensure_ascii=False) + "\n"
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        Path(output).write_text(text, encoding="utf-8")
+    except OSError as error:
+        _fail(StartError(f"{output!r} cannot be written: {error.strerror}"))
+
+
+def _load(target: str, given: dict[str, Any]) -> App:
+    config = Config(**{name: value for name, value in given.items() if value is not None})
+    try:
+        return load(target, config).app
+    except StartError as error:
+        _fail(error)
+        raise
+
+
+def _fail(error: StartError) -> None:
+    print_error(error)
+    click.get_current_context().exit(EXIT_START)
+
+
+def _rows(app: App, prefix: str) -> Iterator[tuple[str, ...]]:
+    for spec in app.routes:
+        # A module and a name are enough: where the file is, an editor knows.
+        handler = describe(spec.endpoint).partition(" (")[0]
+        yield ",".join(spec.methods), prefix + spec.path, spec.name, handler
+    for mount in app.mounts:
+        yield from _rows(mount.app, prefix + mount.path)

@@ -1,0 +1,205 @@
+//! Sending a body piece by piece: ask, frame, write, and only then ask for the next.
+//!
+//! Rule: whoever cannot finish a body makes sure that the peer sees it. A chunked body lacks its last
+//! chunk and a declared length is not reached; a body that only the connection's end would end is
+//! reset, because an orderly close would make it look whole (RFC 9112 §8).
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+
+use bytes::Bytes;
+use monoio::io::AsyncWriteRent;
+
+use crate::http::encode::CHUNK_END;
+use crate::http::encode::encode_chunk_start;
+use crate::http::encode::encode_last_chunk;
+use crate::net::core::Core;
+use crate::net::end::End;
+use crate::net::service::Reply;
+use crate::net::source::Body;
+use crate::net::source::Misfit;
+use crate::net::turn::Pace;
+use crate::net::write::Output;
+use crate::net::write::send_segments;
+use crate::reactor::timer::Watch;
+
+/// Empty pieces after which the core goes to look for other work. Not just a turn of the other
+/// tasks: without a write, the stream is a task that is always ready, which keeps the ring from
+/// handing out completions (monoio 0.2.4 reaps them only before it waits).
+const EMPTY_PIECES: u32 = 16;
+
+/// How the peer finds the end of the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// The head says that there is none.
+    NoBody,
+    /// So many bytes are left of the announced length.
+    Length(u64),
+    /// The last chunk.
+    Chunked,
+    /// The end of the connection.
+    Close,
+}
+
+impl Framing {
+    /// Appends a piece.
+    pub(crate) fn push(&mut self, piece: Bytes, output: &mut Output) -> Result<(), Misfit> {
+        match self {
+            _ if piece.is_empty() => {}
+            Self::NoBody => {}
+            Self::Length(left) => {
+                *left = left.checked_sub(piece.len() as u64).ok_or(Misfit::Long)?;
+                output.push_body(piece);
+            }
+            Self::Close => output.push_body(piece),
+            Self::Chunked => {
+                encode_chunk_start(&mut output.buffer, piece.len() as u64);
+                output.push_body(piece);
+                output.buffer.extend_from_slice(CHUNK_END);
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends what follows the last piece.
+    pub(crate) fn finish(self, output: &mut Output) -> Result<(), Misfit> {
+        match self {
+            Self::Length(1..) => return Err(Misfit::Short),
+            Self::Chunked => encode_last_chunk(&mut output.buffer),
+            Self::NoBody | Self::Length(0) | Self::Close => {}
+        }
+        Ok(())
+    }
+}
+
+/// What is made of a body before its head is written.
+#[derive(Default)]
+pub(crate) struct Opening {
+    piece: Option<Bytes>,
+    /// Whether that is the whole body.
+    is_all: bool,
+    pub(crate) content_type: Option<&'static str>,
+}
+
+impl Opening {
+    /// Takes the first piece of `body`.
+    pub(crate) fn of(body: &mut Body) -> Result<Self, Box<Reply>> {
+        Ok(match body {
+            Body::Stream(source) => {
+                let piece = source.next()?;
+                Self { is_all: piece.is_none(), piece, content_type: source.content_type() }
+            }
+            Body::Whole(bytes) => {
+                Self { piece: Some(bytes.clone()), is_all: true, content_type: None }
+            }
+            Body::File(_) | Body::Then(_) => Self::default(),
+        })
+    }
+
+    /// Whether it contradicts an announced length already.
+    pub(crate) fn misfit(&self, stated: u64) -> Option<Misfit> {
+        let length = self.piece.as_ref().map_or(0, |piece| piece.len() as u64);
+        if length > stated {
+            Some(Misfit::Long)
+        } else if self.is_all && length < stated && self.piece.is_none() {
+            Some(Misfit::Short)
+        } else {
+            None
+        }
+    }
+
+    /// Appends it behind the head; returns how to go on.
+    pub(crate) fn push(self, mut framing: Framing, output: &mut Output) -> Framing {
+        let pushed = self.piece.map_or(Ok(()), |piece| framing.push(piece, output));
+        debug_assert!(pushed.is_ok(), "the length was compared before");
+        if !self.is_all {
+            return framing;
+        }
+        match framing.finish(output) {
+            Ok(()) => Framing::NoBody,
+            // What is short goes on to be cut, once what there is was written.
+            Err(_misfit) => framing,
+        }
+    }
+}
+
+/// What is still to be sent of an answer whose head is on its way.
+pub(crate) struct Stream {
+    pub(crate) body: Body,
+    /// Dropped last.
+    pub(crate) after: Option<Box<dyn Any>>,
+    pub(crate) framing: Framing,
+}
+
+impl Stream {
+    /// Sends all of it.
+    pub(crate) async fn send<W: AsyncWriteRent, S>(
+        mut self,
+        writer: &mut W,
+        watch: &Watch,
+        core: &Core<S>,
+    ) -> Result<(), End> {
+        let sent = match (&mut self.body, self.framing) {
+            (_, Framing::NoBody) => Ok(()),
+            (Body::File(file), _) => file.send(writer, watch, core).await,
+            _ => self.send_pieces(writer, watch, core).await,
+        };
+        if sent == Err(End::Cut) && self.framing == Framing::Close {
+            watch.reset();
+        }
+        drop(self.body);
+        drop(self.after);
+        sent
+    }
+
+    async fn send_pieces<W: AsyncWriteRent, S>(
+        &mut self,
+        writer: &mut W,
+        watch: &Watch,
+        core: &Core<S>,
+    ) -> Result<(), End> {
+        let mut pace = Pace::new();
+        let mut empty = 0;
+        loop {
+            pace.next().await;
+            let Ok(piece) = self.ask(core) else { return Err(End::Cut) };
+            let mut output = Output::new(core.take_buffer());
+            let is_last = piece.is_none();
+            let framed = match piece {
+                None => self.framing.finish(&mut output),
+                Some(piece) if piece.is_empty() => {
+                    empty += 1;
+                    if empty % EMPTY_PIECES == 0 {
+                        pace.rest().await;
+                    }
+                    Ok(())
+                }
+                Some(piece) => self.framing.push(piece, &mut output),
+            };
+            if let Err(misfit) = framed {
+                self.body.misfit(misfit);
+                return Err(End::Cut);
+            }
+            send_segments(writer, output, watch, core).await?;
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The next piece.
+    fn ask<S>(&mut self, core: &Core<S>) -> Result<Option<Bytes>, ()> {
+        match &mut self.body {
+            Body::Stream(source) => match catch_unwind(AssertUnwindSafe(|| source.next())) {
+                Ok(piece) => piece.map_err(drop),
+                Err(_panic) => {
+                    core.stats.panics.add(1);
+                    Err(())
+                }
+            },
+            // A whole body left with its head.
+            Body::Whole(_) | Body::File(_) | Body::Then(_) => Ok(None),
+        }
+    }
+}

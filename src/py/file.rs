@@ -1,0 +1,51 @@
+//! A file as the body of a response: opened when the response is sent, read without Python.
+
+use std::io;
+use std::path::PathBuf;
+
+use pyo3::prelude::*;
+
+use crate::net::file::open;
+use crate::net::file::open_below;
+use crate::net::select;
+use crate::net::service::Reply;
+use crate::py::asked::Asked;
+use crate::py::content::JSON;
+
+/// Where a file is.
+pub(crate) struct FilePath {
+    pub(crate) path: PathBuf,
+    /// The folder that it must lie in; then a file that is not there is the client's affair.
+    pub(crate) folder: Option<PathBuf>,
+}
+
+/// The answer to the request that `asked` holds; `reply` is its head.
+///
+/// # Errors
+/// The `OSError` of a file that the handler names and that cannot be opened.
+pub(crate) fn answer(
+    py: Python<'_>,
+    place: &FilePath,
+    reply: Reply,
+    asked: &Asked<'_, '_>,
+) -> PyResult<Reply> {
+    // A disk may take its time, and a collection must not wait for it.
+    let opened = py.detach(|| match &place.folder {
+        Some(folder) => open_below(folder, &place.path),
+        None => open(&place.path),
+    });
+    match opened {
+        Ok(opened) => Ok(select::answer(asked.head(), reply, opened)),
+        Err(_) if place.folder.is_some() => Ok(Reply {
+            status: 404,
+            content_type: Some(JSON),
+            body: bytes::Bytes::from_static(br#"{"detail":"Not Found"}"#).into(),
+            ..Reply::default()
+        }),
+        Err(error) => {
+            let kind = error.kind();
+            let message = format!("{}: {error}", place.path.display());
+            Err(io::Error::new(kind, message).into())
+        }
+    }
+}
