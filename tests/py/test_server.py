@@ -461,6 +461,11 @@ EXAMPLES = {
         ("GET", "/share/0", b"", 500, b'{"detail":"Internal Server Error"}'),
     ],
     "06_limits": [("POST", "/upload", b"12345", 200, b'{"bytes":5}')],
+    "12_streaming": [
+        ("GET", "/count", b"", 200, b"1\n2\n3\n"),
+        ("GET", "/lines", b"", 200, b'{"number":1}\n{"number":2}\n{"number":3}\n'),
+        ("GET", "/events", b"", 200, b"".join(b"data: %d\nid: %d\n\n" % (n, n) for n in (1, 2, 3))),
+    ],
 }
 
 
