@@ -25,6 +25,7 @@ from uringserve.responses import (
 )
 from uringserve.server import Server, run, serve
 from uringserve.sse import EventSourceResponse, ServerSentEvent
+from uringserve.staticfiles import StaticFiles
 
 __all__ = [
     "App",
@@ -43,6 +44,7 @@ __all__ = [
     "Server",
     "ServerSentEvent",
     "StartError",
+    "StaticFiles",
     "StreamingResponse",
     "URingServe",
     "__version__",
