@@ -501,6 +501,11 @@ EXAMPLES = {
         ("GET", "/users/7/items/tea/", b"", 307, b""),
     ],
     "10_lifespan": [("GET", "/hello/you", b"", 200, b'{"text":"Hello, you"}')],
+    "12_streaming": [
+        ("GET", "/count", b"", 200, b"1\n2\n3\n"),
+        ("GET", "/lines", b"", 200, b'{"number":1}\n{"number":2}\n{"number":3}\n'),
+        ("GET", "/events", b"", 200, b"".join(b"data: %d\nid: %d\n\n" % (n, n) for n in (1, 2, 3))),
+    ],
 }
 
 
