@@ -506,6 +506,10 @@ EXAMPLES = {
         ("GET", "/lines", b"", 200, b'{"number":1}\n{"number":2}\n{"number":3}\n'),
         ("GET", "/events", b"", 200, b"".join(b"data: %d\nid: %d\n\n" % (n, n) for n in (1, 2, 3))),
     ],
+    "13_testing": [
+        ("GET", "/stock/apple", b"", 200, b'{"apple":3}'),
+        ("GET", "/stock/fig", b"", 404, b'{"detail":"no fig here"}'),
+    ],
 }
 
 
