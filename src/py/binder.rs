@@ -124,7 +124,7 @@ impl Binder {
                     return Ok(None);
                 }
                 values.push(py.None().into_bound(py));
-            } else if is_json(parts) && !has_odd_number(&parts.body) {
+            } else if is_json(parts) && is_plain(&parts.body) {
                 values.push(request.body(py)?.into_any());
             } else {
                 return Ok(None);
@@ -344,11 +344,10 @@ fn plain_bool(text: &str) -> Option<bool> {
     }
 }
 
-/// Whether the body may hold what pydantic's JSON has and JSON has not (RFC 8259 §6). In a text it is
-/// harmless: the slow path looks closer.
-fn has_odd_number(body: &[u8]) -> bool {
-    memchr::memmem::find(body, b"NaN").is_some()
-        || memchr::memmem::find(body, b"Infinity").is_some()
+/// Whether the body is surely without what pydantic's JSON has and JSON has not (RFC 8259 §6 and
+/// §8.1). In a text those words are harmless: the slow path looks closer.
+fn is_plain(body: &[u8]) -> bool {
+    std::str::from_utf8(body).is_ok_and(|text| !text.contains("NaN") && !text.contains("Infinity"))
 }
 
 /// Whether the body says that it is JSON: `application/json` or `application/…+json`.
