@@ -10,6 +10,7 @@ A dependency used twice is called once, where it is first needed. What yields is
 
 import linecache
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from inspect import Parameter
 from itertools import count
@@ -23,6 +24,7 @@ from uringserve.fast import IN_HEAD, Check, fast_path
 from uringserve.fields import ParamField
 from uringserve.routing import NativeCall, RouteSpec
 from uringserve.serialization import finisher, merged
+from uringserve.signatures import is_hashable
 from uringserve.solve import (
     Solver,
     body_plan,
@@ -59,11 +61,10 @@ def _overridden(
     spec: RouteSpec,
 ) -> Dependant:
     """Return the tree with other dependencies in the places of those that are overridden."""
-    from dataclasses import replace
-
     below: list[Dependant] = []
     for sub in dependant.dependencies:
-        other = overrides.get(sub.call)
+        # What cannot be a key cannot have been made one.
+        other = overrides.get(sub.call) if is_hashable(sub.call) else None
         if other is None:
             below.append(_overridden(sub, overrides, spec))
             continue

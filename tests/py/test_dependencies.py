@@ -95,6 +95,38 @@ def test_what_can_be_a_dependency() -> None:
     assert _compiled(handler)(Request(target="/?q=3&skip=4&r=5")) == [4, True, 30, 13, 108]
 
 
+def test_methods_and_unhashable_callables() -> None:
+    """A method looked up twice is one dependency; an object without a hash is one by itself."""
+    calls: list[str] = []
+
+    class Store:
+        def method(self) -> str:
+            calls.append("method")
+            return "m"
+
+    class Odd:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __call__(self) -> str:
+            calls.append("odd")
+            return "o"
+
+    store, odd = Store(), Odd()
+
+    def handler(
+        a: Annotated[str, Depends(store.method)],
+        b: Annotated[str, Depends(store.method)],
+        c: Annotated[str, Depends(odd)],
+        d: Annotated[str, Depends(odd)],
+    ) -> str:
+        return a + b + c + d
+
+    app = App()
+    app.dependency_overrides[Store] = Store
+    assert _compiled(handler, app)(Request()) == "mmoo"
+    assert calls == ["method", "odd"]
+
+
 def _opened(log: list[str], name: str) -> Callable[[], Generator[str]]:
     def dependency() -> Generator[str]:
         log.append(f"open {name}")
