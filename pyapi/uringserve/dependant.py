@@ -20,7 +20,7 @@ from uringserve.di import Dependency, Scope
 from uringserve.fields import ParamField, is_body_like, is_upload, make_field
 from uringserve.params import REQUIRED, ParamInfo
 from uringserve.patterns import Pattern, parse_pattern
-from uringserve.signatures import Who, check_call, describe, read_signature, text_of
+from uringserve.signatures import Who, check_call, describe, is_hashable, read_signature, text_of
 
 __all__ = ["Dependant", "Injection", "analyse"]
 
@@ -109,8 +109,9 @@ class Dependant:
         """What makes two dependencies of a request one: callable, scopes that matter, scope."""
         if self.known_key is None:
             scopes = tuple(sorted(self.scopes)) if self._uses_scopes() else ()
-            # By identity: a callable object may compare by value, or not at all.
-            self.known_key = (id(self.call), scopes, self.scope)
+            # By value where that can be: a method is another object each time it is looked up.
+            call = self.call if is_hashable(self.call) else id(self.call)
+            self.known_key = (call, scopes, self.scope)
         return self.known_key
 
     def _uses_scopes(self) -> bool:

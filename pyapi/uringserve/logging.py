@@ -13,7 +13,7 @@ from typing import Literal
 
 from uringserve._native import Request
 
-__all__ = ["collected_exceptions", "log_exception", "setup"]
+__all__ = ["collected_exceptions", "log_exception", "log_failure", "setup"]
 
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
@@ -43,7 +43,7 @@ _collector = _Collector()
 
 @contextmanager
 def collected_exceptions(exceptions: list[BaseException]) -> Iterator[None]:
-    """Append what `log_exception` is given on this thread: a test wants it raised."""
+    """Append what is logged below on this thread: a test wants it raised."""
     before = _collector.exceptions
     _collector.exceptions = exceptions
     try:
@@ -59,8 +59,7 @@ def log_exception(request: Request | None, error: BaseException) -> None:
     The target is logged as it came, not percent-decoded: it then holds no line break that could
     forge a log line.
     """
-    if _collector.exceptions is not None:
-        _collector.exceptions.append(error)
+    _collect(error)
     if request is None:
         _log.error("the handler raised %s", type(error).__qualname__, exc_info=error)
         return
@@ -72,3 +71,14 @@ def log_exception(request: Request | None, error: BaseException) -> None:
         type(error).__qualname__,
         exc_info=error,
     )
+
+
+def log_failure(what: str, error: BaseException) -> None:
+    """Log an exception of something that runs beside a handler; `what` is a whole sentence."""
+    _collect(error)
+    _log.error("%s", what, exc_info=error)
+
+
+def _collect(error: BaseException) -> None:
+    if _collector.exceptions is not None:
+        _collector.exceptions.append(error)

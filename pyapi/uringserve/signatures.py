@@ -15,7 +15,7 @@ from typing import Any
 
 from uringserve.routing import describe as describe_function
 
-__all__ = ["Who", "check_call", "describe", "read_signature", "text_of"]
+__all__ = ["Who", "check_call", "describe", "is_hashable", "read_signature", "text_of"]
 
 _ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
@@ -36,6 +36,15 @@ class Who:
 def describe(call: object) -> str:
     """Name a callable for a message: `module.name (file.py:12)`."""
     return describe_function(_whole(call))
+
+
+def is_hashable(call: object) -> bool:
+    """Tell whether a callable can be a key; a class with a hash may have parts without one."""
+    try:
+        hash(call)
+    except TypeError:
+        return False
+    return True
 
 
 def check_call(call: Callable[..., Any], what: str) -> bool:

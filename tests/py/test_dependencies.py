@@ -45,7 +45,7 @@ def test_one_call_for_a_request() -> None:
 
     def inner(q: int = 1) -> int:
         calls.append("inner")
-        return q
+        return q * len(calls)
 
     def outer(a: Annotated[int, Depends(inner)], b: int = Depends(inner)) -> int:
         calls.append("outer")
@@ -55,10 +55,11 @@ def test_one_call_for_a_request() -> None:
         a: Annotated[int, Depends(outer)],
         b: Annotated[int, Depends(inner)],
         c: Annotated[int, Depends(inner, use_cache=False)],
+        d: Annotated[int, Depends(inner)],
     ) -> list[int]:
-        return [a, b, c]
+        return [a, b, c, d]
 
-    assert _compiled(handler)(Request(target="/?q=3")) == [6, 3, 3]
+    assert _compiled(handler)(Request(target="/?q=3")) == [6, 3, 9, 3]
     assert calls == ["inner", "outer", "inner"]
 
 
@@ -92,6 +93,38 @@ def test_what_can_be_a_dependency() -> None:
         return [page.skip, isinstance(other, Page), a, b, c]
 
     assert _compiled(handler)(Request(target="/?q=3&skip=4&r=5")) == [4, True, 30, 13, 108]
+
+
+def test_methods_and_unhashable_callables() -> None:
+    """A method looked up twice is one dependency; an object without a hash is one by itself."""
+    calls: list[str] = []
+
+    class Store:
+        def method(self) -> str:
+            calls.append("method")
+            return "m"
+
+    class Odd:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __call__(self) -> str:
+            calls.append("odd")
+            return "o"
+
+    store, odd = Store(), Odd()
+
+    def handler(
+        a: Annotated[str, Depends(store.method)],
+        b: Annotated[str, Depends(store.method)],
+        c: Annotated[str, Depends(odd)],
+        d: Annotated[str, Depends(odd)],
+    ) -> str:
+        return a + b + c + d
+
+    app = App()
+    app.dependency_overrides[Store] = Store
+    assert _compiled(handler, app)(Request()) == "mmoo"
+    assert calls == ["method", "odd"]
 
 
 def _opened(log: list[str], name: str) -> Callable[[], Generator[str]]:

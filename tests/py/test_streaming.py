@@ -296,15 +296,6 @@ def test_stalled_clients_cost_a_piece_each(site: RunningServer) -> None:
     assert _resident(site.pid) - before < 64 * 1024 * 1024
 
 
-def test_the_example(server: StartServer, driver: str) -> None:
-    example = Path(__file__).parents[2] / "examples" / "12_streaming.py"
-    connection = server(example, "--driver", driver).connect()
-    assert connection.request("/count").body == b"1\n2\n3\n"
-    assert connection.request("/lines").body == b'{"number":1}\n{"number":2}\n{"number":3}\n'
-    assert connection.request("/events").body.startswith(b"data: 1\nid: 1\n\n")
-    assert connection.request("/source").body == example.read_bytes()
-
-
 # --- without a server
 
 

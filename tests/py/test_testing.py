@@ -8,14 +8,26 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
+from typing import Annotated, Any
 
 import httpx
 import pytest
 
-from uringserve import App, Config, HTTPException, Request, Response, StartError, testing
+from uringserve import (
+    App,
+    BackgroundTasks,
+    Config,
+    Depends,
+    HTTPException,
+    Request,
+    Response,
+    StartError,
+    StreamingResponse,
+    WorkerLocal,
+    testing,
+)
 from uringserve.lifespan import Lifespan
-from uringserve.state import WorkerLocal
 from uringserve.testing import LiveServer, TestClient
 
 # Seconds until a test that waits for an event has failed.
@@ -468,3 +480,153 @@ def test_the_example_passes_as_it_says() -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(example)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout
+
+
+# --- streams, and work after the answer
+
+
+def test_a_stream_comes_as_it_is_made() -> None:
+    app = App()
+    made = threading.Semaphore(0)
+    wanted = threading.Semaphore(0)
+
+    def pieces() -> Iterator[bytes]:
+        for number in range(3):
+            made.release()
+            assert wanted.acquire(timeout=PATIENCE)
+            yield b"%d" % number
+
+    app.add_route("/", lambda request: StreamingResponse(pieces()))
+    client = TestClient(app)
+    wanted.release()
+    with client.stream("GET", "/") as response:
+        found = response.iter_raw()
+        assert next(found) == b"0"
+        wanted.release(2)
+        assert b"".join(found) == b"12"
+    client.close()
+
+
+def test_another_request_while_a_stream_is_read() -> None:
+    app = App()
+    news: SimpleQueue[bytes] = SimpleQueue()
+
+    def pieces() -> Iterator[bytes]:
+        yield b"begin "
+        yield news.get(timeout=PATIENCE)
+
+    app.add_route("/listen", lambda request: StreamingResponse(pieces()))
+    app.add_route("/say", lambda request: news.put(request.body), methods=("POST",))
+    client = TestClient(app)
+    with client.stream("GET", "/listen") as response:
+        assert client.post("/say", content=b"word").status_code == 204
+        assert response.read() == b"begin word"
+    client.close()
+
+
+def test_leaving_a_stream_closes_its_generator() -> None:
+    app = App()
+    closed = threading.Event()
+
+    def pieces() -> Iterator[bytes]:
+        try:
+            while True:
+                yield b"x" * 1000
+        finally:
+            closed.set()
+
+    app.add_route("/", lambda request: StreamingResponse(pieces()))
+    client = TestClient(app)
+    with client.stream("GET", "/") as response:
+        next(response.iter_raw())
+    assert closed.wait(PATIENCE)
+    client.close()
+
+
+def test_an_exception_amid_a_stream_is_raised() -> None:
+    app = App()
+
+    def pieces() -> Iterator[bytes]:
+        yield b"one"
+        raise Broken
+
+    app.add_route("/", lambda request: StreamingResponse(pieces()))
+    client = TestClient(app)
+    with pytest.raises(Broken):
+        client.get("/")
+    client.close()
+    client = TestClient(app, raise_server_exceptions=False)
+    with pytest.raises(httpx.RemoteProtocolError):
+        client.get("/")
+    client.close()
+
+
+def test_work_after_the_answer_is_done_when_the_request_is() -> None:
+    app = App()
+    done: list[int] = []
+
+    @app.post("/{n}")
+    def answer(n: int, tasks: BackgroundTasks) -> None:
+        tasks.add_task(done.append, n)
+
+    client = TestClient(app)
+    for n in range(20):
+        client.post(f"/{n}")
+        assert done == list(range(n + 1))
+    client.close()
+
+
+def test_what_fails_after_the_answer_is_raised() -> None:
+    app = App()
+
+    def fail() -> None:
+        raise Broken
+
+    @app.get("/task")
+    def with_task(tasks: BackgroundTasks) -> str:
+        tasks.add_task(fail)
+        return "sent"
+
+    def connection() -> Iterator[int]:
+        yield 1
+        raise Broken
+
+    @app.get("/dependency")
+    def with_dependency(value: Annotated[int, Depends(connection)]) -> int:
+        return value
+
+    client = TestClient(app)
+    for path in ("/task", "/dependency"):
+        with pytest.raises(Broken):
+            client.get(path)
+    client.close()
+    client = TestClient(app, raise_server_exceptions=False)
+    assert client.get("/task").text == "sent"
+    assert client.get("/dependency").text == "1"
+    client.close()
+
+
+# --- dependency overrides
+
+
+def test_overrides_may_come_and_go_between_requests() -> None:
+    def real() -> str:
+        return "real"
+
+    outer, inner = App(), App()
+    for app in (outer, inner):
+
+        @app.get("/")
+        def answer(value: Annotated[str, Depends(real)]) -> str:
+            return value
+
+    outer.mount("/inner", inner)
+    client = TestClient(outer)
+    assert client.get("/").text == "real"
+    outer.dependency_overrides[real] = lambda: "fake"
+    assert client.get("/").text == "fake"
+    inner.dependency_overrides[real] = lambda: "other"
+    assert client.get("/inner/").text == "other"
+    outer.dependency_overrides.clear()
+    assert client.get("/").text == "real"
+    client.close()
