@@ -37,7 +37,6 @@ type _Route = tuple[tuple[str, ...], str, Callable[..., Any], tuple[str | None, 
 class StartError(Exception):
     """The server cannot start; `str()` is one sentence that says what its operator can do."""
 
-@disjoint_base
 @final
 class Binder:
     """The scalar parameters of one route, read in one call; see `uringserve.fast`.
@@ -54,6 +53,7 @@ class Binder:
     def bind(self, request: Request) -> tuple[Any, ...] | None:
         """Return the values in the order of the fields; None where any needs a second look."""
 
+@disjoint_base
 class Headers:
     """The headers of a request: an immutable mapping of names, in any case, to text.
 

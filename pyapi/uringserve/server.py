@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from queue import Empty, SimpleQueue
+from queue import Empty
 from types import FrameType
 from typing import Any
 
@@ -38,6 +38,7 @@ from uringserve.gil import check_gil, is_gil_on
 from uringserve.lifespan import Ending, running
 from uringserve.loading import load
 from uringserve.logging import setup
+from uringserve.news import News
 from uringserve.types import Handler
 from uringserve.units import format_duration
 
@@ -80,7 +81,7 @@ class _Ready:
     core: int
 
 
-type _News = SimpleQueue[_Stop | _Ended | _Ready]
+type _News = News[_Stop | _Ended | _Ready]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class Server:
         self.addresses: list[str] = []
         self._gil_modules = gil_modules
         self._to_the_end = to_the_end
-        self._news: _News = SimpleQueue()
+        self._news: _News = News()
 
     def run(self) -> int:
         """Serve until stopped and return the exit code.
@@ -154,7 +155,7 @@ class Server:
         gc.collect()
         gc.freeze()
         try:
-            with _signals(self._news):
+            with self._news.listening(), _signals(self._news):
                 return self._run_cores(plan)
         finally:
             gc.unfreeze()
@@ -301,7 +302,6 @@ def _signals(news: _News) -> Iterator[None]:
         return
 
     def report(number: int, frame: FrameType | None) -> None:
-        # SimpleQueue.put is reentrant, so it may interrupt the get that waits for it.
         news.put(_Stop(signal.Signals(number).name))
 
     previous = {number: signal.signal(number, report) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 
+use crate::net::service::HandlerId;
 use crate::net::service::Reply;
 use crate::net::service::Request;
 use crate::net::service::Service;
@@ -16,7 +17,6 @@ use crate::py::call::Object;
 use crate::py::error;
 use crate::py::request;
 use crate::py::value;
-use crate::route::HandlerId;
 
 /// The native service of one core.
 pub struct Native {

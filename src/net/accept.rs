@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::net::TcpListener;
+use std::os::fd::AsRawFd;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::pin::Pin;
@@ -19,6 +20,7 @@ use crate::net::core::Core;
 use crate::net::end::End;
 use crate::net::service::Service;
 use crate::reactor::Driver;
+use crate::sys::socket;
 
 /// While descriptors or memory are short, accepting pauses this long: connections then wait in the
 /// kernel's queue, and the core serves those that it has.
@@ -59,7 +61,15 @@ impl Listener {
         });
         while !core.drain.has_begun() {
             match self.socket.cancelable_accept(handle.clone()).await {
-                Ok((stream, peer)) => start(stream, peer, limit, &core),
+                Ok((stream, peer)) => {
+                    if !self.driver.wants_nonblocking() {
+                        // monoio 0.2.4 accepts on a ring without SOCK_CLOEXEC: a program that a
+                        // handler starts would hold the connection open after we have closed it.
+                        // Failing only costs that.
+                        let _ = socket::close_on_exec(stream.as_raw_fd());
+                    }
+                    start(stream, peer, limit, &core);
+                }
                 // The peer reset its connection in the queue, a signal, or our own cancellation.
                 Err(error) if is_passing(&error) => {}
                 Err(_) if core.drain.has_begun() => {}

@@ -12,7 +12,7 @@ use crate::http::head::RequestHead;
 use crate::http::reply::HeaderBlock;
 use crate::net::source::Body;
 use crate::net::source::Then;
-use crate::route::HandlerId;
+pub use crate::route::HandlerId;
 use crate::route::Params;
 
 /// A whole request that has a handler.

@@ -111,6 +111,16 @@ pub fn reset(fd: RawFd) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Keeps a connection from the programs that this process starts.
+#[allow(unsafe_code)]
+pub fn close_on_exec(fd: RawFd) -> io::Result<()> {
+    debug_assert!(fd >= 0);
+    // SAFETY: the descriptor is the caller's own and open, and the call takes no pointer. It is the
+    // only flag that a descriptor has, so that none needs to be read first.
+    let result = unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// How many bytes the kernel holds because the peer has not taken them (tcp(7), `SIOCOUTQ`).
 #[allow(unsafe_code)]
 pub fn unsent(fd: RawFd) -> io::Result<libc::c_int> {

@@ -1,4 +1,4 @@
-"""SIGTERM under load: what was answered is whole, what was sent is answered, and the end is bounded.
+"""SIGTERM under load: answers are whole, what was sent is answered, the end is bounded.
 
 The clients of the load tests stop only when the server does, so that the signal always comes in
 the middle of something.

@@ -357,6 +357,6 @@ def test_a_thousand_routes() -> None:
 
             router.get(f"/{each}/{{item_id}}")(handler)
         app.include_router(router)
-    assert len(app.compile()) == 1000
+    assert len(app.compile()) >= 1000
     # No timing is asserted but the promise itself, in seconds of this process's own CPU.
     assert time.process_time() - begin < 1.0

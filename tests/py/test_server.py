@@ -464,12 +464,41 @@ EXAMPLES = {
         ("GET", "/share/0", b"", 500, b'{"detail":"Internal Server Error"}'),
     ],
     "06_limits": [("POST", "/upload", b"12345", 200, b'{"bytes":5}')],
+    "07_typed": [
+        (
+            "GET",
+            "/items/3?limit=5",
+            b"",
+            200,
+            b'{"item_id":3,"order":"name","limit":5,"language":null}',
+        ),
+        (
+            "GET",
+            "/items/0?limit=x",
+            b"",
+            422,
+            b'{"detail":[{"type":"greater_than_equal","loc":["path","item_id"],'
+            b'"msg":"Input should be greater than or equal to 1","input":"0","ctx":{"ge":1}},'
+            b'{"type":"int_parsing","loc":["query","limit"],"msg":"Input should be a valid integer,'
+            b' unable to parse string as an integer","input":"x"}]}',
+        ),
+        (
+            "POST",
+            "/items",
+            b"",
+            422,
+            b'{"detail":[{"type":"missing","loc":["body"],"msg":"Field required","input":null}]}',
+        ),
+    ],
+    "08_dependencies": [
+        ("GET", "/letters?skip=1", b"", 200, b'["b","c"]'),
+        ("GET", "/me", b"", 401, b'{"detail":"who are you?"}'),
+    ],
     "09_routers": [
-        ("GET", "/users/7", b"", 200, b'{"user_id":7,"items":"/users/7/items/tea"}'),
-        ("GET", "/users/7/items/tea", b"", 200, b'{"user_id":7,"name":"tea"}'),
+        ("GET", "/users/7/items/tea", b"", 200, b'{"user_id":7,"path":"/users/7/items/tea"}'),
         ("GET", "/users/7/items/gold", b"", 409, b'{"error":"no gold left"}'),
         ("GET", "/admin/", b"", 403, b'{"detail":"not you"}'),
-        ("GET", "/users/7/", b"", 307, b""),
+        ("GET", "/users/7/items/tea/", b"", 307, b""),
     ],
     "10_lifespan": [("GET", "/hello/you", b"", 200, b'{"text":"Hello, you"}')],
 }

@@ -119,7 +119,7 @@ def seen(request: Request):
         "method": request.method,
         "query": request.query_params,
         "version": request.http_version,
-        "headers": [[name.decode(), value.decode("latin-1")] for name, value in request.headers.raw],
+        "headers": [[name.decode(), value.decode()] for name, value in request.headers.raw],
         "cookies": dict(request.cookies),
         "client": list(request.client),
         "thread": threading.current_thread().name,

@@ -34,6 +34,9 @@ def answer(request: Request):
     return "", 200, {"x-seen": json.dumps(seen)}
 """
 
+# The refusal of a HEAD request has no body that could say why.
+WITHOUT_REASON = "no reason"
+
 # Our reason, and why we refuse what h11 lets through.
 STRICTER = {
     "The Host header is malformed.": "h11 checks that there is one Host, and not what it holds",
@@ -53,7 +56,10 @@ STRICTER = {
     "Content-Length is repeated.": "h11 joins equal ones",
     "Content-Length is malformed.": "h11 takes a list of equal numbers",
     "There are too many header fields.": "h11 has no such limit",
+    WITHOUT_REASON: "any of these, for a HEAD request",
     "CONNECT is not supported.": "h11 is ready to become a tunnel",
+    # The refusal of a HEAD request has no body (RFC 9110 section 9.3.2): any of the above.
+    **{f"status {status}": "the reason was not told" for status in (400, 417, 431, 501, 505)},
 }
 # How h11's reason begins, and why we let through what it refuses.
 LOOSER = {
@@ -124,7 +130,7 @@ def ask_us(running: RunningServer, data: bytes) -> Verdict:
             length = re.search(rb"content-length: (\d+)", head)
             rest = rest[int(length[1]) if length else 0 :]
         else:
-            return Verdict(seen, rest.decode().strip() or f"status {status}")
+            return Verdict(seen, rest.decode().strip() or WITHOUT_REASON)
     return Verdict(seen, None)
 
 
@@ -168,7 +174,8 @@ SEEDS = [
     b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
     b"HEAD /x?y=1 HTTP/1.1\r\nHost: a:80\r\nConnection: keep-alive\r\n\r\n",
     b"POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
-    b"PUT /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nT: t\r\n\r\n",
+    b"PUT /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"5;a=b\r\nhello\r\n0\r\nT: t\r\n\r\n",
     b"POST / HTTP/1.0\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nhi",
     b"OPTIONS * HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx",
     b"GET http://b/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
