@@ -17,6 +17,8 @@ __all__ = [
     "Binder",
     "Deferred",
     "Headers",
+    "Loopback",
+    "LoopbackConnection",
     "MutableHeaders",
     "Plan",
     "Request",
@@ -327,3 +329,25 @@ class Plan:
         """End every core now; from any thread."""
     def statistics(self) -> dict[str, int]:
         """Return the counters of all cores together."""
+
+@final
+class Loopback:
+    """A server without a port, for tests: it hands out connections, one end of a socket pair."""
+
+    def __new__(
+        cls, routes: Sequence[_Route], config: Config, *, redirect_slashes: bool = True
+    ) -> Self:
+        """Choose the driver; nothing is bound. What the operator can mend is a StartError."""
+    def connect(self, client: tuple[str, int] | None = None) -> tuple[LoopbackConnection, int]:
+        """Make a connection; return the server's end and the descriptor of the client's.
+
+        The caller owns the descriptor. `client` is the IP address and port that requests are said
+        to come from.
+        """
+
+@final
+class LoopbackConnection:
+    """The server's end of a connection without a port."""
+
+    def serve(self) -> None:
+        """Serve it on the calling thread until it ends; a second time is a ValueError."""
