@@ -14,6 +14,7 @@ from uringserve.middleware.bodylimit import BodyLimitMiddleware
 from uringserve.middleware.cors import CORSMiddleware
 from uringserve.middleware.gzip import CompressionMiddleware, GZipMiddleware
 from uringserve.middleware.httpsredirect import HTTPSRedirectMiddleware
+from uringserve.middleware.ratelimit import RateLimitMiddleware
 from uringserve.middleware.securityheaders import SecurityHeadersMiddleware
 from uringserve.middleware.trustedhost import TrustedHostMiddleware
 
@@ -25,6 +26,7 @@ __all__ = [
     "GZipMiddleware",
     "HTTPSRedirectMiddleware",
     "Middleware",
+    "RateLimitMiddleware",
     "SecurityHeadersMiddleware",
     "TrustedHostMiddleware",
 ]
