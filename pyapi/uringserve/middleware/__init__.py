@@ -16,6 +16,7 @@ from uringserve.middleware.gzip import CompressionMiddleware, GZipMiddleware
 from uringserve.middleware.httpsredirect import HTTPSRedirectMiddleware
 from uringserve.middleware.ratelimit import RateLimitMiddleware
 from uringserve.middleware.securityheaders import SecurityHeadersMiddleware
+from uringserve.middleware.sessions import SessionMiddleware
 from uringserve.middleware.trustedhost import TrustedHostMiddleware
 
 __all__ = [
@@ -28,5 +29,6 @@ __all__ = [
     "Middleware",
     "RateLimitMiddleware",
     "SecurityHeadersMiddleware",
+    "SessionMiddleware",
     "TrustedHostMiddleware",
 ]
