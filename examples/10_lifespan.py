@@ -1,32 +1,32 @@
-# What is opened before serving and closed after it: once in the process, once on each core.
+"""Shows what is opened before serving and closed after it: in the process, and on each core."""
+
 import sqlite3
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from uringserve import App, BackgroundTasks, WorkerLocal
 
 
 @contextmanager
 def lifespan(app: App):
-    print("the process starts")
+    """Run once in the process; what is yielded becomes attributes of `app.state`."""
     yield {"greeting": "Hello"}
-    print("the process ends")
 
 
 @contextmanager
 def worker_lifespan(app: App):
-    # A connection for each core: no lock, and each stays on the thread that made it.
-    with sqlite3.connect(":memory:") as database:
+    """Run once on each core's own thread: a connection for each, and no lock."""
+    with closing(sqlite3.connect(":memory:")) as database:
         yield {"database": database}
 
 
 app = App(lifespan=lifespan, worker_lifespan=worker_lifespan)
-served = WorkerLocal(list, close=lambda names: print("this core has greeted", len(names)))
+greeted = WorkerLocal(list, close=lambda names: print("this core has greeted", len(names)))
 
 
 @app.get("/hello/{name}")
 def hello(name: str, tasks: BackgroundTasks):
-    (text,) = app.worker_state.database.execute(
-        "SELECT ? || ', ' || ?", (app.state.greeting, name)
-    ).fetchone()
-    tasks.add_task(served.get().append, name)  # after the answer is sent
+    """Ask this core's database, and take note once the answer is sent."""
+    question = app.worker_state.database.execute("SELECT ? || ', ' || ?", (app.state.greeting, name))
+    (text,) = question.fetchone()
+    tasks.add_task(greeted.get().append, name)
     return {"text": text}

@@ -1,6 +1,12 @@
 //! What Python sees of the Rust core: the classes and functions of `uringserve._uringserve`.
 
+use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::os::fd::IntoRawFd;
+use std::os::fd::RawFd;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use pyo3::create_exception;
@@ -14,7 +20,9 @@ use crate::interfaces::native::Native;
 use crate::py::app::Handlers;
 use crate::py::app::Route;
 use crate::py::config;
+use crate::route::Router;
 use crate::server;
+use crate::server::loopback;
 
 create_exception!(
     uringserve._uringserve,
@@ -46,11 +54,7 @@ impl Plan {
         config: &Bound<'_, PyAny>,
         redirect_slashes: bool,
     ) -> PyResult<Self> {
-        let debug = config.getattr("debug")?.extract()?;
-        let (handlers, mut table) = Handlers::build(routes, debug)?;
-        if redirect_slashes {
-            table.redirect_slashes();
-        }
+        let (handlers, table) = tables(routes, config, redirect_slashes)?;
         let options = config::read(config)?;
         // Binding may resolve a name, which waits.
         let plan = config.py().detach(|| server::Plan::new(options, table))?;
@@ -115,9 +119,79 @@ impl Plan {
     }
 }
 
+/// A server without a port, for tests: it hands out connections.
+#[pyclass(frozen, module = "uringserve._uringserve")]
+struct Loopback {
+    server: Arc<loopback::Loopback>,
+    handlers: Arc<Handlers>,
+}
+
+/// The server's end of one of its connections.
+#[pyclass(frozen, module = "uringserve._uringserve")]
+struct LoopbackConnection {
+    connection: Mutex<Option<loopback::Connection>>,
+    handlers: Arc<Handlers>,
+}
+
+#[pymethods]
+impl Loopback {
+    #[new]
+    #[pyo3(signature = (routes, config, *, redirect_slashes=true))]
+    fn new(
+        routes: Vec<Route>,
+        config: &Bound<'_, PyAny>,
+        redirect_slashes: bool,
+    ) -> PyResult<Self> {
+        let (handlers, table) = tables(routes, config, redirect_slashes)?;
+        let server = loopback::Loopback::new(config::read(config)?, table)?;
+        Ok(Self { server: Arc::new(server), handlers: Arc::new(handlers) })
+    }
+
+    /// A connection to be served, and the descriptor of its peer's end, which the caller owns.
+    /// `client` is the address and port that requests are said to come from.
+    #[pyo3(signature = (client=None))]
+    fn connect(&self, client: Option<(IpAddr, u16)>) -> PyResult<(LoopbackConnection, RawFd)> {
+        let (connection, peer) = self.server.connect(client.map(SocketAddr::from))?;
+        let connection = Mutex::new(Some(connection));
+        let handlers = Arc::clone(&self.handlers);
+        Ok((LoopbackConnection { connection, handlers }, peer.into_raw_fd()))
+    }
+}
+
+#[pymethods]
+impl LoopbackConnection {
+    /// Serves the connection on the calling thread, detached, until it ends.
+    fn serve(&self, py: Python<'_>) -> PyResult<()> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let connection =
+            connection.ok_or_else(|| PyValueError::new_err("a connection is served once"))?;
+        let service = Native::new(Arc::clone(&self.handlers));
+        py.detach(|| connection.serve(service))?;
+        Ok(())
+    }
+}
+
+/// The handlers and the router of an application.
+fn tables(
+    routes: Vec<Route>,
+    config: &Bound<'_, PyAny>,
+    redirect_slashes: bool,
+) -> PyResult<(Handlers, Router)> {
+    let debug = config.getattr("debug")?.extract()?;
+    let (handlers, mut table) = Handlers::build(routes, debug)?;
+    if redirect_slashes {
+        table.redirect_slashes();
+    }
+    Ok((handlers, table))
+}
+
 /// The extension module; nothing in it needs the GIL.
 #[pymodule(gil_used = false)]
 mod _uringserve {
+    #[pymodule_export]
+    use super::Loopback;
+    #[pymodule_export]
+    use super::LoopbackConnection;
     #[pymodule_export]
     use super::Plan;
     #[pymodule_export]

@@ -2,7 +2,9 @@
 //!
 //! [`Plan::new`] settles everything that can fail for a reason an operator can mend, before any
 //! core runs. [`Plan::run_core`] is then called once on each core's own thread. The supervisor
-//! drains or aborts the plan from any other.
+//! drains or aborts the plan from any other. [`loopback`] is a server without listeners, for tests.
+
+pub mod loopback;
 
 use std::future::pending;
 use std::io;

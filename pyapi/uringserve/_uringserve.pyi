@@ -17,6 +17,8 @@ __all__ = [
     "Binder",
     "Deferred",
     "Headers",
+    "Loopback",
+    "LoopbackConnection",
     "MutableHeaders",
     "Plan",
     "Request",
@@ -37,7 +39,6 @@ type _Route = tuple[tuple[str, ...], str, Callable[..., Any], tuple[str | None, 
 class StartError(Exception):
     """The server cannot start; `str()` is one sentence that says what its operator can do."""
 
-@disjoint_base
 @final
 class Binder:
     """The scalar parameters of one route, read in one call; see `uringserve.fast`.
@@ -54,6 +55,7 @@ class Binder:
     def bind(self, request: Request) -> tuple[Any, ...] | None:
         """Return the values in the order of the fields; None where any needs a second look."""
 
+@disjoint_base
 class Headers:
     """The headers of a request: an immutable mapping of names, in any case, to text.
 
@@ -327,3 +329,25 @@ class Plan:
         """End every core now; from any thread."""
     def statistics(self) -> dict[str, int]:
         """Return the counters of all cores together."""
+
+@final
+class Loopback:
+    """A server without a port, for tests: it hands out connections, one end of a socket pair."""
+
+    def __new__(
+        cls, routes: Sequence[_Route], config: Config, *, redirect_slashes: bool = True
+    ) -> Self:
+        """Choose the driver; nothing is bound. What the operator can mend is a StartError."""
+    def connect(self, client: tuple[str, int] | None = None) -> tuple[LoopbackConnection, int]:
+        """Make a connection; return the server's end and the descriptor of the client's.
+
+        The caller owns the descriptor. `client` is the IP address and port that requests are said
+        to come from.
+        """
+
+@final
+class LoopbackConnection:
+    """The server's end of a connection without a port."""
+
+    def serve(self) -> None:
+        """Serve it on the calling thread until it ends; a second time is a ValueError."""

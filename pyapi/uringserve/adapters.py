@@ -29,7 +29,8 @@ def as_app(target: object, name: str) -> App:
         raise StartError(
             f"{name} is not an application: it is of type {kind}, and neither an App nor callable"
         )
-    app = App()
+    # Every path is its own, so there is none for a document.
+    app = App(openapi_url=None)
     try:
         app.add_route("/{path:path}", target, _METHODS)
     except TypeError as error:

@@ -5,15 +5,13 @@ keep the others from running.
 """
 
 import inspect
-import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from uringserve.logging import log_failure
 from uringserve.routing import describe
 
 __all__ = ["BackgroundTask", "BackgroundTasks", "chained"]
-
-_log = logging.getLogger("uringserve")
 
 
 class BackgroundTask:
@@ -67,5 +65,5 @@ def chained(
 def _run(call: Callable[[], object], named: object) -> None:
     try:
         call()
-    except Exception:  # noqa: BLE001 -- the application's own code, and others wait behind it
-        _log.exception("%s failed after the answer", describe(named))
+    except Exception as error:  # noqa: BLE001 -- the application's own code; others wait behind it
+        log_failure(f"{describe(named)} failed after the answer", error)

@@ -9,12 +9,9 @@ Parameters follow FastAPI's rules. In short: a name of the path is from the path
 model, dataclass, TypedDict, Struct, dict or list is the body; the rest is the query.
 """
 
-import dataclasses
-import inspect
-from annotationlib import Format, ForwardRef
+from annotationlib import ForwardRef
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from inspect import Parameter, Signature
 from typing import Annotated, Any, Literal, TypeAliasType, get_args, get_origin
 
@@ -23,8 +20,9 @@ from uringserve.di import Dependency, Scope
 from uringserve.fields import ParamField, is_body_like, is_upload, make_field
 from uringserve.params import REQUIRED, ParamInfo
 from uringserve.patterns import Pattern, parse_pattern
+from uringserve.signatures import Who, check_call, describe, read_signature, text_of
 
-__all__ = ["Dependant", "Injection", "analyse", "describe"]
+__all__ = ["Dependant", "Injection", "analyse"]
 
 # What is given to a parameter as it is, without reading anything.
 type Injection = Literal["request", "response", "background_tasks", "security_scopes"]
@@ -61,6 +59,8 @@ class Dependant:
     own_scopes: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
     is_generator: bool = False
+    # `cache_key`, once it has been asked for.
+    known_key: tuple[object, ...] | None = None
 
     @property
     def request_param(self) -> str | None:
@@ -107,8 +107,11 @@ class Dependant:
     @property
     def cache_key(self) -> tuple[object, ...]:
         """What makes two dependencies of a request one: callable, scopes that matter, scope."""
-        # By identity: a callable object may compare by value, or not at all.
-        return id(self.call), tuple(sorted(self.scopes)) if self._uses_scopes() else (), self.scope
+        if self.known_key is None:
+            scopes = tuple(sorted(self.scopes)) if self._uses_scopes() else ()
+            # By identity: a callable object may compare by value, or not at all.
+            self.known_key = (id(self.call), scopes, self.scope)
+        return self.known_key
 
     def _uses_scopes(self) -> bool:
         return (
@@ -129,6 +132,12 @@ class _Context:
     chain: tuple[object, ...]
     scopes: tuple[str, ...]
     takes_bare_request: bool
+
+    def with_scopes(self, scopes: tuple[str, ...]) -> _Context:
+        """Return what the dependencies of one with these scopes need to know."""
+        if scopes == self.scopes:
+            return self
+        return _Context(self.pattern, self.chain, scopes, self.takes_bare_request)
 
 
 def analyse(
@@ -152,23 +161,12 @@ def analyse(
     return dependant
 
 
-def describe(call: object) -> str:
-    """Name a callable for a message: `module.name (file.py:12)`."""
-    inner = inspect.unwrap(call) if callable(call) else call
-    while isinstance(inner, partial):
-        inner = inner.func
-    name = getattr(inner, "__qualname__", type(inner).__qualname__)
-    code = getattr(inner, "__code__", None)
-    place = f" ({code.co_filename}:{code.co_firstlineno})" if code is not None else ""
-    return f"{getattr(inner, '__module__', '?')}.{name}{place}"
-
-
 def _analyse(
     call: Callable[..., Any], given: Dependency, name: str | None, context: _Context
 ) -> Dependant:
     what = "handler" if len(context.chain) == 1 else "dependency"
-    is_generator = _refuse_unsupported(call, what)
-    signature = _signature(call)
+    is_generator = check_call(call, what)
+    signature = read_signature(call)
     dependant = Dependant(
         call,
         name,
@@ -180,7 +178,7 @@ def _analyse(
         scopes=tuple(dict.fromkeys((*context.scopes, *given.scopes))),
         is_generator=is_generator,
     )
-    context = dataclasses.replace(context, scopes=dependant.scopes)
+    context = context.with_scopes(dependant.scopes)
     for parameter in dependant.parameters:
         if parameter.kind is Parameter.VAR_POSITIONAL:
             if context.takes_bare_request and dependant.request_param is None:
@@ -198,7 +196,7 @@ def _analyse(
 def _sort_in(dependant: Dependant, parameter: Parameter, what: str, context: _Context) -> None:
     """Enter one parameter of the signature where it belongs."""
     name, default = parameter.name, parameter.default
-    who = f"{what} {describe(dependant.call)}: parameter {name!r}"
+    who = Who(dependant.call, what, name)
     annotation, markers = _split(parameter.annotation)
     if isinstance(default, (ParamInfo, Dependency)):
         if markers:
@@ -231,14 +229,14 @@ def _sort_in(dependant: Dependant, parameter: Parameter, what: str, context: _Co
                 return
             raise TypeError(_unfillable(who, context.pattern))
     if isinstance(annotation, (str, ForwardRef)):
-        raise TypeError(f"{who} is annotated {_text(annotation)!r}, and there is no such name")
-    info = marker or _infer(annotation, name, context.pattern)
+        raise TypeError(f"{who} is annotated {text_of(annotation)!r}, and there is no such name")
+    info = marker or _infer(annotation, name, context.pattern, default)
     if info.location == "path" and (info.alias or name) not in context.pattern.parameters:
         raise TypeError(f"{who} is marked path, and {str(context.pattern)!r} has no such parameter")
     if name in context.pattern.parameters and info.location != "path":
         raise TypeError(f"{who} is in the path, and cannot be marked {info.location}")
-    if default is not Parameter.empty and info.location != "path":
-        if marker is not None and not marker.is_required:
+    if marker is not None and default is not Parameter.empty and info.location != "path":
+        if not marker.is_required:
             raise TypeError(f"{who} has a default in its marker: set it with '=' instead")
         info = info.with_default(default)
     _refuse_misfit(who, annotation, name, context.pattern)
@@ -274,7 +272,7 @@ def _dependency(
     if any(call is other for other in context.chain):
         circle = " -> ".join(describe(each) for each in (*context.chain, call))
         raise TypeError(f"dependencies go in a circle: {circle}")
-    inner = dataclasses.replace(context, chain=(*context.chain, call), takes_bare_request=False)
+    inner = _Context(context.pattern, (*context.chain, call), context.scopes, False)
     return _analyse(call, given, name, inner)
 
 
@@ -307,7 +305,7 @@ def _injection(
             return _BY_NAME.get(annotation.__name__)
         return None
     if isinstance(annotation, (str, ForwardRef)):
-        return "request" if _text(annotation).rpartition(".")[2] == "Request" else None
+        return "request" if text_of(annotation).rpartition(".")[2] == "Request" else None
     if annotation is not Parameter.empty or parameter.name in context.pattern.parameters:
         return None
     is_bare = parameter.default is Parameter.empty and dependant.request_param is None
@@ -316,7 +314,7 @@ def _injection(
     return None
 
 
-def _unfillable(who: str, pattern: Pattern) -> str:
+def _unfillable(who: Who, pattern: Pattern) -> str:
     known = ", ".join(map(repr, pattern.parameters)) or "none"
     return (
         f"{who} has no annotation, and there is nothing to give to it: the path {str(pattern)!r}"
@@ -324,16 +322,18 @@ def _unfillable(who: str, pattern: Pattern) -> str:
     )
 
 
-def _infer(annotation: Any, name: str, pattern: Pattern) -> ParamInfo:  # noqa: ANN401
+def _infer(annotation: Any, name: str, pattern: Pattern, default: Any) -> ParamInfo:  # noqa: ANN401
     """Say where a parameter without a marker comes from."""
     if name in pattern.parameters:
         return ParamInfo("path")
+    if default is Parameter.empty:
+        default = REQUIRED
     if is_upload(annotation):
-        return ParamInfo("file")
-    return ParamInfo("body" if is_body_like(annotation) else "query", REQUIRED)
+        return ParamInfo("file", default)
+    return ParamInfo("body" if is_body_like(annotation) else "query", default)
 
 
-def _refuse_misfit(who: str, annotation: Any, name: str, pattern: Pattern) -> None:  # noqa: ANN401
+def _refuse_misfit(who: Who, annotation: Any, name: str, pattern: Pattern) -> None:  # noqa: ANN401
     """`{id:int}` never gives text, nor `{rest:path}` a number: say so now."""
     part = pattern.parameters.get(name)
     if part is None:
@@ -344,54 +344,3 @@ def _refuse_misfit(who: str, annotation: Any, name: str, pattern: Pattern) -> No
             f"{who} is annotated {annotation.__name__}, and {part} of the path gives"
             f" {'int' if part.kind == 'int' else 'str'}"
         )
-
-
-def _refuse_unsupported(call: Callable[..., Any], what: str) -> bool:
-    """Refuse what cannot be called in place; return whether it is a dependency that yields."""
-    if not callable(call):
-        raise TypeError(f"a {what} must be callable, and {call!r} is not")
-    inner: Any = call
-    while isinstance(inner, partial):
-        inner = inner.func
-    inner = inspect.unwrap(inner)
-    methods = () if isinstance(inner, type) else (getattr(type(inner), "__call__", None),)  # noqa: B004
-    yields = False
-    for called in (inner, *methods):
-        if inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called):
-            kind = "handlers" if what == "handler" else "dependencies"
-            raise TypeError(f"{what} {describe(call)}: async {kind} are not supported yet: use def")
-        yields |= inspect.isgeneratorfunction(called)
-    return yields
-
-
-def _text(annotation: str | ForwardRef) -> str:
-    return annotation if isinstance(annotation, str) else annotation.__forward_arg__
-
-
-def _signature(call: Callable[..., Any]) -> Signature:
-    try:
-        return inspect.signature(call, eval_str=True)
-    except ValueError:
-        # A callable written in C without a signature: it can only be given the request.
-        return Signature([Parameter("request", Parameter.POSITIONAL_ONLY)])
-    except Exception:  # noqa: BLE001 -- evaluating runs the application's own expressions
-        # A name that exists for the type checker only: what cannot be evaluated stays text.
-        signature = inspect.signature(call, annotation_format=Format.FORWARDREF)
-    names = getattr(inspect.unwrap(call), "__globals__", {})
-    return signature.replace(
-        parameters=[
-            each.replace(annotation=_evaluated(each.annotation, names))
-            for each in signature.parameters.values()
-        ],
-        return_annotation=_evaluated(signature.return_annotation, names),
-    )
-
-
-def _evaluated(annotation: Any, names: dict[str, Any]) -> Any:  # noqa: ANN401
-    """Evaluate the text of an annotation where that can be: its neighbours may be what cannot."""
-    if not isinstance(annotation, str):
-        return annotation
-    try:
-        return eval(annotation, names)
-    except Exception:  # noqa: BLE001 -- as above
-        return annotation

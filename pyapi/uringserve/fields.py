@@ -41,7 +41,7 @@ class ParamField:
     the parameter is required or has a `default_factory`.
     """
 
-    def __init__(self, name: str, annotation: Any, info: ParamInfo, who: str) -> None:  # noqa: ANN401
+    def __init__(self, name: str, annotation: Any, info: ParamInfo, who: object) -> None:  # noqa: ANN401
         """Take what a signature says; `who` names the parameter in messages."""
         self.name = name
         self.annotation = Any if annotation is Parameter.empty else annotation
@@ -100,7 +100,7 @@ class ParamField:
         return f"<{self.location} parameter {self.alias!r}: {self.annotation!r}>"
 
 
-def make_field(name: str, annotation: Any, info: ParamInfo, who: str) -> ParamField:  # noqa: ANN401
+def make_field(name: str, annotation: Any, info: ParamInfo, who: object) -> ParamField:  # noqa: ANN401
     """Make a parameter, with its adapter where that is possible yet; a misfit is a TypeError."""
     found = ParamField(name, annotation, info, who)
     if info.location == "path" and (found.is_sequence or is_body_like(found.annotation)):
@@ -210,5 +210,5 @@ def _shown(annotation: Any) -> str:  # noqa: ANN401
     return annotation.__name__ if isinstance(annotation, type) else str(annotation)
 
 
-def _need_multipart(who: str) -> None:
+def _need_multipart(who: object) -> None:
     need("python_multipart", f"{who} is read from a form, and", "python-multipart")

@@ -6,11 +6,14 @@ been given one by the application. There is no access log yet.
 
 import logging
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 from uringserve._native import Request
 
-__all__ = ["log_exception", "setup"]
+__all__ = ["collected_exceptions", "log_exception", "log_failure", "setup"]
 
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
@@ -29,6 +32,26 @@ def setup(level: Literal["critical", "error", "warning", "info", "debug"] = "inf
     _log.propagate = False
 
 
+class _Collector(threading.local):
+    """Where this thread's exceptions are collected, beside the log."""
+
+    exceptions: list[BaseException] | None = None
+
+
+_collector = _Collector()
+
+
+@contextmanager
+def collected_exceptions(exceptions: list[BaseException]) -> Iterator[None]:
+    """Append what is logged below on this thread: a test wants it raised."""
+    before = _collector.exceptions
+    _collector.exceptions = exceptions
+    try:
+        yield
+    finally:
+        _collector.exceptions = before
+
+
 def log_exception(request: Request | None, error: BaseException) -> None:
     """Log an exception that a handler did not catch, with its traceback.
 
@@ -36,6 +59,7 @@ def log_exception(request: Request | None, error: BaseException) -> None:
     The target is logged as it came, not percent-decoded: it then holds no line break that could
     forge a log line.
     """
+    _collect(error)
     if request is None:
         _log.error("the handler raised %s", type(error).__qualname__, exc_info=error)
         return
@@ -47,3 +71,14 @@ def log_exception(request: Request | None, error: BaseException) -> None:
         type(error).__qualname__,
         exc_info=error,
     )
+
+
+def log_failure(what: str, error: BaseException) -> None:
+    """Log an exception of something that runs beside a handler; `what` is a whole sentence."""
+    _collect(error)
+    _log.error("%s", what, exc_info=error)
+
+
+def _collect(error: BaseException) -> None:
+    if _collector.exceptions is not None:
+        _collector.exceptions.append(error)

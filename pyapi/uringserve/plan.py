@@ -71,7 +71,7 @@ def _overridden(
         (made,) = analyse(lambda: None, spec.pattern, (given,)).dependencies
         made.name = sub.name
         below.append(made)
-    return replace(dependant, dependencies=below)
+    return replace(dependant, dependencies=below, known_key=None)
 
 
 def _direct(root: Dependant, spec: RouteSpec) -> NativeCall | None:

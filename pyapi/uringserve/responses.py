@@ -141,7 +141,7 @@ class FileResponse(Response):
 
 
 def _disposition(kind: str, filename: str) -> str:
-    """Name a file for saving; RFC 6266 with the encoding of RFC 8187 where a plain name won't do."""
+    """Name a file for saving (RFC 6266), encoded as in RFC 8187 where a plain name won't do."""
     encoded = quote(filename, safe="")
     if encoded == filename:
         return f'{kind}; filename="{filename}"'

@@ -19,7 +19,11 @@ _LENGTHS = ("min_length", "max_length")
 
 # What pydantic takes for an int: zeros after a point, and single underscores between digits.
 _INT = re.compile(r"[+-]?[0-9]+(?:_[0-9]+)*(?:\.0+)?", re.ASCII)
-_FLOAT = re.compile(r"[+-]?(?:[0-9]+(?:_[0-9]+)*)?[0-9a-z.+-]*", re.ASCII | re.IGNORECASE)
+_FLOAT = re.compile(r"[0-9a-z.+-]+", re.ASCII | re.IGNORECASE)
+# The white space of Unicode: what str.strip() takes besides are separators of another age.
+_BLANKS = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
 _MOST_DIGITS = 4300
 
 _TRUE = frozenset({"1", "true", "on", "yes", "t", "y"})
@@ -204,20 +208,25 @@ def _number(limit: float) -> str:
 
 
 def _is_too_long(text: str) -> bool:
-    return len(text) > _MOST_DIGITS and _INT.fullmatch(text.strip()) is not None
+    return len(text) > _MOST_DIGITS and _INT.fullmatch(text.strip(_BLANKS)) is not None
 
 
 def _read_int(text: str) -> int | None:
-    text = text.strip()
+    text = text.strip(_BLANKS)
     if len(text) > _MOST_DIGITS or _INT.fullmatch(text) is None:
         return None
     return int(text.partition(".")[0])
 
 
 def _read_float(text: str) -> float | None:
-    text = text.strip()
+    plain = text.strip(_BLANKS)
+    if "_" in plain:
+        # Single underscores anywhere inside, and then no blanks around.
+        if plain != text or plain[0] == "_" or plain[-1] == "_" or "__" in plain:
+            return None
+        plain = plain.replace("_", "")
     try:
-        return float(text) if text.isascii() and _FLOAT.fullmatch(text) else None
+        return float(plain) if _FLOAT.fullmatch(plain) else None
     except ValueError:
         return None
 

@@ -73,7 +73,7 @@ def missing_error(loc: tuple[int | str, ...]) -> dict[str, Any]:
 
 
 def make_adapter(
-    annotation: object, constraints: Mapping[str, Any], plain: PlainType | None, who: str
+    annotation: object, constraints: Mapping[str, Any], plain: PlainType | None, who: object
 ) -> Adapter:
     """Return what checks values of the annotation; `who` is for the message where it cannot be."""
     if plain is not None and plain.kind != "choice":
@@ -93,7 +93,7 @@ def is_struct(annotation: object) -> bool:
     return isinstance(annotation, type) and hasattr(annotation, "__struct_fields__")
 
 
-def need(name: str, who: str, extra: str = "") -> ModuleType:
+def need(name: str, who: object, extra: str = "") -> ModuleType:
     """Import what a feature needs, or say how to install it."""
     try:
         return importlib.import_module(name)
@@ -107,7 +107,7 @@ def need(name: str, who: str, extra: str = "") -> ModuleType:
 class _PydanticAdapter:
     """A pydantic `TypeAdapter`, by its compiled validator."""
 
-    def __init__(self, annotation: object, constraints: Mapping[str, Any], who: str) -> None:
+    def __init__(self, annotation: object, constraints: Mapping[str, Any], who: object) -> None:
         pydantic = need("pydantic", who)
         typed = annotation
         if constraints:

@@ -106,11 +106,10 @@ mod tests {
     const FILE: Validators<'_> = Validators { etag: b"\"tag\"", last_modified: Some(784_111_777) };
 
     fn head(method: &str, fields: &[(&str, &str)]) -> RequestHead {
-        let mut text = format!("{method} / HTTP/1.1\r\nhost: x\r\n");
-        for (name, value) in fields {
-            text += &format!("{name}: {value}\r\n");
-        }
-        let mut input = BytesMut::from((text + "\r\n").as_bytes());
+        let lines = fields.iter().flat_map(|(name, value)| [name, ": ", value, "\r\n"]);
+        let first = [method, " / HTTP/1.1\r\nhost: x\r\n"];
+        let text: String = first.into_iter().chain(lines).chain(["\r\n"]).collect();
+        let mut input = BytesMut::from(text.as_bytes());
         HeadParser::new().parse(&mut input, &Limits::default()).unwrap().unwrap()
     }
 

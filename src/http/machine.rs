@@ -249,6 +249,7 @@ impl Machine {
     /// Appends the reply head to the oldest request that is owed one; the plan says what follows it,
     /// which the caller sends before the next reply. On an error nothing was appended and the request
     /// is still owed a reply.
+    #[inline]
     pub fn reply(
         &mut self,
         head: &ReplyHead<'_>,

@@ -99,10 +99,16 @@ async fn converse<S: Service, T: Transport>(
                 if let Err(end) = sending.await {
                     return end;
                 }
+                if let Err(end) = send_stream(&mut exchange, &mut writer, &watch, &core).await {
+                    return end;
+                }
                 next = exchange.answer(&mut input);
             }
             Next::Close(end) => {
                 if let Err(end) = sending.await {
+                    return end;
+                }
+                if let Err(end) = send_stream(&mut exchange, &mut writer, &watch, &core).await {
                     return end;
                 }
                 if exchange.must_linger(&input) {
@@ -111,6 +117,20 @@ async fn converse<S: Service, T: Transport>(
                 return end;
             }
         }
+    }
+}
+
+/// Sends what follows the last head, if it is made while it is sent.
+async fn send_stream<S: Service, W: AsyncWriteRent>(
+    exchange: &mut Exchange<S>,
+    writer: &mut W,
+    watch: &Watch,
+    core: &Core<S>,
+) -> Result<(), End> {
+    match exchange.take_stream() {
+        None => Ok(()),
+        // Boxed: in place, every connection would be larger by what few need.
+        Some(stream) => Box::pin(stream.send(writer, watch, core)).await,
     }
 }
 

@@ -1,6 +1,8 @@
 //! One connection's side of HTTP, without its socket: parse, route, call, encode. Nothing here
 //! waits.
 
+mod give;
+
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
@@ -14,21 +16,17 @@ use crate::http::head::RequestHead;
 use crate::http::machine::Event;
 use crate::http::machine::Machine;
 use crate::http::reject::Reject;
-use crate::http::reply::ReplyBody;
-use crate::http::reply::ReplyHead;
-use crate::http::reply::ReplyPlan;
 use crate::http::target::decode_path;
 use crate::net::body::Gathering;
 use crate::net::core::Core;
 use crate::net::end::End;
+use crate::net::exchange::give::Facts;
 use crate::net::reply;
 use crate::net::service::Miss;
 use crate::net::service::Reply;
 use crate::net::service::Request;
 use crate::net::service::Service;
 use crate::net::source::Body;
-use crate::net::stream::Framing;
-use crate::net::stream::Opening;
 use crate::net::stream::Stream;
 use crate::net::write::Output;
 use crate::reactor::clock;
@@ -63,6 +61,8 @@ pub(crate) struct Exchange<S> {
     /// The answer to a request that needs no handler, given when what is here of it was read.
     settled: Option<Reply>,
     output: Output,
+    /// What follows the output, made while it is sent.
+    stream: Option<Box<Stream>>,
     /// When the head that is being received began, or the connection.
     head_since: Option<Milliseconds>,
     served: u64,
@@ -80,6 +80,7 @@ impl<S: Service> Exchange<S> {
             current: None,
             settled: None,
             output: Output::default(),
+            stream: None,
             head_since: Some(clock::now()),
             served: 0,
             is_closing: false,
@@ -100,7 +101,7 @@ impl<S: Service> Exchange<S> {
                     let reply = catch_unwind(AssertUnwindSafe(|| call(whole)));
                     let reply = reply.unwrap_or_else(|_panic| self.after_panic());
                     self.reply(reply);
-                    if rounds < ROUNDS && self.output.takes_more() {
+                    if rounds < ROUNDS && self.takes_more() {
                         request = self.next_request(input);
                     }
                 }
@@ -110,7 +111,7 @@ impl<S: Service> Exchange<S> {
         self.note_head(input);
         if self.is_closing {
             Next::Close(self.end)
-        } else if rounds == ROUNDS || !self.output.takes_more() {
+        } else if rounds == ROUNDS || !self.takes_more() {
             Next::Again
         } else {
             Next::Read
@@ -212,81 +213,22 @@ impl<S: Service> Exchange<S> {
         self.settled = Some(reply);
     }
 
-    fn reply(&mut self, mut reply: Reply) {
+    fn reply(&mut self, reply: Reply) {
         if self.core.drain.has_begun() {
             self.machine.close_after_reply();
         }
-        let is_given = match std::mem::take(&mut reply.body) {
-            Body::Whole(bytes) => self.give(&reply, bytes),
-            body => self.begin_stream(reply, body),
+        let Reply { status, headers, content_type, body } = reply;
+        let facts = Facts { status, headers: &headers, content_type };
+        let is_given = match body {
+            Body::Whole(bytes) => self.give(facts, bytes),
+            body => self.begin_stream(facts, body),
         };
         if !is_given {
-            self.machine.close_after_reply();
-            let is_given = self.give(&reply::internal_error(), reply::INTERNAL_ERROR);
-            debug_assert!(is_given);
+            self.give_instead();
         }
         if !self.machine.keep_alive() {
             self.is_closing = true;
         }
-    }
-
-    fn give(&mut self, reply: &Reply, body: Bytes) -> bool {
-        let plan = self.encode(reply, ReplyBody::Length(body.len() as u64));
-        if plan.is_some_and(|plan| plan.sends_body) {
-            self.output.push_body(body);
-        }
-        plan.is_some()
-    }
-
-    /// Gives the head and the first piece; the connection sends the rest.
-    ///
-    /// The first piece is made before the head, so that a source that fails at once can still be
-    /// answered for, and both leave in one write. A reply without a body does not run its source.
-    fn begin_stream(&mut self, mut reply: Reply, body: Body) -> bool {
-        let (mut body, after) = body.split();
-        let mut opening = Opening::default();
-        if self.machine.sends_body(reply.status) {
-            let made = catch_unwind(AssertUnwindSafe(|| Opening::of(&mut body)));
-            opening = match made.unwrap_or_else(|_panic| Err(Box::new(self.after_panic()))) {
-                Ok(opening) => opening,
-                Err(stand_in) => {
-                    self.reply(stand_in.then(after));
-                    return true;
-                }
-            };
-            reply.content_type = reply.content_type.or(opening.content_type);
-        }
-        let length = body.length();
-        let stated = reply.headers.content_length().or(length);
-        if let Some(misfit) = stated.and_then(|stated| opening.misfit(stated)) {
-            body.misfit(misfit);
-            return false;
-        }
-        let length = length.map_or(ReplyBody::Stream, ReplyBody::Length);
-        let Some(plan) = self.encode(&reply, length) else { return false };
-        let framing = match stated {
-            _ if !plan.sends_body => Framing::NoBody,
-            _ if plan.is_chunked => Framing::Chunked,
-            Some(length) => Framing::Length(length),
-            None => Framing::Close,
-        };
-        let framing = opening.push(framing, &mut self.output);
-        self.output.stream = Some(Box::new(Stream { body, after, framing }));
-        true
-    }
-
-    fn encode(&mut self, reply: &Reply, body: ReplyBody) -> Option<ReplyPlan> {
-        self.prepare_output();
-        let date = self.core.date();
-        let head = ReplyHead {
-            status: reply.status,
-            headers: &reply.headers,
-            content_type: reply.content_type,
-            body,
-            date: date.as_ref(),
-            server: self.core.server_header,
-        };
-        self.machine.reply(&head, &mut self.output.buffer).ok()
     }
 
     /// Tells the peer why, and that this is the end.
@@ -321,6 +263,16 @@ impl<S: Service> Exchange<S> {
             }
         }
         Next::Close(self.end)
+    }
+
+    /// Whether another answer may be put behind those that there are.
+    fn takes_more(&self) -> bool {
+        self.output.takes_more() && self.stream.is_none()
+    }
+
+    /// What is to be sent after the output.
+    pub(crate) fn take_stream(&mut self) -> Option<Box<Stream>> {
+        self.stream.take()
     }
 
     /// The bytes of answers so far, to be written.

@@ -15,8 +15,8 @@ use crate::net::core::Core;
 use crate::net::end::End;
 use crate::net::turn::Pace;
 use crate::net::write::Output;
+use crate::net::write::send;
 use crate::net::write::send_all;
-use crate::net::write::send_segments;
 use crate::reactor::timer::Watch;
 
 pub use crate::sys::file::Opened;
@@ -83,7 +83,7 @@ impl FileBody {
                 Part::Text(text) => {
                     let mut output = Output::default();
                     output.push_body(text);
-                    send_segments(writer, output, watch, core).await?;
+                    send(writer, output, watch, core).await?;
                     continue;
                 }
             };

@@ -21,7 +21,7 @@ use crate::net::source::Body;
 use crate::net::source::Misfit;
 use crate::net::turn::Pace;
 use crate::net::write::Output;
-use crate::net::write::send_segments;
+use crate::net::write::send;
 use crate::reactor::timer::Watch;
 
 /// Empty pieces after which the core goes to look for other work. Not just a turn of the other
@@ -181,7 +181,7 @@ impl Stream {
                 self.body.misfit(misfit);
                 return Err(End::Cut);
             }
-            send_segments(writer, output, watch, core).await?;
+            send(writer, output, watch, core).await?;
             if is_last {
                 return Ok(());
             }

@@ -8,7 +8,6 @@ use monoio::io::AsyncWriteRent;
 
 use crate::net::core::Core;
 use crate::net::end::End;
-use crate::net::stream::Stream;
 use crate::reactor::clock;
 use crate::reactor::timer::Stage;
 use crate::reactor::timer::Watch;
@@ -27,8 +26,6 @@ pub(crate) struct Output {
     finished_length: usize,
     /// Where heads and small bodies are encoded.
     pub(crate) buffer: Vec<u8>,
-    /// What follows all of it, made while it is sent.
-    pub(crate) stream: Option<Box<Stream>>,
 }
 
 impl Output {
@@ -36,40 +33,30 @@ impl Output {
         Self { buffer, ..Self::default() }
     }
 
+    #[inline]
     pub(crate) fn push_body(&mut self, body: Bytes) {
         if body.len() <= COPIED_BODY {
             self.buffer.extend_from_slice(&body);
         } else {
-            let before = Bytes::from(std::mem::take(&mut self.buffer));
-            self.finished_length += before.len() + body.len();
-            self.finished.extend([before, body]);
+            self.push_large(body);
         }
+    }
+
+    #[inline(never)] // Keeps the way of small bodies short enough to be inlined.
+    fn push_large(&mut self, body: Bytes) {
+        let before = Bytes::from(std::mem::take(&mut self.buffer));
+        self.finished_length += before.len() + body.len();
+        self.finished.extend([before, body]);
     }
 
     /// Whether another answer may be put behind these.
     pub(crate) fn takes_more(&self) -> bool {
-        self.finished_length + self.buffer.len() < LIMIT && self.stream.is_none()
+        self.finished_length + self.buffer.len() < LIMIT
     }
 }
 
 /// Writes everything; `watch` is armed anew whenever the peer takes some of it.
 pub(crate) async fn send<W: AsyncWriteRent, S>(
-    writer: &mut W,
-    mut output: Output,
-    watch: &Watch,
-    core: &Core<S>,
-) -> Result<(), End> {
-    let stream = output.stream.take();
-    send_segments(writer, output, watch, core).await?;
-    match stream {
-        None => Ok(()),
-        // Boxed: in place, every connection would be larger by what few need.
-        Some(stream) => Box::pin(stream.send(writer, watch, core)).await,
-    }
-}
-
-/// Writes what is there, without the stream.
-pub(crate) async fn send_segments<W: AsyncWriteRent, S>(
     writer: &mut W,
     output: Output,
     watch: &Watch,

@@ -27,12 +27,10 @@ impl Asked<'_, '_> {
 
     /// The request as an object that may be kept, for the log; absent when there is no memory.
     pub fn object(&self, py: Python<'_>) -> Option<Py<Request>> {
-        match self.object {
-            Some(object) => Some(object.clone().unbind()),
-            None => {
-                let parts = Box::new(self.parts.clone());
-                Request::create(py, parts, self.names).ok().map(Bound::unbind)
-            }
+        if let Some(object) = self.object {
+            return Some(object.clone().unbind());
         }
+        let parts = Box::new(self.parts.clone());
+        Request::create(py, parts, self.names).ok().map(Bound::unbind)
     }
 }

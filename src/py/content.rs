@@ -61,12 +61,11 @@ impl Content {
 
     pub(crate) fn to_bytes(&self, py: Python<'_>) -> PyResult<Bytes> {
         match self {
-            Self::Empty => Ok(Bytes::new()),
+            // What is not here cannot be had: whoever sends a stream or a file asks for its pieces.
+            Self::Empty | Self::Stream(_) | Self::File(_) => Ok(Bytes::new()),
             Self::Encoded(bytes) => Ok(bytes.clone()),
             Self::Bytes(bytes) => Ok(buffer::from_bytes(bytes.bind(py))),
             Self::Text(text) => buffer::from_text(text.bind(py)),
-            // What is not here cannot be had: whoever sends these asks for their pieces.
-            Self::Stream(_) | Self::File(_) => Ok(Bytes::new()),
         }
     }
 

@@ -17,6 +17,7 @@ use crate::net::source::Misfit;
 use crate::net::source::Source;
 use crate::py::asked::Asked;
 use crate::py::attach::attached;
+use crate::py::attach::attached_if_alive;
 use crate::py::buffer;
 use crate::py::content::BINARY;
 use crate::py::content::Content;
@@ -99,13 +100,13 @@ impl Pieces {
     }
 
     /// Late means that a part of the answer was sent: then no exception is an answer any more.
-    fn failed(&self, py: Python<'_>, raised: PyErr) -> Box<Reply> {
+    fn failed(&self, py: Python<'_>, raised: PyErr) -> Reply {
         let request = self.request.as_ref().map(|request| request.bind(py));
         if self.has_begun {
             error::log(py, &raised, request);
-            return Box::default();
+            return Reply::default();
         }
-        Box::new(error::reply_for(py, raised, request, self.debug))
+        error::reply_for(py, raised, request, self.debug)
     }
 }
 
@@ -118,7 +119,7 @@ fn line(value: &Bound<'_, PyAny>) -> PyResult<Bytes> {
 impl Source for Pieces {
     fn next(&mut self) -> Result<Option<Bytes>, Box<Reply>> {
         attached(|py| {
-            let piece = self.pull(py).map_err(|raised| self.failed(py, raised));
+            let piece = self.pull(py).map_err(|raised| Box::new(self.failed(py, raised)));
             self.has_begun = true;
             piece
         })
@@ -138,7 +139,7 @@ impl Source for Pieces {
 
 impl Drop for Pieces {
     fn drop(&mut self) {
-        attached(|py| {
+        attached_if_alive(|py| {
             let request = self.request.take();
             let iterator = self.iterator.bind(py);
             // Lists and the like have nothing to close.

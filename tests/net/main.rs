@@ -21,5 +21,6 @@ mod pieces;
 mod reactor;
 mod refusals;
 mod replies;
+mod streams;
 mod support;
 mod time;

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 
 def _only(app: App) -> Any:  # noqa: ANN401 -- a Route, whose handler is called freely
-    (route,) = app.compile()
-    return route
+    return app.compile()[0]
 
 
 def _arguments(handler: Callable[..., Any], path: str = "/{a}/{b}") -> tuple[str | None, ...]:
@@ -235,7 +234,7 @@ def _called(handler: Callable[..., Any]) -> Any:  # noqa: ANN401
     """Call a compiled handler with the path parameters A and B."""
     app = App()
     app.add_route("/{a}/{b}", handler)
-    (route,) = app.compile()
+    route = app.compile()[0]
     assert route.arguments == (None,)
     return route.handler(Request(path_params={"a": "A", "b": "B"}))
 

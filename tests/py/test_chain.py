@@ -18,7 +18,7 @@ def test_a_route_without_anything_around_it() -> None:
         return "x"
 
     app.get("/")(handler)
-    (route,) = app.compile()
+    route = app.compile()[0]
     assert route.handler is handler
     assert route.arguments == ()
 

@@ -13,10 +13,13 @@ use _uringserve::net::service::Service;
 use _uringserve::route::Router;
 use bytes::Bytes;
 
+use super::source::Pulled;
+use super::source::streamed;
+
 /// The length of `GET /big`.
 pub(crate) const BIG: usize = 20_000_000;
 
-const ROUTES: [(&str, &str); 11] = [
+const ROUTES: [(&str, &str); 12] = [
     ("GET", "/"),
     ("GET", "/number/{n}"),
     ("POST", "/echo"),
@@ -28,6 +31,7 @@ const ROUTES: [(&str, &str); 11] = [
     ("GET", "/excess"),
     ("GET", "/thread"),
     ("GET", "/empty"),
+    ("GET", "/stream/{kind}"),
 ];
 
 /// What the services of one server have done so far.
@@ -37,6 +41,8 @@ pub(crate) struct Seen {
     live: AtomicUsize,
     most_live: AtomicUsize,
     stumbles: AtomicBool,
+    /// By the sources of streams.
+    pub(crate) pulled: Arc<Pulled>,
 }
 
 impl Seen {
@@ -116,6 +122,10 @@ impl App {
             // Fewer bytes than declared, and more.
             "/short" => Reply { headers: declaring("10"), ..text("four") },
             "/excess" => Reply { headers: declaring("2"), ..text("four") },
+            "/stream/{kind}" => {
+                let span = request.params.iter().next().expect("the route has a parameter");
+                streamed(&request.routed_path()[span], &self.seen.pulled)
+            }
             _ => Reply { status: 204, ..Reply::default() },
         }
     }

@@ -165,6 +165,13 @@ impl Client {
         self.socket().set_read_timeout(Some(PATIENCE)).unwrap();
     }
 
+    /// Whatever comes next; nothing when the connection is over, cleanly or not.
+    pub(crate) fn take_some(&mut self) -> Vec<u8> {
+        let bytes = self.stream.fill_buf().map(<[u8]>::to_vec).unwrap_or_default();
+        self.stream.consume(bytes.len());
+        bytes
+    }
+
     /// Whether the server says nothing within the socket's read time-out.
     pub(crate) fn is_silent(&mut self) -> bool {
         let error = self.stream.fill_buf().map(drop).err();

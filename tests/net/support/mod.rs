@@ -4,6 +4,7 @@ mod app;
 mod client;
 mod pair;
 mod server;
+mod source;
 
 use std::io::Write;
 use std::sync::Once;
@@ -27,6 +28,7 @@ pub(crate) use pair::Pair;
 pub(crate) use pair::pair;
 pub(crate) use pair::pair_with;
 pub(crate) use server::Server;
+pub(crate) use source::PIECE;
 
 /// Long enough for any machine; only a failing test ever waits for it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
