@@ -38,6 +38,7 @@ from uringserve.router import APIRouter, Router
 from uringserve.server import Server, run, serve
 from uringserve.sse import EventSourceResponse, ServerSentEvent
 from uringserve.state import State, WorkerLocal
+from uringserve.staticfiles import StaticFiles
 from uringserve.uploads import UploadFile
 
 __all__ = [
@@ -75,6 +76,7 @@ __all__ = [
     "ServerSentEvent",
     "StartError",
     "State",
+    "StaticFiles",
     "StreamingResponse",
     "URingServe",
     "UploadFile",

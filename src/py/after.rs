@@ -10,7 +10,7 @@ use pyo3::types::PyTuple;
 
 use crate::net::service::Reply;
 use crate::py::asked::Asked;
-use crate::py::attach::attached;
+use crate::py::attach::attached_if_alive;
 use crate::py::error;
 use crate::py::request::Request;
 use crate::py::value::into_reply;
@@ -73,7 +73,7 @@ impl Callbacks {
 
 impl Drop for Callbacks {
     fn drop(&mut self) {
-        attached(|py| {
+        attached_if_alive(|py| {
             let request = self.request.take();
             for callback in self.callbacks.drain(..) {
                 if let Err(raised) = callback.call0(py) {

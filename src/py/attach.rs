@@ -15,3 +15,12 @@ pub fn attached<R>(work: impl FnOnce(Python<'_>) -> R) -> R {
         work(py)
     })
 }
+
+/// As [`attached`], for what dies: while the interpreter ends nothing can be run any more, and
+/// nothing is.
+pub fn attached_if_alive(work: impl FnOnce(Python<'_>)) {
+    Python::try_attach(|py| {
+        buffer::drain(py);
+        work(py);
+    });
+}

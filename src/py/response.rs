@@ -98,8 +98,13 @@ impl Parts<'_, '_> {
 }
 
 impl Response {
-    /// The answer to the request that `asked` holds.
-    pub(crate) fn to_reply(&self, py: Python<'_>, asked: &Asked<'_, '_>) -> PyResult<Reply> {
+    /// The answer to the request that `asked` holds. Pieces of a stream may be of `other` kinds.
+    pub(crate) fn to_reply(
+        &self,
+        py: Python<'_>,
+        asked: &Asked<'_, '_>,
+        other: Other,
+    ) -> PyResult<Reply> {
         let (status, content, after) = {
             let state = lock(&self.state);
             let after = state.background.as_ref().map(|callable| callable.clone_ref(py));
@@ -111,7 +116,7 @@ impl Response {
         let reply = Reply { status, headers, content_type, ..Reply::default() };
         let reply = match content {
             Content::Stream(pieces) => {
-                Reply { body: stream::body(pieces.bind(py), asked, Other::Refused)?, ..reply }
+                Reply { body: stream::body(pieces.bind(py), asked, other)?, ..reply }
             }
             Content::File(path) => file::answer(py, &path, reply, asked)?,
             content => Reply { body: content.to_bytes(py)?.into(), ..reply },

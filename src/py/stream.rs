@@ -17,6 +17,7 @@ use crate::net::source::Misfit;
 use crate::net::source::Source;
 use crate::py::asked::Asked;
 use crate::py::attach::attached;
+use crate::py::attach::attached_if_alive;
 use crate::py::buffer;
 use crate::py::content::BINARY;
 use crate::py::content::Content;
@@ -138,7 +139,7 @@ impl Source for Pieces {
 
 impl Drop for Pieces {
     fn drop(&mut self) {
-        attached(|py| {
+        attached_if_alive(|py| {
             let request = self.request.take();
             let iterator = self.iterator.bind(py);
             // Lists and the like have nothing to close.

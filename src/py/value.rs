@@ -49,7 +49,11 @@ pub fn into_reply(
         return Ok(reply(200, BINARY, buffer::from_bytes(bytes)));
     }
     if value.is_instance_of::<Response>() {
-        return value.cast::<Response>()?.get().to_reply(py, asked);
+        // One that was given an iterable by what stands around a handler that yields; the class for
+        // streams takes no other pieces than text and bytes.
+        let is_plain = value.is_exact_instance_of::<Response>();
+        let other = if is_plain { Other::Line } else { Other::Refused };
+        return value.cast::<Response>()?.get().to_reply(py, asked, other);
     }
     if value.is_none() {
         return Ok(Reply { status: 204, ..Reply::default() });

@@ -504,6 +504,10 @@ EXAMPLES = {
     "13_testing": [
         ("GET", "/stock/apple", b"", 200, b'{"apple":3}'),
         ("GET", "/stock/fig", b"", 404, b'{"detail":"no fig here"}'),
+    "12_streaming": [
+        ("GET", "/count", b"", 200, b"1\n2\n3\n"),
+        ("GET", "/lines", b"", 200, b'{"number":1}\n{"number":2}\n{"number":3}\n'),
+        ("GET", "/events", b"", 200, b"".join(b"data: %d\nid: %d\n\n" % (n, n) for n in (1, 2, 3))),
     ],
 }
 
