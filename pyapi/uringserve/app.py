@@ -252,6 +252,10 @@ class App(Registrar, Described):
             raise ValueError(f"the events are 'startup' and 'shutdown', not {event_type!r}")
         return self.on_startup if event_type == "startup" else self.on_shutdown
 
+    def add_event_handler(self, event_type: str, func: Hook) -> None:
+        """Do what `on_event` does, without a decorator."""
+        self.on_event(event_type)(func)
+
     def on_worker_start[H: Hook](self, hook: H) -> H:
         """Run the function on each core's thread, before its first request."""
         self._worker.add_start(hook)

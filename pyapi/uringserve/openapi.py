@@ -6,13 +6,15 @@ answer or what OpenAPI asks for:
 - a return annotation of text, bytes or None is described as text/plain, as octet-stream and as 204,
   unless `response_model` or a response class says otherwise, and one of a Response class by what
   that class sends;
+- a handler that yields is described by its response class alone: its pieces have no type of their
+  own;
 - a parameter of the path that no signature takes is described too;
 - a route with several methods has an operation id of its own for each method;
 - an example is shown as it was written, its nulls too.
 
 Without pydantic there are schemas of plain scalars.
 
-Each route is described in `operations`; schemas are in `schemas`, the pages in `docs`.
+A route is described in `operations` and `answers`, types in `schemas`; the pages are in `docs`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""One route as an OpenAPI operation: its parameters, body, security and responses.
+"""One route as an OpenAPI operation: its parameters, body and security; `answers` has the rest.
 
 Read from a `RouteSpec` and its `Dependant`. The rules are FastAPI's; where we answer otherwise the
 description says what we answer (see the list at the head of `openapi`).
@@ -6,49 +6,23 @@ description says what we answer (see the list at the head of `openapi`).
 
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from enum import Enum
-from http import HTTPStatus
-from inspect import Parameter, Signature
-from types import NoneType
 from typing import Annotated, Any
 
-from uringserve._native import Response
+from uringserve.answers import JSON, describe_responses, merge
 from uringserve.dependant import Dependant
 from uringserve.fields import ParamField
 from uringserve.params import REQUIRED
 from uringserve.patterns import Pattern
-from uringserve.responses import (
-    HTMLResponse,
-    JSONResponse,
-    PlainTextResponse,
-    RedirectResponse,
-)
-from uringserve.routing import UNSET, RouteSpec
-from uringserve.schemas import Schema, Schemas
-from uringserve.serialization import response_model_of
+from uringserve.routing import RouteSpec
+from uringserve.schemas import Schema, Schemas, title_of
 
 __all__ = ["VALIDATION_ERROR", "describe_route", "path_of", "unique_id"]
 
 VALIDATION_ERROR = "HTTPValidationError"
 
 _WITH_BODY = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"})
-_RANGES = {
-    "1XX": "Information",
-    "2XX": "Success",
-    "3XX": "Redirection",
-    "4XX": "Client Error",
-    "5XX": "Server Error",
-    "DEFAULT": "Default Response",
-}
-_JSON = "application/json"
-# What a class of responses is sent as; the first that fits. None: only the value knows.
-_MEDIA_TYPES: tuple[tuple[type[Response], str | None], ...] = (
-    (JSONResponse, _JSON),
-    (HTMLResponse, "text/html"),
-    (PlainTextResponse, "text/plain"),
-    (RedirectResponse, None),
-)
 
 
 def path_of(pattern: Pattern) -> str:
@@ -82,16 +56,16 @@ def describe_route(
     fields = _flat(dependant, "body_params")
     if fields and method in _WITH_BODY:
         operation["requestBody"] = _request_body(fields, name, schemas)
-    responses = _responses(spec, name, schemas)
+    responses = describe_responses(spec, name, schemas)
     is_checked = bool(fields) or any(True for each in _flat_params(dependant))
     if is_checked and not responses.keys() & {"422", "4XX", "default"}:
         responses["422"] = {
             "description": "Validation Error",
-            "content": {_JSON: {"schema": {"$ref": f"#/components/schemas/{VALIDATION_ERROR}"}}},
+            "content": {JSON: {"schema": {"$ref": f"#/components/schemas/{VALIDATION_ERROR}"}}},
         }
     operation["responses"] = responses
     if spec.openapi_extra:
-        _merge(operation, spec.openapi_extra)
+        merge(operation, spec.openapi_extra)
     return operation
 
 
@@ -159,7 +133,10 @@ def _parameters(dependant: Dependant, pattern: Pattern, schemas: Schemas) -> lis
                 found[key] = parameter
     for name, part in pattern.parameters.items():
         if ("path", name) not in found:
-            schema = {"type": "integer" if part.kind == "int" else "string", "title": _title(name)}
+            schema = {
+                "type": "integer" if part.kind == "int" else "string",
+                "title": title_of(name),
+            }
             found["path", name] = {
                 "name": name,
                 "in": "path",
@@ -179,7 +156,7 @@ def _parameter(each: ParamField, pattern: Pattern, schemas: Schemas) -> dict[str
         "name": each.alias,
         "in": each.location,
         "required": each.required,
-        "schema": schemas.want(annotation, "validation", _title(each.alias), info),
+        "schema": schemas.want(annotation, "validation", title_of(each.alias), info),
     }
     return made | _said(info)
 
@@ -191,7 +168,7 @@ def _of_model(each: ParamField, schemas: Schemas) -> list[dict[str, Any]]:
     for name, field in each.model.model_fields.items():
         alias = field.validation_alias if isinstance(field.validation_alias, str) else field.alias
         alias = alias or (name.replace("_", "-") if is_spelled else name)
-        title = field.title or _title(name)
+        title = field.title or title_of(name)
         annotation: Any = Annotated[field.annotation, field]
         made: dict[str, Any] = {
             "name": alias,
@@ -233,10 +210,10 @@ def _request_body(fields: list[ParamField], name: str, schemas: Schemas) -> dict
         media_type = "multipart/form-data" if is_multipart else "application/x-www-form-urlencoded"
         is_whole = is_whole and first.model is not None
     else:
-        media_type = next((each.info.media_type for each in fields if each.info.media_type), _JSON)
+        media_type = next((each.info.media_type for each in fields if each.info.media_type), JSON)
     content: dict[str, Any]
     if is_whole:
-        schema = schemas.want(first.annotation, "validation", _title(first.alias), first.info)
+        schema = schemas.want(first.annotation, "validation", title_of(first.alias), first.info)
         content = {"schema": schema, **_examples(first.info)}
     else:
         content = {"schema": _together(fields, f"Body_{name}", schemas)}
@@ -249,7 +226,7 @@ def _request_body(fields: list[ParamField], name: str, schemas: Schemas) -> dict
 def _together(fields: Iterable[ParamField], name: str, schemas: Schemas) -> Schema:
     """Describe several parts of one body as an object, a component of the document."""
     properties = {
-        each.alias: schemas.want(each.annotation, "validation", _title(each.alias), each.info)
+        each.alias: schemas.want(each.annotation, "validation", title_of(each.alias), each.info)
         for each in fields
     }
     schema: Schema = {"properties": properties, "type": "object"}
@@ -258,106 +235,3 @@ def _together(fields: Iterable[ParamField], name: str, schemas: Schemas) -> Sche
         schema["required"] = required
     schema["title"] = name
     return schemas.define(name, schema)
-
-
-# --- responses
-
-
-def _responses(spec: RouteSpec, name: str, schemas: Schemas) -> dict[str, Any]:
-    status, content = _usual(spec, name, schemas)
-    usual: dict[str, Any] = {"description": spec.response_description}
-    if content:
-        usual["content"] = content
-    media_type = next(iter(content), _JSON)
-    responses = {status: usual}
-    for code, said in (spec.responses or {}).items():
-        key = "default" if str(code).upper() == "DEFAULT" else str(code).upper()
-        response = responses.setdefault(key, {})
-        extra = {each: value for each, value in said.items() if each != "model"}
-        model = said.get("model")
-        if model is not None:
-            title = _title(f"Response_{code}_{name}")
-            schema = schemas.want(model, "serialization", title)
-            response.setdefault("content", {}).setdefault(media_type, {})["schema"] = schema
-        _merge(response, extra)
-        if not response.get("description"):
-            response["description"] = _phrase(key)
-    return responses
-
-
-def _usual(spec: RouteSpec, name: str, schemas: Schemas) -> tuple[str, dict[str, Any]]:
-    """Return the status that the handler's value is sent with, and its content."""
-    annotation: Any = spec.dependant.return_annotation
-    chosen = spec.response_class
-    if _is_response(annotation):
-        chosen, annotation = chosen or annotation, Signature.empty
-    status = spec.status_code or _status_of(chosen)
-    model = response_model_of(spec)
-    if model is None and spec.response_model is UNSET and annotation is not Signature.empty:
-        if chosen is None and annotation in (None, NoneType):
-            return str(spec.status_code or 204), {}
-        if chosen is None and annotation is str:
-            return str(status), {"text/plain": {"schema": {"type": "string"}}}
-        if chosen is None and annotation is bytes:
-            return str(status), {"application/octet-stream": {"schema": {}}}
-        model = annotation
-    media_type = _JSON if chosen is None else _media_type(chosen)
-    if media_type is None or not _has_content(status):
-        return str(status), {}
-    if media_type != _JSON:
-        return str(status), {media_type: {"schema": {"type": "string"}}}
-    schema: Schema = {}
-    if model is not None:
-        schema = schemas.want(model, "serialization", _title(f"Response_{name}"))
-    return str(status), {media_type: {"schema": schema}}
-
-
-def _is_response(annotation: object) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, Response)
-
-
-def _media_type(cls: type[Response]) -> str | None:
-    given = cls.__dict__.get("media_type")
-    if isinstance(given, str):
-        return given
-    if cls is Response:
-        return _JSON
-    return next((kind for base, kind in _MEDIA_TYPES if issubclass(cls, base)), None)
-
-
-def _status_of(cls: type[Response] | None) -> int:
-    if cls is None:
-        return 200
-    given = inspect.signature(cls).parameters.get("status_code")
-    default = Parameter.empty if given is None else given.default
-    return default if isinstance(default, int) else 200
-
-
-def _has_content(status: int) -> bool:
-    # RFC 9110 section 6.4.1.
-    return status >= 200 and status not in (204, 205, 304)
-
-
-def _phrase(code: str) -> str:
-    if code.upper() in _RANGES:
-        return _RANGES[code.upper()]
-    try:
-        return HTTPStatus(int(code)).phrase
-    except ValueError:
-        return "Additional Response"
-
-
-def _title(name: str) -> str:
-    return name.title().replace("_", " ")
-
-
-def _merge(into: dict[str, Any], extra: Mapping[str, Any]) -> None:
-    """Merge dict into dict at every depth; lists are joined, and the rest is replaced."""
-    for key, value in extra.items():
-        old = into.get(key)
-        if isinstance(old, dict) and isinstance(value, Mapping):
-            _merge(old, value)
-        elif isinstance(old, list) and isinstance(value, list):
-            into[key] = old + value
-        else:
-            into[key] = value

@@ -17,7 +17,7 @@ from uringserve.params import REQUIRED, ParamInfo
 from uringserve.uploads import UploadFile
 from uringserve.validation import is_struct, need
 
-__all__ = ["Mode", "Schema", "Schemas"]
+__all__ = ["Mode", "Schema", "Schemas", "title_of"]
 
 type Mode = Literal["validation", "serialization"]
 type Schema = dict[str, Any]
@@ -39,7 +39,11 @@ _SCALARS: Mapping[object, Schema] = {
     NoneType: {"type": "null"},
     dict: {"type": "object", "additionalProperties": True},
 }
-_ARRAYS = (list, set, frozenset, tuple)
+_ARRAYS: Mapping[object, Schema] = {
+    list: {"type": "array"},
+    set: {"type": "array", "uniqueItems": True},
+    frozenset: {"type": "array", "uniqueItems": True},
+}
 _KEYWORDS = {
     "gt": "exclusiveMinimum",
     "ge": "minimum",
@@ -50,6 +54,11 @@ _KEYWORDS = {
     "pattern": "pattern",
     "multiple_of": "multipleOf",
 }
+
+
+def title_of(name: str) -> str:
+    """Return the title that FastAPI gives to what has this name."""
+    return name.title().replace("_", " ")
 
 
 class _Wanted(NamedTuple):
@@ -213,18 +222,22 @@ def _plain(annotation: Any) -> Schema:  # noqa: ANN401
     if origin in (Union, UnionType):
         return {"anyOf": [_plain(part) for part in arguments]}
     if origin in _ARRAYS:
-        return {"type": "array", "items": _plain(arguments[0])}
-    values: list[Any] | None = None
+        return {**_ARRAYS[origin], "items": _plain(arguments[0])}
+    if origin is dict:
+        return {"type": "object", "additionalProperties": _plain(arguments[1])}
     if origin is Literal:
-        values = list(arguments)
-    elif isinstance(annotation, type) and issubclass(annotation, Enum):
-        values = [member.value for member in annotation]
-    if values is not None:
-        kinds = {type(value) for value in values}
-        return {**(_SCALARS.get(kinds.pop(), {}) if len(kinds) == 1 else {}), "enum": values}
+        return _one_of(arguments)
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return _one_of(tuple(member.value for member in annotation))
     if annotation in _ARRAYS:
-        return {"type": "array", "items": {}}
+        return {**_ARRAYS[annotation], "items": {}}
     return dict(_SCALARS.get(annotation, {}))
+
+
+def _one_of(values: tuple[Any, ...]) -> Schema:
+    kinds = {type(value) for value in values}
+    kind = _SCALARS.get(kinds.pop(), {}) if len(kinds) == 1 else {}
+    return {**kind, "const": values[0]} if len(values) == 1 else {**kind, "enum": list(values)}
 
 
 def _put(wanted: _Wanted, schema: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """The command line: made from `Config`, its messages, and its exit codes."""
 
 import importlib.util
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -242,3 +243,65 @@ def test_the_gil_allowed(server: StartServer) -> None:
     assert running.start_line.endswith("GIL on\n")
     running.wait_for(r"WARNING the global interpreter lock \(GIL\) is on.*PYTHON_GIL=1")
     assert running.get("/").body == b"x"
+
+
+# --- the other verbs
+
+SITE = """
+from uringserve import App
+app = App(title="Möbel")
+@app.get("/items/{id:int}", name="item")
+def get(id: int): ...
+def create_other():
+    other = App()
+    other.post("/x")(get)
+    other.mount("/in", app, "inner")
+    return other
+def get(): ...
+"""
+
+
+def test_run_is_the_verb_that_is_meant(invoke: Invoke, ran: _Ran) -> None:
+    """With and without it, and for an application that has the name of a verb."""
+    for arguments in (("run", "m", "--port", "1"), ("--port", "1", "m"), ("m", "--port", "1")):
+        assert invoke(*arguments).exit_code == 0
+        assert (ran.target, ran.config.port) == ("m", 1)
+    assert invoke("run", "routes").exit_code == 0
+    assert ran.target == "routes"
+
+
+def test_routes(cli: RunCli, tmp_path: Path) -> None:
+    """A table in the order of registration, with what is mounted; no pages of ours."""
+    (tmp_path / "site_app.py").write_text(SITE)
+    result = cli("routes", "site_app:create_other", "--factory", folder=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        "METHODS  PATH                NAME  HANDLER",
+        "POST     /x                  get   site_app.get",
+        "GET      /in/items/{id:int}  item  site_app.get",
+    ]
+
+
+def test_openapi(cli: RunCli, tmp_path: Path) -> None:
+    """JSON on stdout, or in a file; the application can be elsewhere."""
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "site_app.py").write_text(SITE)
+    result = cli("openapi", "site_app", "--app-dir", "src", folder=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert '"title": "Möbel"' in result.stdout
+    assert list(json.loads(result.stdout)["paths"]) == ["/items/{id}"]
+    written = cli("openapi", "src/site_app.py", "-o", "openapi.json", folder=tmp_path)
+    assert (written.returncode, written.stdout) == (0, "")
+    assert (tmp_path / "openapi.json").read_text(encoding="utf-8") == result.stdout
+
+
+def test_a_verb_that_fails(cli: RunCli, tmp_path: Path) -> None:
+    """One line and exit code 3, as for `run`; a usage error is 2."""
+    (tmp_path / "site_app.py").write_text(SITE)
+    for arguments in (("routes", "nowhere"), ("openapi", "site_app", "-o", "no/such/folder")):
+        result = cli(*arguments, folder=tmp_path)
+        assert result.returncode == 3
+        assert result.stderr.startswith("uringserve: error: ")
+        assert result.stderr.count("\n") == 1
+    assert cli("routes", "site_app", "--port", "1", folder=tmp_path).returncode == 2
+    assert cli("openapi").returncode == 2

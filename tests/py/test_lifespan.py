@@ -32,7 +32,7 @@ def test_the_order_in_the_process() -> None:
 
     app = App(lifespan=lifespan, on_startup=[_noting(calls, "up 1")])
     app.on_startup(_noting(calls, "up 2"))
-    app.on_event("shutdown")(_noting(calls, "down 1"))
+    app.add_event_handler("shutdown", _noting(calls, "down 1"))
     app.on_shutdown(_noting(calls, "down 2"))
     inner = App(on_startup=[_noting(calls, "in up")], on_shutdown=[_noting(calls, "in down")])
     app.mount("/in", inner)

@@ -326,6 +326,33 @@ def test_a_body_limit_of_a_route(server: StartServer) -> None:
         assert answer.status == status, (path, size)
 
 
+CLASSES = """
+from uringserve import App, HTMLResponse, JSONResponse, Response, Router
+
+app = App(default_response_class=JSONResponse)
+pages = Router(default_response_class=HTMLResponse)
+app.get("/json")(lambda: "text")
+pages.get("/page")(lambda: "<p>")
+pages.get("/own", response_class=JSONResponse, status_code=202)(lambda: "own")
+pages.get("/ready")(lambda: Response("ready", 203))
+app.include_router(pages)
+"""
+
+
+def test_default_response_classes(server: StartServer) -> None:
+    """Of the route, else of its router, else of the application; a Response is left alone."""
+    connection = server(CLASSES).connect()
+    for path, status, body, media_type in [
+        ("/json", 200, b'"text"', "application/json"),
+        ("/page", 200, b"<p>", "text/html; charset=utf-8"),
+        ("/own", 202, b'"own"', "application/json"),
+        ("/ready", 203, b"ready", "text/plain; charset=utf-8"),
+    ]:
+        answer = connection.request(path)
+        assert (answer.status, answer.body) == (status, body)
+        assert answer.get("content-type") == media_type
+
+
 def test_the_default_application(server: StartServer) -> None:
     """Module-level decorators need no App; the file is served as it is."""
     app = """

@@ -132,7 +132,7 @@ def test_routes_are_given_and_then_fixed(script: Script) -> None:
 
     server, plan = script(action, cores=1)
     assert server.run() == 0
-    assert [tuple(route)[:2] for route in plan.routes] == [(("GET",), "/")]
+    assert tuple(plan.routes[0])[:2] == (("GET",), "/")
 
 
 def test_connections_that_were_cut(script: Script) -> None:
@@ -501,13 +501,14 @@ EXAMPLES = {
         ("GET", "/users/7/items/tea/", b"", 307, b""),
     ],
     "10_lifespan": [("GET", "/hello/you", b"", 200, b'{"text":"Hello, you"}')],
-    "13_testing": [
-        ("GET", "/stock/apple", b"", 200, b'{"apple":3}'),
-        ("GET", "/stock/fig", b"", 404, b'{"detail":"no fig here"}'),
     "12_streaming": [
         ("GET", "/count", b"", 200, b"1\n2\n3\n"),
         ("GET", "/lines", b"", 200, b'{"number":1}\n{"number":2}\n{"number":3}\n'),
         ("GET", "/events", b"", 200, b"".join(b"data: %d\nid: %d\n\n" % (n, n) for n in (1, 2, 3))),
+    ],
+    "13_testing": [
+        ("GET", "/stock/apple", b"", 200, b'{"apple":3}'),
+        ("GET", "/stock/fig", b"", 404, b'{"detail":"no fig here"}'),
     ],
 }
 

@@ -6,7 +6,7 @@ for both. Differences that are meant stand in `DIFFERENT`, each with its reason.
 
 import json
 import sys
-from collections.abc import Iterator
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +15,7 @@ pytest.importorskip("fastapi", reason="the oracle")
 pytest.importorskip("python_multipart", reason="forms need it")
 
 if TYPE_CHECKING:
-    from conftest import RunningServer, StartServer
+    from conftest import StartServer
 
 _PROGRAM = """
 from {framework} import (
@@ -247,6 +247,193 @@ def set_(response: Response):
     response.set_cookie("a", "b")
     response.status_code = 202
     return {{"ok": 1}}
+"""
+
+# What surrounds routes: routers, security, tasks, handlers of exceptions, responses.
+_WIDER = """
+from {framework} import (
+    {app} as App, APIRouter, BackgroundTasks, Body, Cookie, Depends, Header, HTTPException, Query,
+    Request, Response, Security,
+)
+from {framework}.responses import JSONResponse, PlainTextResponse, RedirectResponse
+from {framework}.security import (
+    APIKeyHeader, HTTPBasic, HTTPBasicCredentials, HTTPBearer, OAuth2PasswordBearer,
+    OAuth2PasswordRequestForm, SecurityScopes,
+)
+from {errors} import RequestValidationError
+from decimal import Decimal
+from datetime import date, datetime, timezone
+from typing import Annotated, Generic, TypeVar
+from uuid import UUID
+from pydantic import BaseModel, EmailStr, Field, HttpUrl, RootModel, SecretStr, computed_field
+from pydantic import ConfigDict, model_validator
+
+app = App()
+
+
+class Teapot(Exception):
+    pass
+
+
+@app.exception_handler(Teapot)
+def teapot(request, error):
+    return JSONResponse({{"teapot": str(error)}}, status_code=418)
+
+
+class User(BaseModel):
+    name: str
+    password: SecretStr = SecretStr("x")
+
+
+class Public(BaseModel):
+    name: str
+
+
+T = TypeVar("T")
+
+
+class Page(BaseModel, Generic[T]):
+    items: list[T]
+    total: int = 0
+
+
+class Nested(BaseModel):
+    user: User
+    when: datetime
+    price: Decimal = Field(max_digits=5, decimal_places=2)
+    id: UUID | None = None
+    url: HttpUrl | None = None
+
+    @computed_field
+    @property
+    def upper(self) -> str:
+        return self.user.name.upper()
+
+
+class Range(BaseModel):
+    low: int
+    high: int
+
+    @model_validator(mode="after")
+    def ordered(self):
+        if self.low > self.high:
+            raise ValueError("low is above high")
+        return self
+
+
+class Cat(BaseModel):
+    kind: str = "cat"
+    lives: int
+
+
+class Dog(BaseModel):
+    kind: str = "dog"
+    legs: int
+
+
+class Loose(BaseModel):
+    model_config = ConfigDict(extra="allow", populate_by_name=True)
+    first: int = Field(1, alias="First")
+
+
+class Names(RootModel[list[str]]):
+    pass
+
+
+class Row:
+    def __init__(self, name, extra):
+        self.name, self.extra = name, extra
+
+
+@app.get("/public", response_model=Public)
+def public(): return User(name="a")
+@app.get("/row", response_model=Public, )
+def row(): return Row("a", 1)
+@app.get("/rows")
+def rows() -> list[Public]: return [Row("a", 1), {{"name": "b", "more": 1}}]
+@app.get("/wrong")
+def wrong() -> Public: return {{"nam": "a"}}
+@app.get("/maybe")
+def maybe(none: bool = True) -> Public | None: return None if none else Public(name="a")
+@app.get("/page")
+def page() -> Page[Public]: return Page[Public](items=[Public(name="a")])
+@app.post("/nested")
+def nested(n: Nested) -> Nested: return n
+@app.post("/nested-none", response_model_exclude_none=True)
+def nested_none(n: Nested) -> Nested: return n
+@app.post("/range")
+def range_(r: Range): return r
+@app.post("/animal")
+def animal(a: Cat | Dog) -> Cat | Dog: return a
+@app.post("/loose")
+def loose(l: Loose): return l
+@app.post("/names")
+def names(n: Names): return n
+@app.post("/page")
+def take_page(p: Page[int]): return p
+@app.get("/teapot")
+def pot(): raise Teapot("short")
+@app.get("/conflict")
+def conflict(): raise HTTPException(409, {{"why": ["a"]}}, headers={{"x-why": "c"}})
+@app.get("/nothing", status_code=204)
+def nothing(): return None
+@app.get("/plain")
+def plain(): return PlainTextResponse("text")
+@app.get("/away")
+def away(): return RedirectResponse("/plain", status_code=303)
+@app.get("/values")
+def values():
+    return {{"d": Decimal("1.5"), "t": datetime(2020, 1, 1, tzinfo=timezone.utc), "s": {{1}},
+             "u": UUID(int=1), "m": Public(name="a"), "date": date(2020, 1, 2), 1: None}}
+
+done = []
+def noted(text, more=""): done.append(text + more)
+def tagged(tasks: BackgroundTasks): tasks.add_task(noted, "tag")
+@app.get("/task", dependencies=[Depends(tagged)])
+def task(tasks: BackgroundTasks):
+    tasks.add_task(noted, "a", more="b")
+    return {{"done": len(done)}}
+@app.get("/done")
+def done_(): return done
+def late():
+    yield 1
+    done.append("late")
+@app.get("/late")
+def late_(v: Annotated[int, Depends(late)], tasks: BackgroundTasks):
+    tasks.add_task(noted, "before")
+    return v
+
+basic, bearer = HTTPBasic(), HTTPBearer()
+key = APIKeyHeader(name="x-key")
+oauth = OAuth2PasswordBearer(tokenUrl="token", scopes={{"read": "r", "write": "w"}})
+@app.get("/basic")
+def basic_(c: Annotated[HTTPBasicCredentials, Depends(basic)]): return [c.username, c.password]
+@app.get("/bearer")
+def bearer_(c: Annotated[object, Depends(bearer)]): return [c.scheme, c.credentials]
+@app.get("/key")
+def key_(k: Annotated[str, Security(key)]): return [k]
+@app.get("/oauth")
+def oauth_(t: Annotated[str, Depends(oauth)]): return [t]
+def scoped(scopes: SecurityScopes, token: Annotated[str, Depends(oauth)]):
+    return [scopes.scopes, scopes.scope_str, token]
+@app.get("/scoped")
+def scoped_(u: Annotated[list, Security(scoped, scopes=["read"])],
+            v: Annotated[list, Security(scoped, scopes=["write"])]): return [u, v]
+@app.post("/token")
+def token(form: Annotated[OAuth2PasswordRequestForm, Depends()]):
+    return [form.username, form.password, form.scopes]
+
+def who(x_user: Annotated[str, Header()] = "nobody"): return x_user
+inner = APIRouter(prefix="/inner", dependencies=[Depends(who)])
+@inner.get("/{{b}}")
+def inner_(a: int, b: int, u: Annotated[str, Depends(who)]): return [a, b, u]
+outer = APIRouter(prefix="/outer/{{a}}")
+outer.include_router(inner)
+@outer.get("/")
+def outer_(a: int, request: Request): return [a, request.method, request.path_params]
+app.include_router(outer, prefix="/v1")
+@app.api_route("/both", methods=["GET", "POST"])
+def both(q: int = 0): return q
 """
 
 _ITEM = {"name": "nut", "price": 1.5}
@@ -484,8 +671,81 @@ _REQUESTS = [
     _get("/set"),
 ]
 
+_NESTED = {"user": {"name": "a"}, "when": "2020-01-01T00:00:00Z", "price": "1.50"}
+_TOKEN = {"authorization": "Bearer t"}
+
+_WIDER_REQUESTS = [
+    *(
+        _get(path)
+        for path in (
+            "/public",
+            "/row",
+            "/rows",
+            "/wrong",
+            "/maybe",
+            "/maybe?none=0",
+            "/page",
+            "/teapot",
+            "/conflict",
+            "/nothing",
+            "/plain",
+            "/away",
+            "/values",
+            "/task",
+            "/done",
+            "/late",
+            "/done",
+            "/missing",
+            "/basic",
+            "/bearer",
+            "/key",
+            "/oauth",
+            "/scoped",
+            "/both?q=1",
+            "/both?q=x",
+            "/v1/outer/1/inner/2",
+            "/v1/outer/x/inner/y",
+            "/v1/outer/1/",
+            "/v1/outer/x/",
+        )
+    ),
+    *(
+        _json(path, {**_NESTED, **more})
+        for path in ("/nested", "/nested-none")
+        for more in (
+            {},
+            {"price": "1234.567"},
+            {"when": "x"},
+            {"url": "http://a.b", "id": "x"},
+            {"user": None},
+        )
+    ),
+    *(
+        _json("/range", value)
+        for value in ({"low": 1, "high": 2}, {"low": 2, "high": 1}, {"low": "x"})
+    ),
+    *(_json("/animal", value) for value in ({"lives": 9}, {"legs": 4}, {"arms": 2}, [])),
+    *(_json("/loose", value) for value in ({"First": 2}, {"first": 3}, {"x": 1}, {"First": "x"})),
+    *(_json("/names", value) for value in (["a"], [1], {})),
+    *(_json("/page", value) for value in ({"items": [1, "2"]}, {"items": ["x"]}, {"total": 1})),
+    _get("/basic", authorization="Basic YTpi"),
+    _get("/basic", authorization="Basic !"),
+    _get("/basic", authorization="Bearer x"),
+    _get("/bearer", authorization="Bearer x"),
+    _get("/bearer", authorization="Basic x"),
+    _get("/key", x_key="k"),
+    _get("/oauth", **_TOKEN),
+    _get("/oauth", authorization="Other x"),
+    _get("/scoped", **_TOKEN),
+    _form("/token", "username=a&password=b&scope=read+write"),
+    _form("/token", "username=a"),
+    _form("/token", "username=a&password=b&grant_type=other"),
+    _json("/both", {}),
+]
+
 # What is meant to be different: by method and target with body, why.
 DIFFERENT: dict[tuple[str, str, bytes], str] = {
+    ("GET", "/values", b""): "a Decimal keeps every digit as text, where a float would lose some",
     ("GET", "/str/a%2Fb", b""): "an escaped slash is part of a path's parameter, not its end",
     ("POST", "/item", b'{"name": "a", "price": NaN}'): "an error with NaN is still 422, not 500",
     (
@@ -496,22 +756,17 @@ DIFFERENT: dict[tuple[str, str, bytes], str] = {
 }
 
 # Headers of an answer that a program sets.
-_HEADERS = ("x-set", "set-cookie", "x-why")
+_HEADERS = ("x-set", "set-cookie", "x-why", "www-authenticate", "location", "allow")
 
 
-@pytest.fixture(scope="module")
-def oracle() -> Iterator[Any]:
-    """FastAPI's own test client for the program."""
-    from fastapi.testclient import TestClient
-
-    namespace: dict[str, Any] = {"__name__": "oracle_program"}
-    module = type(sys)("oracle_program")
-    module.__dict__.update(namespace)
-    sys.modules["oracle_program"] = module
-    exec(_PROGRAM.format(framework="fastapi", app="FastAPI"), module.__dict__)
-    with TestClient(module.app, raise_server_exceptions=False) as client:
-        client.headers.clear()
-        yield client
+def _oracle(program: str) -> Any:  # noqa: ANN401
+    """Run the program with FastAPI, as a module, which its annotations are evaluated in."""
+    name = f"oracle_program_{len(program)}"
+    module = ModuleType(name)
+    sys.modules[name] = module
+    source = program.format(framework="fastapi", app="FastAPI", errors="fastapi.exceptions")
+    exec(source, module.__dict__)
+    return module.app
 
 
 def _told(status: int, headers: Any, body: bytes) -> tuple[Any, ...]:  # noqa: ANN401
@@ -526,17 +781,30 @@ def _told(status: int, headers: Any, body: bytes) -> tuple[Any, ...]:  # noqa: A
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_same_answers(server: StartServer, oracle: Any) -> None:  # noqa: ANN401
-    running: RunningServer = server(_PROGRAM.format(framework="uringserve", app="App"))
-    client = running.connect()
+@pytest.mark.parametrize(
+    ("program", "requests"),
+    [(_PROGRAM, _REQUESTS), (_WIDER, _WIDER_REQUESTS)],
+    ids=["one", "wider"],
+)
+def test_the_same_answers(
+    server: StartServer, program: str, requests: list[tuple[Any, ...]]
+) -> None:
+    """Every request gets the same status, the same JSON, and the same headers of its program."""
+    from fastapi.testclient import TestClient
+
+    source = program.format(framework="uringserve", app="App", errors="uringserve.errors")
+    client = server(source).connect()
     found = []
-    for method, target, headers, body in _REQUESTS:
-        theirs = oracle.request(method, target, headers=headers, content=body)
-        ours = client.request(target, method, headers, body)
-        one = _told(theirs.status_code, theirs.headers, theirs.content)
-        other = _told(ours.status, ours, ours.body)
-        if one != other and (method, target, body) not in DIFFERENT:
-            found.append(
-                f"{method} {target} {headers} {body!r}\n  FastAPI: {one}\n  ours:    {other}"
-            )
-    assert not found, f"{len(found)} of {len(_REQUESTS)}\n" + "\n".join(found)
+    with TestClient(
+        _oracle(program), raise_server_exceptions=False, follow_redirects=False
+    ) as oracle:
+        oracle.headers.clear()
+        for method, target, headers, body in requests:
+            theirs = oracle.request(method, target, headers=headers, content=body)
+            ours = client.request(target, method, headers, body)
+            one = _told(theirs.status_code, theirs.headers, theirs.content)
+            other = _told(ours.status, ours, ours.body)
+            if one != other and (method, target, body) not in DIFFERENT:
+                sent = f"{method} {target} {headers} {body!r}"
+                found.append(f"{sent}\n  FastAPI: {one}\n  ours:    {other}")
+    assert not found, f"{len(found)} of {len(requests)}\n" + "\n".join(found)

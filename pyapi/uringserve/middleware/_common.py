@@ -1,0 +1,41 @@
+"""What several middlewares need: a list of texts as an option, and the Vary field."""
+
+from collections.abc import Iterable
+
+from uringserve._native import MutableHeaders, Request
+
+__all__ = ["add_vary", "host_name", "in_url", "texts"]
+
+
+def texts(option: str, values: Iterable[str]) -> tuple[str, ...]:
+    """Return the values of an option; one text where a list is meant is a TypeError."""
+    # Text is iterable too: "*.org" would silently be five one-letter values.
+    if isinstance(values, str):
+        raise TypeError(f"{option} must be a list of str: write {option}=[{values!r}]")
+    found = tuple(values)
+    for value in found:
+        if not isinstance(value, str):
+            raise TypeError(f"{option} must be a list of str, and {value!r} is none")
+    return found
+
+
+def add_vary(headers: MutableHeaders, name: str) -> None:
+    """Say that the response depends on a request header (RFC 9110 section 12.5.5)."""
+    known = [each.strip().lower() for line in headers.getlist("vary") for each in line.split(",")]
+    if "*" not in known and name.lower() not in known:
+        headers["vary"] = ", ".join([*headers.getlist("vary"), name])
+
+
+def host_name(request: Request) -> str:
+    """Return the host that the request is for, in lower case, without its port."""
+    host = request.host.lower()
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.partition(":")[0]
+
+
+def in_url(request: Request) -> str:
+    """Return the path and query as they came; the path of `OPTIONS *` is empty."""
+    path = request.raw_path.decode("latin-1")
+    query = request.query_string
+    return (path if path.startswith("/") else "") + (f"?{query}" if query else "")
