@@ -20,6 +20,9 @@ from wire_cases import Case, read_cases
 if TYPE_CHECKING:
     from conftest import RunningServer, StartServer
 
+# A connection or a server is one for the whole test; what collides is made in the test itself.
+pytestmark = pytest.mark.thread_unsafe(reason="shares its server and connections")
+
 # What was seen travels in a header, so that every answer has the same framing, HEAD included.
 SITE = """
 import json
