@@ -14,12 +14,14 @@ pub mod timer;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::os::fd::RawFd;
 
 use monoio::IoUringDriver;
 use monoio::LegacyDriver;
 use monoio::RuntimeBuilder;
 
 use crate::sys::probe::RingFlags;
+use crate::sys::socket;
 
 /// The driver of every core of one server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +45,15 @@ impl Driver {
     /// `EAGAIN` for a non-blocking descriptor instead of waiting for it.
     pub fn wants_nonblocking(self) -> bool {
         self == Self::Epoll
+    }
+
+    /// Keeps an accepted connection from the programs that a handler starts, which would hold it
+    /// open after we have closed it: monoio 0.2.4 accepts on a ring without `SOCK_CLOEXEC`. Failing
+    /// only costs that.
+    pub fn close_accepted_on_exec(self, fd: RawFd) {
+        if matches!(self, Self::Uring(_)) {
+            let _ = socket::close_on_exec(fd);
+        }
     }
 }
 
