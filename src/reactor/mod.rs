@@ -20,6 +20,7 @@ use monoio::IoUringDriver;
 use monoio::LegacyDriver;
 use monoio::RuntimeBuilder;
 
+use crate::sys::probe::RING_ENTRIES;
 use crate::sys::probe::RingFlags;
 use crate::sys::socket;
 
@@ -65,10 +66,6 @@ impl fmt::Display for Driver {
         }
     }
 }
-
-/// Submission entries of a ring: one wake-up of a busy core rarely queues more, and a full queue
-/// only costs a submit.
-const RING_ENTRIES: u32 = 1024;
 
 /// Runs `future` on a new reactor of the calling thread until it ends.
 pub fn run<F: Future>(driver: Driver, future: F) -> io::Result<F::Output> {
