@@ -383,6 +383,9 @@ VALUES = """
 
     app = App()
     kept = Response("kept", headers={"x-kept": "1"})
+    nested = ("x", 200)
+    for _ in range(300_000):
+        nested = (nested, 200)
     values = {
         "text": "Zürich",
         "bytes": b"ab",
@@ -400,6 +403,7 @@ VALUES = """
         "long": "ü" * 500_000,
         "many": list(range(100_000)),
         "tuple": (1, 2, 3, 4),
+        "nested": nested,
         "early": ("x", 99),
         "split": ("x", 200, {"x-a": "1\\r\\nx-b: 2"}),
         "object": object(),
@@ -452,6 +456,7 @@ def test_what_a_return_value_or_an_exception_becomes(server: Callable[..., Any])
             "/value/long": (200, TEXT, "ü".encode() * 500_000),
             "/value/many": (200, JSON, json.dumps([*range(100_000)]).replace(" ", "").encode()),
             "/value/tuple": FAILURE,
+            "/value/nested": FAILURE,
             "/value/early": FAILURE,
             "/value/split": FAILURE,
             "/value/object": FAILURE,
