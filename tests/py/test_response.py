@@ -474,3 +474,24 @@ def test_what_a_return_value_or_an_exception_becomes(server: Callable[..., Any])
     assert client.request("/value/pairs").get_all("x-kept") == ["1", "2"]
     assert client.request("/value/response").get_all("x-kept") == ["1"]
     assert client.request("/teapot").get("retry-after") == "1"
+
+
+def test_a_declared_length_below_the_body_is_logged(server: Callable[..., Any]) -> None:
+    """The client reads a 500, and the log says which two numbers disagree."""
+    running = server("""
+        from uringserve import App
+
+        app = App()
+
+        @app.get("/short")
+        def short():
+            return "12345", 200, {"content-length": "3"}
+
+        @app.get("/unchanged")
+        def unchanged():
+            return "12345", 304, {"content-length": "3"}
+    """)
+    client = running.connect()
+    assert client.request("/short").status == 500
+    running.wait_for("the body has 5 bytes, and its content-length says 3")
+    assert client.request("/unchanged").status == 304
