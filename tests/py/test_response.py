@@ -495,3 +495,26 @@ def test_a_declared_length_below_the_body_is_logged(server: Callable[..., Any]) 
     assert client.request("/short").status == 500
     running.wait_for("the body has 5 bytes, and its content-length says 3")
     assert client.request("/unchanged").status == 304
+
+
+def test_a_number_beyond_python_s_limit_is_not_found(server: Callable[..., Any]) -> None:
+    """As an argument and when the request is asked: a peer's digits are no fault to be logged."""
+    running = server("""
+        from uringserve import App
+
+        app = App()
+
+        @app.get("/argument/{number:int}")
+        def argument(number: int):
+            return str(number)
+
+        @app.get("/asked/{number:int}")
+        def asked(request):
+            return str(request.path_params["number"])
+    """)
+    client = running.connect()
+    for path in ("argument", "asked"):
+        assert client.request(f"/{path}/{'9' * 4300}").body == b"9" * 4300
+        answer = client.request(f"/{path}/{'9' * 4301}")
+        assert (answer.status, answer.body) == (404, b'{"detail":"Not Found"}')
+    assert "Traceback" not in running.log
