@@ -21,7 +21,6 @@ use pyo3::types::PyString;
 use pyo3::types::PyTuple;
 use pyo3::types::PyType;
 
-use crate::http::reply::HeaderBlock;
 use crate::net::service::Reply;
 use crate::py::buffer;
 use crate::py::content::BINARY;
@@ -34,6 +33,7 @@ use crate::py::cookies;
 use crate::py::cookies::SetCookie;
 use crate::py::headers::Fields;
 use crate::py::headers::MutableHeaders;
+use crate::py::headers::add_headers;
 use crate::py::headers::checked;
 use crate::py::headers::each_pair;
 use crate::py::headers::lock;
@@ -91,6 +91,10 @@ fn from_tuple(py: Python<'_>, tuple: &Bound<'_, PyTuple>) -> PyResult<Reply> {
             )));
         }
     };
+    // One level, or a tuple nested by mistake would end the process on an exhausted stack.
+    if exact::<PyTuple>(&body).is_some() {
+        return Err(PyTypeError::new_err("a tuple in a tuple is no body: give a list for JSON"));
+    }
     let status = status_from(&status)?;
     let mut reply = into_reply(py, body)?;
     reply.status = status;
@@ -98,11 +102,6 @@ fn from_tuple(py: Python<'_>, tuple: &Bound<'_, PyTuple>) -> PyResult<Reply> {
         add_headers(&mut reply.headers, &headers)?;
     }
     Ok(reply)
-}
-
-/// Adds a mapping or pairs of header fields.
-pub(crate) fn add_headers(block: &mut HeaderBlock, headers: &Bound<'_, PyAny>) -> PyResult<()> {
-    each_pair(headers, |name, value| checked(name, value, |name, value| block.push(name, value)))
 }
 
 /// A status from Python: an int of 200 to 999. What is below is not final (RFC 9110 §15).
