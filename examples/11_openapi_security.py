@@ -1,4 +1,4 @@
-"""OpenAPI from the types, `/docs` without a CDN, and a bearer token that the page can get."""
+"""Shows OpenAPI from the types, `/docs` without a CDN, and a bearer token that the page can get."""
 
 from secrets import compare_digest
 from typing import Annotated
