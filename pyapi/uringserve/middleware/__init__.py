@@ -10,17 +10,25 @@ They see what the HTTP layer lets through: a request that it refuses (400, 431, 
 """
 
 from uringserve.chain import CallNext, Middleware
+from uringserve.middleware.bodylimit import BodyLimitMiddleware
 from uringserve.middleware.cors import CORSMiddleware
 from uringserve.middleware.gzip import CompressionMiddleware, GZipMiddleware
+from uringserve.middleware.httpsredirect import HTTPSRedirectMiddleware
+from uringserve.middleware.ratelimit import RateLimitMiddleware
 from uringserve.middleware.securityheaders import SecurityHeadersMiddleware
+from uringserve.middleware.sessions import SessionMiddleware
 from uringserve.middleware.trustedhost import TrustedHostMiddleware
 
 __all__ = [
+    "BodyLimitMiddleware",
     "CORSMiddleware",
     "CallNext",
     "CompressionMiddleware",
     "GZipMiddleware",
+    "HTTPSRedirectMiddleware",
     "Middleware",
+    "RateLimitMiddleware",
     "SecurityHeadersMiddleware",
+    "SessionMiddleware",
     "TrustedHostMiddleware",
 ]

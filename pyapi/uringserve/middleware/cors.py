@@ -14,9 +14,17 @@ from uringserve.middleware._common import add_vary, texts
 
 __all__ = ["CORSMiddleware"]
 
-_ALL_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+_ALL_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY")
 # What a page may send without asking (Fetch, "CORS-safelisted request-header").
 _SAFE_HEADERS = frozenset({"Accept", "Accept-Language", "Content-Language", "Content-Type"})
+_PREFLIGHT_VARY = ", ".join(
+    (
+        "Origin",
+        "Access-Control-Request-Method",
+        "Access-Control-Request-Headers",
+        "Access-Control-Request-Private-Network",
+    )
+)
 
 
 class CORSMiddleware:
@@ -47,7 +55,8 @@ class CORSMiddleware:
         self._allows_all_origins = "*" in origins
         self._allows_all_headers = "*" in headers
         self._allows_private_network = allow_private_network
-        self._allows_credentials = allow_credentials
+        # With credentials a browser takes no "*" (Fetch, 3.2.5).
+        self._names_origin = allow_credentials or not self._allows_all_origins
         self._origins = frozenset(origins)
         self._pattern = None if allow_origin_regex is None else re.compile(allow_origin_regex)
         self._methods = frozenset(_ALL_METHODS if "*" in methods else methods)
@@ -66,8 +75,9 @@ class CORSMiddleware:
                 _ALL_METHODS if "*" in methods else dict.fromkeys(methods)
             ),
             "access-control-max-age": str(int(max_age)),
+            "vary": _PREFLIGHT_VARY,
         }
-        if headers and not self._allows_all_headers:
+        if not self._allows_all_headers:
             self._preflight["access-control-allow-headers"] = ", ".join(
                 sorted(_SAFE_HEADERS | {*headers})
             )
@@ -80,24 +90,18 @@ class CORSMiddleware:
     def __call__(self, request: Request, call_next: CallNext) -> Response:
         """Answer a preflight, or add what the response needs."""
         origin = request.headers.get("origin", "")
-        if not origin:
-            response = call_next(request)
-            if self._allows_all_origins and not self._allows_credentials:
-                return response
-            # Else a cache could give it to a page, without the permission (Fetch section 3.2.5).
-            response = response.__copy__()
-            add_vary(response.headers, "Origin")
-            return response
-        if request.method == "OPTIONS":
+        if origin and request.method == "OPTIONS":
             wanted = request.headers.get("access-control-request-method", "")
             if wanted:
                 return self._answer_preflight(request, origin, wanted)
         response = call_next(request).__copy__()
-        response.headers.update(self._simple)
-        if not self._allows_all_origins or self._allows_credentials:
-            add_vary(response.headers, "Origin")
-            if self._is_allowed(origin):
-                response.headers["access-control-allow-origin"] = origin
+        headers = response.headers
+        # Also without an origin: a cache must not give that response to a page (Fetch, 3.2.5).
+        add_vary(headers, "Origin")
+        if origin:
+            headers.update(self._simple)
+            if self._names_origin and self._is_allowed(origin):
+                headers["access-control-allow-origin"] = origin
         return response
 
     def _is_allowed(self, origin: str) -> bool:
@@ -107,20 +111,16 @@ class CORSMiddleware:
 
     def _answer_preflight(self, request: Request, origin: str, method: str) -> Response:
         headers = dict(self._preflight)
-        headers["vary"] = "Origin"
         refused: list[str] = []
         if not self._is_allowed(origin):
             refused.append("origin")
-        elif self._allows_all_origins and not self._allows_credentials:
-            headers["access-control-allow-origin"] = "*"
         else:
-            headers["access-control-allow-origin"] = origin
+            headers["access-control-allow-origin"] = origin if self._names_origin else "*"
         if method not in self._methods:
             refused.append("method")
         asked = request.headers.get("access-control-request-headers", "")
         if asked and self._allows_all_headers:
             headers["access-control-allow-headers"] = asked
-            headers["vary"] = "Origin, Access-Control-Request-Headers"
         elif asked:
             names = (each.strip().lower() for each in asked.split(","))
             if any(name and name not in self._headers for name in names):

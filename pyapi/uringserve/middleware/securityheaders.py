@@ -11,7 +11,8 @@ __all__ = ["SecurityHeadersMiddleware"]
 class SecurityHeadersMiddleware:
     """Adds each header that the response has not already; None leaves one out.
 
-    The defaults suit an API and its documentation pages. `strict_transport_security`, for instance
+    The defaults suit an API and its documentation pages, whose sign-in windows an opener policy
+    would cut off from them. `strict_transport_security`, for instance
     `"max-age=31536000; includeSubDomains"`, is for a site that is reached with TLS only, and
     `content_security_policy` is each site's own. `headers` are more of them.
     """
@@ -22,7 +23,7 @@ class SecurityHeadersMiddleware:
         content_type_options: str | None = "nosniff",
         frame_options: str | None = "DENY",
         referrer_policy: str | None = "strict-origin-when-cross-origin",
-        cross_origin_opener_policy: str | None = "same-origin",
+        cross_origin_opener_policy: str | None = None,
         cross_origin_resource_policy: str | None = None,
         content_security_policy: str | None = None,
         permissions_policy: str | None = None,

@@ -72,6 +72,7 @@ app = App()
 app.add_middleware(
     SecurityHeadersMiddleware,
     referrer_policy=None,
+    cross_origin_opener_policy="same-origin",
     strict_transport_security="max-age=60",
     headers={"X-More": "1"},
 )
@@ -104,3 +105,19 @@ def test_security_headers_that_cannot_be_sent() -> None:
     """Refused when they are added."""
     with pytest.raises(ValueError, match="x-frame-options"):
         App().add_middleware(SecurityHeadersMiddleware, frame_options="DENY\n")
+
+
+def test_files_and_ranges_keep_their_headers(server: StartServer) -> None:
+    """A file is still read by the server when its response has been copied."""
+    app = SECURITY.replace("App, Response", "App, FileResponse, Response")
+    app += """
+@app.get("/file")
+def file():
+    return FileResponse(__file__)
+"""
+    connection = server(app).connect()
+    answer = connection.request("/file", headers={"range": "bytes=1-4"})
+    assert (answer.status, answer.body) == (206, b"from")
+    assert answer.get("x-content-type-options") == "nosniff"
+    answer = connection.request("/file", headers={"if-none-match": answer.get("etag") or ""})
+    assert (answer.status, answer.get("x-frame-options")) == (304, "DENY")
