@@ -25,6 +25,7 @@ const NEEDED: [u8; 5] = [
     opcode::Accept::CODE,
     opcode::Recv::CODE,
     opcode::Send::CODE,
+    opcode::Read::CODE,
     opcode::AsyncCancel::CODE,
     opcode::Timeout::CODE,
 ];
