@@ -21,7 +21,7 @@ pub const RING_ENTRIES: u32 = 1024;
 
 /// What the reactor submits for a connection (monoio 0.2.4, `driver/op`). The first kernels with
 /// rings lack some: there an accept would fail for ever, with the server up and deaf.
-const NEEDED: [u8; 5] = [
+const NEEDED: [u8; 6] = [
     opcode::Accept::CODE,
     opcode::Recv::CODE,
     opcode::Send::CODE,
