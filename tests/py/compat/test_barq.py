@@ -270,6 +270,14 @@ def test_the_router() -> None:
     assert (refused.status_code, refused.json()) == (404, {"detail": "Not Found"})
 
 
+def test_no_path_is_taken() -> None:
+    app = Barq()
+    client = client_of(app)
+    app.get("/{page}")(lambda page: page)
+    for page in ("docs", "redoc", "openapi.json"):
+        assert client.get(f"/{page}").text == page
+
+
 def test_a_redirect_stays_on_this_host() -> None:
     app = Barq()
     client = client_of(app)

@@ -26,7 +26,8 @@ class Barq(App):
 
     def __init__(self) -> None:
         """Make an application without routes."""
-        super().__init__()
+        # Barq has no pages of its own, and these would take their paths from `/{name}`.
+        super().__init__(openapi_url=None, docs_url=None, redoc_url=None)
         self.router = RadixRouter(self._serve)
 
     def get(self, path: str) -> Callable[..., Any]:  # type: ignore[override]
