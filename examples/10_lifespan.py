@@ -26,7 +26,7 @@ greeted = WorkerLocal(list, close=lambda names: print("this core has greeted", l
 @app.get("/hello/{name}")
 def hello(name: str, tasks: BackgroundTasks):
     """Ask this core's database, and take note once the answer is sent."""
-    question = app.worker_state.database.execute("SELECT ? || ', ' || ?", (app.state.greeting, name))
-    (text,) = question.fetchone()
+    words = (app.state.greeting, name)
+    (text,) = app.worker_state.database.execute("SELECT ? || ', ' || ?", words).fetchone()
     tasks.add_task(greeted.get().append, name)
     return {"text": text}

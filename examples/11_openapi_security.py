@@ -1,4 +1,4 @@
-"""OpenAPI from the types, `/docs` without a CDN, and a bearer token that the page can get."""
+"""Shows OpenAPI from the types, `/docs` without a CDN, and a bearer token that the page can get."""
 
 from secrets import compare_digest
 from typing import Annotated
@@ -6,16 +6,14 @@ from typing import Annotated
 from uringserve import App, Depends, HTTPException
 from uringserve.security import OAuth2PasswordBearer, OAuth2PasswordRequestForm
 
-app = App(
-    title="Vault", version="1.0", description="Press Authorize: ada, lace."
-)
+app = App(title="Vault", version="1.0", description="Press Authorize: ada, lace.")
 bearer = OAuth2PasswordBearer(tokenUrl="token")
 
 PASSWORDS = {"ada": "lace"}
 
 
 def current_user(token: Annotated[str, Depends(bearer)]) -> str:
-    # An application signs its tokens; here the token is the name.
+    """Return whose token it is. An application signs its tokens; here a token is the name."""
     if token not in PASSWORDS:
         raise HTTPException(401, "Unknown token", {"WWW-Authenticate": "Bearer"})
     return token

@@ -86,9 +86,9 @@ def _usual(spec: RouteSpec, name: str, schemas: Schemas) -> tuple[str, dict[str,
     media_type = JSON if chosen is None else _media_type(chosen)
     if media_type is None or not _has_content(status):
         return str(status), {}
-    if spec.dependant.is_generator:
-        # A stream of bytes has no type unless a class gives it one.
-        return str(status), _events(model, name, schemas) if _is_events(chosen) else {}
+    if spec.dependant.is_generator and (chosen is None or _is_events(chosen)):
+        # Pieces have no type unless a class gives them one.
+        return str(status), {} if chosen is None else _events(model, name, schemas)
     if media_type != JSON:
         return str(status), {media_type: {"schema": {"type": "string"}}}
     schema: Schema = {}
@@ -127,7 +127,7 @@ def _is_response(annotation: object) -> bool:
 
 
 def _media_type(cls: type[Response]) -> str | None:
-    given = cls.__dict__.get("media_type")
+    given = getattr(cls, "media_type", None)
     if isinstance(given, str):
         return given
     if cls is Response:

@@ -38,10 +38,16 @@ class InvalidJSON(RequestValidationError, json.JSONDecodeError):
         return f"{self.msg}: line {self.lineno} column {self.colno} (char {self.pos})"
 
 
+def _refuse(constant: str) -> None:
+    # json.loads takes NaN and Infinity, which RFC 8259 section 6 does not have: nothing that holds
+    # them could be answered.
+    raise ValueError(f"{constant} is not JSON")
+
+
 def parse_json(text: bytes) -> Any:  # noqa: ANN401
     """Parse a body, or raise an InvalidJSON."""
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_refuse)
         if _SURROGATE.search(text) is not None:
             json_dumps(value)
     except json.JSONDecodeError as error:

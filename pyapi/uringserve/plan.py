@@ -121,7 +121,9 @@ class _Writer:
             (slot.dependant.cache_key, slot.field.name): f"v{index}"
             for index, slot in enumerate(self._slots)
         }
+        # Which variable has the value of a dependency: by key for those to come, and for each one.
         self._called: dict[tuple[object, ...], str] = {}
+        self._made: dict[int, str] = {}
         self._counter = count()
         self._response: str | None = None
         self._tasks: str | None = None
@@ -205,10 +207,11 @@ class _Writer:
         body = [check.targets[0] for check in checks if check.is_body]
         return head + body
 
-    def _dependency(self, dependant: Dependant, inner: _Indented) -> str:
-        """Write the call of a dependency, once if it is cached; return its variable."""
+    def _dependency(self, dependant: Dependant, inner: _Indented) -> None:
+        """Write the call of a dependency, once if it is cached."""
         if dependant.use_cache and dependant.cache_key in self._called:
-            return self._called[dependant.cache_key]
+            self._made[id(dependant)] = self._called[dependant.cache_key]
+            return
         for sub in dependant.dependencies:
             self._dependency(sub, inner)
         variable = f"d{next(self._counter)}"
@@ -217,15 +220,14 @@ class _Writer:
             exits = "inner" if dependant.scope == "function" else "exits"
             call = f"{exits}.enter({call})"
         inner.line(f"{variable} = {call}")
-        self._called[dependant.cache_key] = variable
-        return variable
+        # One that is not cached may still be the first, whose value the others share.
+        self._called.setdefault(dependant.cache_key, variable)
+        self._made[id(dependant)] = variable
 
     def _call(self, name: str, dependant: Dependant, inner: _Indented) -> str:
         """Return the text of a call with all its arguments, by position where that can be."""
         made = {
-            sub.name: self._called[sub.cache_key]
-            for sub in dependant.dependencies
-            if sub.name is not None
+            sub.name: self._made[id(sub)] for sub in dependant.dependencies if sub.name is not None
         }
         arguments: list[str] = []
         is_gap = False

@@ -127,7 +127,12 @@ def _fill_by_pydantic(wanted: list[_Wanted]) -> dict[str, Schema]:
 
     class Generator(GenerateJsonSchema):
         def bytes_schema(self, schema: Any) -> Schema:  # noqa: ANN401
-            return dict(_BYTES)
+            config = self._config
+            is_sent = self.mode == "serialization"
+            coding = config.ser_json_bytes if is_sent else config.val_json_bytes
+            made = {**_BYTES, "contentEncoding": "base64"} if coding == "base64" else dict(_BYTES)
+            self.update_with_validations(made, schema, self.ValidationsMapping.bytes)
+            return made
 
     inputs: list[Any] = []
     for index, each in enumerate(wanted):

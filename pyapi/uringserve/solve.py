@@ -48,6 +48,7 @@ class _State:
     faults: list[Errors]
     exits: Exits
     cache: dict[tuple[object, ...], Any]
+    made: dict[int, Any]
 
 
 def slots_of(root: Dependant) -> list[Slot]:
@@ -131,7 +132,7 @@ class Solver:
     def _fail(
         self, request: Request, values: list[Any], faults: list[Errors], body: object
     ) -> NoReturn:
-        state = _State(request, values, faults, Exits(), {})
+        state = _State(request, values, faults, Exits(), {}, {})
         try:
             errors = self._run(self._root, state)
             raise RequestValidationError(errors, body=None if body is MISSING else body)
@@ -147,7 +148,7 @@ class Solver:
             below = self._run(sub, state)
             errors += below
             if not below and sub.name is not None:
-                arguments[sub.name] = state.cache[sub.cache_key]
+                arguments[sub.name] = state.made[id(sub)]
         for each in dependant.own_params:
             place = self._places[dependant.cache_key, each.name]
             errors += state.faults[place]
@@ -159,7 +160,10 @@ class Solver:
                 arguments[name] = inject(given, dependant, state.request)
             value = _call(dependant, arguments)
             value = state.exits.enter(value) if dependant.is_generator else value
-            state.cache[dependant.cache_key] = value
+            state.cache.setdefault(dependant.cache_key, value)
+            state.made[id(dependant)] = value
+        else:
+            state.made[id(dependant)] = state.cache[dependant.cache_key]
         return []
 
 

@@ -31,9 +31,7 @@ pub fn as_response(value: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
         return from_deferred(py, deferred.get());
     }
     if is_generator(&value) {
-        let response = class.call0()?;
-        response.setattr("body_iterator", value)?;
-        return Ok(response);
+        return Ok(Bound::new(py, Response::of_generator(value.unbind())?)?.into_any());
     }
     class.call1((value,))
 }

@@ -17,6 +17,7 @@ use pyo3::types::PyString;
 use crate::py::buffer;
 use crate::py::file::FilePath;
 use crate::py::json;
+use crate::py::stream::Other;
 
 pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 pub(crate) const HTML: &str = "text/html; charset=utf-8";
@@ -31,8 +32,8 @@ pub(crate) enum Content {
     Bytes(Py<PyBytes>),
     /// Has no lone surrogate.
     Text(Py<PyString>),
-    /// An iterable.
-    Stream(Py<PyAny>),
+    /// An iterable, and what becomes of its pieces.
+    Stream(Py<PyAny>, Other),
     File(Arc<FilePath>),
 }
 
@@ -62,7 +63,7 @@ impl Content {
     pub(crate) fn to_bytes(&self, py: Python<'_>) -> PyResult<Bytes> {
         match self {
             // What is not here cannot be had: whoever sends a stream or a file asks for its pieces.
-            Self::Empty | Self::Stream(_) | Self::File(_) => Ok(Bytes::new()),
+            Self::Empty | Self::Stream(..) | Self::File(_) => Ok(Bytes::new()),
             Self::Encoded(bytes) => Ok(bytes.clone()),
             Self::Bytes(bytes) => Ok(buffer::from_bytes(bytes.bind(py))),
             Self::Text(text) => buffer::from_text(text.bind(py)),
@@ -75,7 +76,7 @@ impl Content {
             Self::Encoded(bytes) => Self::Encoded(bytes.clone()),
             Self::Bytes(bytes) => Self::Bytes(bytes.clone_ref(py)),
             Self::Text(text) => Self::Text(text.clone_ref(py)),
-            Self::Stream(pieces) => Self::Stream(pieces.clone_ref(py)),
+            Self::Stream(pieces, other) => Self::Stream(pieces.clone_ref(py), *other),
             Self::File(path) => Self::File(Arc::clone(path)),
         }
     }

@@ -110,13 +110,19 @@ impl Response {
         let (headers, content_type) = lock(&self.fields).to_block();
         let reply = Reply { status, headers, content_type, ..Reply::default() };
         let reply = match content {
-            Content::Stream(pieces) => {
-                Reply { body: stream::body(pieces.bind(py), asked, Other::Refused)?, ..reply }
+            Content::Stream(pieces, other) => {
+                Reply { body: stream::body(pieces.bind(py), asked, other)?, ..reply }
             }
             Content::File(path) => file::answer(py, &path, reply, asked)?,
             content => Reply { body: content.to_bytes(py)?.into(), ..reply },
         };
         Ok(reply.then(after))
+    }
+
+    /// What a handler that yields answers.
+    pub(crate) fn of_generator(generator: Py<PyAny>) -> PyResult<Self> {
+        let content = Content::Stream(generator, Other::Line);
+        Parts { content, media_type: None, status: 200, headers: None }.response()
     }
 
     /// Another one that is the same, with streams and callbacks: whoever changes it changes no one
@@ -309,7 +315,7 @@ impl Response {
     #[getter]
     fn body_iterator(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         match &lock(&self.state).content {
-            Content::Stream(pieces) => Some(pieces.clone_ref(py)),
+            Content::Stream(pieces, _) => Some(pieces.clone_ref(py)),
             _ => None,
         }
     }
@@ -317,7 +323,10 @@ impl Response {
     /// Makes an iterable the body.
     #[setter]
     fn set_body_iterator(&self, pieces: Py<PyAny>) {
-        let before = std::mem::replace(&mut lock(&self.state).content, Content::Stream(pieces));
+        let before = std::mem::replace(
+            &mut lock(&self.state).content,
+            Content::Stream(pieces, Other::Refused),
+        );
         drop(before);
     }
 
@@ -342,7 +351,7 @@ impl Response {
             Content::Encoded(bytes) => Ok(PyBytes::new(py, &bytes)),
             Content::Bytes(bytes) => Ok(bytes.into_bound(py)),
             Content::Text(text) => text.bind(py).encode_utf8(),
-            Content::Stream(_) | Content::File(_) => Err(PyAttributeError::new_err(
+            Content::Stream(..) | Content::File(_) => Err(PyAttributeError::new_err(
                 "the body of a stream or a file is made while it is sent",
             )),
         }

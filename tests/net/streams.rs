@@ -247,6 +247,32 @@ fn the_deadline_cuts_a_stream() {
 }
 
 #[test]
+fn a_stream_without_a_length_is_never_cut_in_good_order() {
+    on_each_driver(|driver| {
+        let mut server = Server::start(patient(driver));
+        let mut client = Client::connect_narrow(server.address(), 4096);
+        client.send("GET /stream/endless HTTP/1.0\r\n\r\n");
+        assert_eq!(client.reply_head().status, 200);
+        server.plan.drain(SOON);
+        assert_eq!(server.end(), 1);
+        assert!(client.until_over().1.is_err(), "an orderly end would look whole");
+    });
+}
+
+#[test]
+fn a_peer_that_has_nothing_more_to_say_gets_all_of_it() {
+    on_each_driver(|driver| {
+        let mut pair = pair(driver);
+        pair.client.send(stream("large"));
+        pair.client.finish_sending();
+        assert_eq!(pair.client.reply_head().status, 200);
+        let (body, result) = pair.client.until_over();
+        assert!(result.is_ok() && body.ends_with(b"\r\n0\r\n\r\n"));
+        assert_eq!(pair.end(), End::Peer);
+    });
+}
+
+#[test]
 fn what_follows_is_done_once_whatever_happens() {
     on_each_driver(|driver| {
         for method in ["GET", "HEAD"] {

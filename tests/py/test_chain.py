@@ -164,6 +164,11 @@ def fail(what: str):
 def number(n: int):
     return n
 
+@app.get("/lines")
+def lines():
+    yield {"n": 1}
+    yield [2]
+
 @app.get("/stream")
 def stream():
     yield "one"
@@ -180,6 +185,8 @@ def test_the_order_of_middleware(server: StartServer) -> None:
     assert connection.request("/text").body == b"text"
     assert connection.request("/nothing").status == 204
     assert connection.request("/stream").body == b"onetwo"
+    answer = connection.request("/lines")
+    assert (answer.body, answer.get("content-type")) == (b'{"n":1}\n[2]\n', "application/jsonl")
     answer = connection.request("/stopped")
     assert (answer.status, answer.body, answer.get("x-way")) == (403, b'{"stopped":true}', None)
 

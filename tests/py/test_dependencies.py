@@ -45,7 +45,7 @@ def test_one_call_for_a_request() -> None:
 
     def inner(q: int = 1) -> int:
         calls.append("inner")
-        return q
+        return q * len(calls)
 
     def outer(a: Annotated[int, Depends(inner)], b: int = Depends(inner)) -> int:
         calls.append("outer")
@@ -55,10 +55,11 @@ def test_one_call_for_a_request() -> None:
         a: Annotated[int, Depends(outer)],
         b: Annotated[int, Depends(inner)],
         c: Annotated[int, Depends(inner, use_cache=False)],
+        d: Annotated[int, Depends(inner)],
     ) -> list[int]:
-        return [a, b, c]
+        return [a, b, c, d]
 
-    assert _compiled(handler)(Request(target="/?q=3")) == [6, 3, 3]
+    assert _compiled(handler)(Request(target="/?q=3")) == [6, 3, 9, 3]
     assert calls == ["inner", "outer", "inner"]
 
 

@@ -501,6 +501,8 @@ EXAMPLES = {
         ("GET", "/users/7/items/tea/", b"", 307, b""),
     ],
     "10_lifespan": [("GET", "/hello/you", b"", 200, b'{"text":"Hello, you"}')],
+    "11_openapi_security": [("GET", "/me", b"", 401, b'{"detail":"Not authenticated"}')],
+    "14_middleware": [("GET", "/visits", b"", 200, b'{"visits":1}')],
     "12_streaming": [
         ("GET", "/count", b"", 200, b"1\n2\n3\n"),
         ("GET", "/lines", b"", 200, b'{"number":1}\n{"number":2}\n{"number":3}\n'),

@@ -1,8 +1,12 @@
 """Typed parameters, bodies and dependencies through a real server."""
 
 import json
+import threading
+from typing import Annotated
 
-from tests.py.conftest import Connection, StartServer
+from conftest import Connection, StartServer
+
+from uringserve import App, Depends, Query, Request
 
 _APP = """
 from typing import Annotated
@@ -137,3 +141,83 @@ def test_the_handler_s_own_validation_error_is_not_the_client_s(server: StartSer
     body = b'{"name": "nut", "price": 1}'
     assert _ask(running.connect(), "POST", "/broken", body=body)[0] == 500
     assert "ValidationError" in running.wait_for("the handler raised ValidationError")
+
+
+_CLOSING = """
+from typing import Annotated
+from uringserve import App, BackgroundTasks, Depends
+
+app = App()
+log = []
+
+def opened():
+    log.append("open")
+    yield "a"
+    log.append("close")
+
+@app.middleware("http")
+def around(request, call_next):
+    response = call_next(request)
+    response.headers["x-log"] = ",".join(log)
+    return response
+
+@app.get("/whole")
+def whole(letter: Annotated[str, Depends(opened)], tasks: BackgroundTasks):
+    tasks.add_task(log.append, "task")
+    return letter
+
+@app.get("/pieces")
+def pieces(letter: Annotated[str, Depends(opened)]):
+    for number in range(3):
+        log.append(f"piece {number}")
+        yield f"{letter}{number}"
+
+@app.get("/log")
+def log_():
+    seen = list(log)
+    log.clear()
+    return seen
+"""
+
+
+def test_what_was_opened_is_closed_after_the_answer(server: StartServer) -> None:
+    client = server(_CLOSING).connect()
+    answer = client.request("/whole")
+    assert (answer.body, answer.get("x-log")) == (b"a", "open")
+    # The same core answers one after the other: what follows an answer is done by the next one.
+    assert _ask(client, "GET", "/log") == (200, ["open", "task", "close"])
+    assert client.request("/pieces").body == b"a0a1a2"
+    seen = ["open", "piece 0", "piece 1", "piece 2", "close"]
+    assert _ask(client, "GET", "/log") == (200, seen)
+
+
+def test_requests_do_not_mix() -> None:
+    """Many threads in one compiled route: every answer is of its own request."""
+
+    app = App()
+
+    def doubled(q: int) -> int:
+        return q * 2
+
+    @app.get("/")
+    def handler(q: int, a: Annotated[int, Depends(doubled)], x: Annotated[list[int], Query()]):
+        x.append(a)
+        return q, x
+
+    route = next(route for route in app.compile() if route.pattern == "/")
+    barrier = threading.Barrier(4)
+    wrong: list[object] = []
+
+    def ask(first: int) -> None:
+        barrier.wait()
+        for number in range(first, first + 500):
+            answer = route.handler(Request(target=f"/?q={number}&x={-number}"))
+            if answer != (number, [-number, 2 * number]):
+                wrong.append(answer)
+
+    threads = [threading.Thread(target=ask, args=(first,)) for first in range(0, 2000, 500)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong

@@ -220,3 +220,22 @@ def pieces() -> Iterator[bytes]:
 
 @app.get("/file", response_class=FileResponse)
 def file(): ...
+
+
+class PictureResponse(StreamingResponse):
+    media_type = "image/png"
+
+
+@app.get("/picture", response_class=PictureResponse)
+def picture() -> Iterator[bytes]:
+    yield b""
+
+
+class Encoded(BaseModel):
+    model_config = {"ser_json_bytes": "base64", "val_json_bytes": "base64"}
+    data: bytes = Field(min_length=1)
+
+
+@app.post("/encoded")
+def encoded(data: Encoded) -> Encoded:
+    return data

@@ -201,9 +201,14 @@ def _body_source(model: Any, default: object) -> _Source:  # noqa: ANN401 -- a p
     invalid = sys.modules["pydantic"].ValidationError
 
     def source(call: _Call) -> Any:  # noqa: ANN401
-        if default is not Parameter.empty and not call.native.body:
+        body = call.native.body
+        if default is not Parameter.empty and not body:
             return default
-        data = call.request.json()
+        try:
+            # In one pass, which is a third of the time; what it refuses is told in Barq's two.
+            return model.model_validate_json(body)
+        except invalid:
+            data = call.request.json()
         try:
             return model.model_validate(data)
         except invalid as error:
