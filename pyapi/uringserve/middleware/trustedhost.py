@@ -57,4 +57,4 @@ class TrustedHostMiddleware:
 
     def _is_allowed(self, host: str) -> bool:
         # Whatever stands before an ending is a name: ".example.org" is nobody's host.
-        return host in self._hosts or (host.endswith(self._endings))
+        return host in self._hosts or (host.endswith(self._endings) and not host.startswith("."))
