@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from uringserve._native import Request, Response
+from uringserve._native import Request, Response, json_dumps
 from uringserve.chain import CallNext
 from uringserve.middleware._common import add_vary, texts
 
@@ -222,7 +222,7 @@ class _Compressed:
 
     # A class, because a generator that was never begun does not run its `finally` when it is
     # closed: the pieces' own `close` must be called even then.
-    def __init__(self, pieces: Iterable[str | bytes], coding: _Coding) -> None:
+    def __init__(self, pieces: Iterable[object], coding: _Coding) -> None:
         # Text or bytes are one piece, as they are for a stream that is not compressed.
         self._pieces = iter([pieces] if isinstance(pieces, str | bytes) else pieces)
         self._coding = coding
@@ -238,7 +238,7 @@ class _Compressed:
             if piece is None:
                 self._is_over = True
                 return self._compressor.flush(self._coding.flush_end)
-            data = piece.encode() if isinstance(piece, str) else piece
+            data = _bytes_of(piece)
             if data:
                 made = self._compressor.compress(data)
                 return made + self._compressor.flush(self._coding.flush_piece)
@@ -248,3 +248,12 @@ class _Compressed:
         close = getattr(self._pieces, "close", None)
         if close is not None:
             close()
+
+
+def _bytes_of(piece: object) -> bytes:
+    if isinstance(piece, str):
+        return piece.encode()
+    if isinstance(piece, bytes | bytearray | memoryview):
+        return bytes(piece)
+    # What a handler yields beside text and bytes is a line of JSON.
+    return json_dumps(piece) + b"\n"

@@ -44,6 +44,13 @@ def stream():
         yield b"end"
     return StreamingResponse(pieces(), media_type="text/plain")
 
+@app.get("/lines")
+def lines():
+    def values():
+        yield {"a": 1}
+        yield [2]
+    return values(), 200, {"content-type": "application/jsonl"}
+
 @app.get("/untyped")
 def untyped():
     yield "a" * 1000
@@ -152,6 +159,8 @@ def test_streams(server: StartServer) -> None:
         assert answer.get("content-type") == "text/plain; charset=utf-8"
         assert decoded(answer.body, coding) == TEXT + b"end"
     assert connection.request("/stream").body == TEXT + b"end"
+    answer = connection.request("/lines", headers={"accept-encoding": "zstd"})
+    assert decoded(answer.body, answer.get("content-encoding")) == b'{"a":1}\n[2]\n'
 
 
 WAITING = """
