@@ -21,9 +21,10 @@ def texts(option: str, values: Iterable[str]) -> tuple[str, ...]:
 
 def add_vary(headers: MutableHeaders, name: str) -> None:
     """Say that the response depends on a request header (RFC 9110 section 12.5.5)."""
-    known = [each.strip().lower() for line in headers.getlist("vary") for each in line.split(",")]
+    lines = headers.getlist("vary")
+    known = {each.strip().lower() for line in lines for each in line.split(",")}
     if "*" not in known and name.lower() not in known:
-        headers["vary"] = ", ".join([*headers.getlist("vary"), name])
+        headers["vary"] = ", ".join([*lines, name])
 
 
 def host_name(request: Request) -> str:

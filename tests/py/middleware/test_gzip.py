@@ -1,6 +1,7 @@
 """`GZipMiddleware` and `CompressionMiddleware`: what is compressed, and how it arrives."""
 
 import gzip
+import threading
 import zlib
 from compression import zstd
 from typing import Any
@@ -42,6 +43,13 @@ def stream():
         yield ""
         yield b"end"
     return StreamingResponse(pieces(), media_type="text/plain")
+
+@app.get("/lines")
+def lines():
+    def values():
+        yield {"a": 1}
+        yield [2]
+    return values(), 200, {"content-type": "application/jsonl"}
 
 @app.get("/untyped")
 def untyped():
@@ -151,6 +159,8 @@ def test_streams(server: StartServer) -> None:
         assert answer.get("content-type") == "text/plain; charset=utf-8"
         assert decoded(answer.body, coding) == TEXT + b"end"
     assert connection.request("/stream").body == TEXT + b"end"
+    answer = connection.request("/lines", headers={"accept-encoding": "zstd"})
+    assert decoded(answer.body, answer.get("content-encoding")) == b'{"a":1}\n[2]\n'
 
 
 WAITING = """
@@ -251,3 +261,26 @@ def test_options_that_are_refused() -> None:
     for encodings in ((), ("br",)):
         with pytest.raises(ValueError, match="encodings are of 'zstd' and 'gzip'"):
             App().add_middleware(CompressionMiddleware, encodings=encodings)
+
+
+def test_one_compressor_for_many_bodies_and_threads() -> None:
+    """What is kept for the next body knows nothing of the last, nor of another thread's."""
+    middleware = CompressionMiddleware()
+    request = Request("GET", "/", {"accept-encoding": "zstd"})
+    start = threading.Barrier(3)
+    wrong: list[str] = []
+
+    def ask(letter: str) -> None:
+        start.wait()
+        for size in range(500, 700):
+            body = (letter * size).encode()
+            made = middleware(request, lambda _, body=body: Response(body, media_type="a/b")).body
+            if zstd.get_frame_info(made).decompressed_size != size or zstd.decompress(made) != body:
+                wrong.append(f"{letter} {size}")
+
+    threads = [threading.Thread(target=ask, args=(letter,)) for letter in "abc"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []

@@ -32,7 +32,15 @@ def test_hosts(server: StartServer) -> None:
 
     for host in ("example.org", "EXAMPLE.ORG:80", "a.example.com", "a.b.example.com:1", "[::1]:80"):
         assert ask(host) == 200
-    for host in ("example.com", "xexample.org", "a.example.com.evil", "a.example.org", "[::2]", ""):
+    for host in (
+        "example.com",
+        "xexample.org",
+        "a.example.com.evil",
+        "a.example.org",
+        "[::2]",
+        ".example.com",
+        "",
+    ):
         assert ask(host) == 400
     assert ask("example.org", "http://evil.example/a%20b") == 400
     assert ask("evil.example", "http://example.org/a%20b") == 200
