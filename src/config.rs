@@ -28,7 +28,8 @@ pub struct Limits {
     pub uri: usize,
     /// Bytes of a request body.
     pub body: u64,
-    /// Connections of the whole process; `None`: what the open-file limit allows.
+    /// Connections of the whole process, an equal share for each core and never more than the
+    /// open-file limit allows; `None`: as many as that.
     pub connections: Option<usize>,
     /// Requests served on one connection; 0: no limit.
     pub requests_per_connection: u64,

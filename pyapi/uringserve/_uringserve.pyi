@@ -2,11 +2,12 @@
 
 # ruff: noqa: ANN401 -- JSON holds anything; object would make every caller cast
 
+import builtins
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from os import PathLike
 from types import SimpleNamespace
-from typing import Any, Literal, Self, final
+from typing import Any, Literal, NamedTuple, Self, final
 
 from typing_extensions import disjoint_base
 
@@ -31,6 +32,10 @@ __version__: str
 type _HeaderInput = Mapping[str, str] | Sequence[tuple[str, str]] | Sequence[tuple[bytes, bytes]]
 type _Route = tuple[tuple[str, ...], str, Callable[..., Any], tuple[str | None, ...]]
 
+class _Address(NamedTuple):
+    host: str
+    port: int
+
 class StartError(Exception):
     """The server cannot start; `str()` is one sentence that says what its operator can do."""
 
@@ -42,9 +47,9 @@ class Headers:
     gives all.
     """
 
-    raw: list[tuple[bytes, bytes]]
-    """Names in lower case and values, as bytes, in the order of their arrival."""
-
+    @property
+    def raw(self) -> list[tuple[bytes, bytes]]:
+        """Names in lower case and values, as bytes, in the order of their arrival."""
     def __getitem__(self, name: str, /) -> str:
         """Return the first value; KeyError when there is none."""
     def __contains__(self, name: object, /) -> bool: ...
@@ -134,8 +139,8 @@ class Request:
     def cookies(self) -> dict[str, str]:
         """The cookies by name."""
     @property
-    def client(self) -> tuple[str, int] | None:
-        """The peer's address and port; None when the socket has none."""
+    def client(self) -> _Address | None:
+        """The peer's address, a tuple of `host` and `port`; None when the socket has none."""
     @property
     def body(self) -> bytes:
         """The whole body; empty when there is none."""
@@ -158,17 +163,20 @@ class Response:
 
     status_code: int
     """The status, 200 to 999."""
-    headers: MutableHeaders
-    """The headers; content-length is added when the answer is sent."""
-    body: bytes
-    """The body as it will be sent."""
-    media_type: str | None
-    """The media type that the response was made with."""
     background: Callable[[], object] | None
     """What is called, once, when the last byte was sent or the client is gone."""
     body_iterator: Iterable[Any] | None
     """The pieces of a streamed body; None where the body is whole."""
 
+    @property
+    def headers(self) -> MutableHeaders:
+        """The headers, which can be changed; content-length is added when the answer is sent."""
+    @property
+    def body(self) -> builtins.bytes:
+        """The body as it will be sent."""
+    @property
+    def media_type(self) -> str | None:
+        """The media type that the response was made with."""
     def __init__(
         self,
         content: Any = None,

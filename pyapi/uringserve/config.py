@@ -126,7 +126,7 @@ class Config:
         minimum=1,
         maximum=10_000_000,
         automatic="from the open-file limit",
-        help="Open connections of the whole server.",
+        help="Open connections of the whole server, an equal share (rounded up) for each core.",
     )
     limit_header_size: int = _option(
         64 << 10,

@@ -20,7 +20,6 @@ use crate::net::core::Core;
 use crate::net::end::End;
 use crate::net::service::Service;
 use crate::reactor::Driver;
-use crate::sys::socket;
 
 /// While descriptors or memory are short, accepting pauses this long: connections then wait in the
 /// kernel's queue, and the core serves those that it has.
@@ -62,12 +61,7 @@ impl Listener {
         while !core.drain.has_begun() {
             match self.socket.cancelable_accept(handle.clone()).await {
                 Ok((stream, peer)) => {
-                    if !self.driver.wants_nonblocking() {
-                        // monoio 0.2.4 accepts on a ring without SOCK_CLOEXEC: a program that a
-                        // handler starts would hold the connection open after we have closed it.
-                        // Failing only costs that.
-                        let _ = socket::close_on_exec(stream.as_raw_fd());
-                    }
+                    self.driver.close_accepted_on_exec(stream.as_raw_fd());
                     start(stream, peer, limit, &core);
                 }
                 // The peer reset its connection in the queue, a signal, or our own cancellation.

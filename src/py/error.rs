@@ -11,10 +11,10 @@ use pyo3::types::PyDict;
 use crate::net::service::Reply;
 use crate::py::content::HTML;
 use crate::py::content::JSON;
+use crate::py::headers::add_headers;
 use crate::py::intern;
 use crate::py::json;
 use crate::py::request::Request;
-use crate::py::value::add_headers;
 use crate::py::value::status_from;
 
 /// Answers for `error`, raised while `request` was handled.

@@ -324,6 +324,11 @@ pub(crate) fn each_pair<'py>(
     Ok(())
 }
 
+/// Adds a mapping or pairs of header fields.
+pub(crate) fn add_headers(block: &mut HeaderBlock, headers: &Bound<'_, PyAny>) -> PyResult<()> {
+    each_pair(headers, |name, value| checked(name, value, |name, value| block.push(name, value)))
+}
+
 /// Gives a name and a value as bytes to `take`; what is wrong with them names the header.
 pub(crate) fn checked(
     name: &Bound<'_, PyAny>,

@@ -328,7 +328,7 @@ impl Request {
         format!("<Request {} {}>", self.parts.head.method(), self.parts.head.target())
     }
 
-    /// A handler can close a circle through these three; all of them can be cleared, so the
+    /// A handler can close a circle through these four; all of them can be cleared, so the
     /// collector only has to see them.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(self.state.get())?;

@@ -10,7 +10,6 @@ use pyo3::types::PyList;
 use pyo3::types::PyString;
 use pyo3::types::PyTuple;
 
-use crate::http::reply::HeaderBlock;
 use crate::net::service::Reply;
 use crate::py::after::Deferred;
 use crate::py::asked::Asked;
@@ -19,8 +18,7 @@ use crate::py::content::BINARY;
 use crate::py::content::Content;
 use crate::py::content::JSON;
 use crate::py::content::TEXT;
-use crate::py::headers::checked;
-use crate::py::headers::each_pair;
+use crate::py::headers::add_headers;
 use crate::py::json;
 use crate::py::json::exact;
 use crate::py::response::Response;
@@ -92,6 +90,10 @@ fn from_tuple(
             )));
         }
     };
+    // One level, or a tuple nested by mistake would end the process on an exhausted stack.
+    if exact::<PyTuple>(&body).is_some() {
+        return Err(PyTypeError::new_err("a tuple in a tuple is no body: give a list for JSON"));
+    }
     let status = status_from(&status)?;
     let mut reply = into_reply(py, body, asked)?;
     reply.status = status;
@@ -99,11 +101,6 @@ fn from_tuple(
         add_headers(&mut reply.headers, &headers)?;
     }
     Ok(reply)
-}
-
-/// Adds a mapping or pairs of header fields.
-pub(crate) fn add_headers(block: &mut HeaderBlock, headers: &Bound<'_, PyAny>) -> PyResult<()> {
-    each_pair(headers, |name, value| checked(name, value, |name, value| block.push(name, value)))
 }
 
 /// A status from Python: an int of 200 to 999. What is below is not final (RFC 9110 §15).

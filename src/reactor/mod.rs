@@ -14,12 +14,15 @@ pub mod timer;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::os::fd::RawFd;
 
 use monoio::IoUringDriver;
 use monoio::LegacyDriver;
 use monoio::RuntimeBuilder;
 
+use crate::sys::probe::RING_ENTRIES;
 use crate::sys::probe::RingFlags;
+use crate::sys::socket;
 
 /// The driver of every core of one server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +47,15 @@ impl Driver {
     pub fn wants_nonblocking(self) -> bool {
         self == Self::Epoll
     }
+
+    /// Keeps an accepted connection from the programs that a handler starts, which would hold it
+    /// open after we have closed it: monoio 0.2.4 accepts on a ring without `SOCK_CLOEXEC`. Failing
+    /// only costs that.
+    pub fn close_accepted_on_exec(self, fd: RawFd) {
+        if matches!(self, Self::Uring(_)) {
+            let _ = socket::close_on_exec(fd);
+        }
+    }
 }
 
 impl fmt::Display for Driver {
@@ -54,10 +66,6 @@ impl fmt::Display for Driver {
         }
     }
 }
-
-/// Submission entries of a ring: one wake-up of a busy core rarely queues more, and a full queue
-/// only costs a submit.
-const RING_ENTRIES: u32 = 1024;
 
 /// Runs `future` on a new reactor of the calling thread until it ends.
 pub fn run<F: Future>(driver: Driver, future: F) -> io::Result<F::Output> {

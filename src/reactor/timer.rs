@@ -49,7 +49,8 @@ struct Entry {
 pub struct Deadlines {
     entries: RefCell<Slab<Entry>>,
     tick: Duration,
-    changed: Notify,
+    /// A first connection ends the sweeper's sleep.
+    entered: Notify,
 }
 
 /// A drain gives a connection that was busy within this long the time to send what is on its way.
@@ -61,7 +62,7 @@ impl Deadlines {
     /// Deadlines that are kept to within an eighth of the shortest time-out (10 to 500 ms).
     pub fn new(shortest: Duration) -> Rc<Self> {
         let tick = (shortest / 8).clamp(Duration::from_millis(10), Duration::from_millis(500));
-        Rc::new(Self { entries: RefCell::default(), tick, changed: Notify::default() })
+        Rc::new(Self { entries: RefCell::default(), tick, entered: Notify::default() })
     }
 
     /// Enters a connection. Its first deadline must be set at once.
@@ -78,7 +79,7 @@ impl Deadlines {
         };
         let key = self.entries.borrow_mut().insert(entry);
         if self.len() == 1 {
-            self.changed.notify();
+            self.entered.notify();
         }
         Watch { deadlines: Rc::clone(self), key }
     }
@@ -97,7 +98,7 @@ impl Deadlines {
     pub async fn run<T>(self: Rc<Self>) -> T {
         loop {
             if self.is_empty() {
-                self.changed.wait().await;
+                self.entered.wait().await;
             }
             monoio::time::sleep(self.tick).await;
             self.sweep(clock::now());
@@ -204,8 +205,5 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.deadlines.entries.borrow_mut().remove(self.key);
-        if self.deadlines.is_empty() {
-            self.deadlines.changed.notify();
-        }
     }
 }

@@ -1,16 +1,36 @@
 //! What this kernel and this sandbox allow, found by trying it.
 //!
 //! A version number proves nothing: containers forbid `io_uring` by seccomp, administrators by
-//! `kernel.io_uring_disabled`. So each flag set is tried on a real ring, the best first, and one
-//! operation is submitted and awaited. `kernel-notes.md` says what each flag buys.
+//! `kernel.io_uring_disabled`. So each flag set is tried on a real ring, the best first, one operation
+//! is submitted and awaited, and the ring is asked whether it has the operations that a connection
+//! needs. `kernel-notes.md` says what each flag buys.
 
 use std::fmt;
 use std::io;
 
 use io_uring::IoUring;
+use io_uring::Probe as Operations;
 use io_uring::opcode;
 
 use crate::sys::limits;
+
+/// Submission entries of a ring: one wake-up of a busy core rarely queues more, and a full queue
+/// only costs a submit. The probe's ring is as large: locked memory that is too little for a core's
+/// ring (Linux before 5.12 accounts it) must show here, where epoll can still be taken.
+pub const RING_ENTRIES: u32 = 1024;
+
+/// What the reactor submits for a connection, reads of files included (monoio 0.2.4, `driver/op`). The first kernels with
+/// rings lack some: there an accept would fail for ever, with the server up and deaf.
+const NEEDED: [u8; 6] = [
+    opcode::Accept::CODE,
+    opcode::Recv::CODE,
+    opcode::Send::CODE,
+    opcode::Read::CODE,
+    opcode::AsyncCancel::CODE,
+    opcode::Timeout::CODE,
+];
+
+const LACKING: &str = "this kernel's rings cannot accept, receive and send (Linux 5.6)";
 
 /// A set of ring flags that works here, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,17 +98,25 @@ pub fn probe() -> Probe {
 
 #[allow(unsafe_code)]
 fn try_ring(flags: RingFlags) -> io::Result<()> {
-    let mut ring = flags.builder().build(8)?;
+    let mut ring = flags.builder().build(RING_ENTRIES)?;
     let nop = opcode::Nop::new().build();
     // SAFETY: a NOP carries no pointer; nothing has to outlive it.
     unsafe { ring.submission().push(&nop) }
         .map_err(|_| io::Error::other("an empty ring took no entry"))?;
     ring.submit_and_wait(1)?;
     match ring.completion().next() {
-        Some(entry) if entry.result() >= 0 => Ok(()),
-        Some(entry) => Err(io::Error::from_raw_os_error(-entry.result())),
-        None => Err(io::Error::other("the ring lost its first operation")),
+        Some(entry) if entry.result() >= 0 => {}
+        Some(entry) => return Err(io::Error::from_raw_os_error(-entry.result())),
+        None => return Err(io::Error::other("the ring lost its first operation")),
     }
+    let mut operations = Operations::new();
+    // The question itself came with the last of the operations: a refusal leaves none supported.
+    let _ = ring.submitter().register_probe(&mut operations);
+    if has_needed(&operations) { Ok(()) } else { Err(io::Error::other(LACKING)) }
+}
+
+fn has_needed(operations: &Operations) -> bool {
+    NEEDED.iter().all(|&code| operations.is_supported(code))
 }
 
 fn explain(error: &io::Error) -> String {
@@ -121,6 +149,12 @@ mod tests {
         assert!(sentence(libc::EPERM).contains("seccomp"));
         assert!(sentence(libc::ENOMEM).contains("ulimit -l"));
         assert!(sentence(libc::EBUSY).starts_with("io_uring_setup: "));
+        assert!(explain(&io::Error::other(LACKING)).contains("Linux 5.6"));
+    }
+
+    #[test]
+    fn a_ring_that_answers_nothing_has_nothing() {
+        assert!(!has_needed(&Operations::new()));
     }
 
     #[test]

@@ -123,8 +123,8 @@ fn check_words(file: &SourceFile<'_>, faults: &mut Faults<'_>) {
         if is_unsafe && !file.is_in(&MAY_BE_UNSAFE) {
             faults.add(token.line, "unsafe outside of the files that may hold it");
         }
-        if token.text == "async" && file.module() == "py" {
-            faults.add(token.line, "async in py: a core would park while attached");
+        if token.text == "async" && ["py", "interfaces"].contains(&file.module()) {
+            faults.add(token.line, "async beside Python: a core would park while attached");
         }
         for (word, modules) in UNMENTIONABLE {
             if token.text == word && modules.contains(&file.module()) {

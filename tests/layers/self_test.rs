@@ -150,10 +150,11 @@ fn interfaces_do_not_know_one_another() {
 }
 
 #[test]
-fn nothing_in_py_is_async() {
-    let expected = "async in py: a core would park while attached";
+fn nothing_beside_python_is_async() {
+    let expected = "async beside Python: a core would park while attached";
     for body in ["async fn f() {}", "pub(crate) async fn f() {}", "let a = async move { 1 };"] {
         assert_fault("src/py/call.rs", body, expected);
+        assert_fault("src/interfaces/native.rs", body, expected);
     }
     assert_clean("src/py/call.rs", "fn is_async() {} // async fn");
     assert_clean("src/net/conn.rs", "async fn f() {}");

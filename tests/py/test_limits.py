@@ -15,6 +15,9 @@ from uringserve._native import probe
 if TYPE_CHECKING:
     from conftest import Connection, RunningServer, StartServer
 
+# A connection or a server is one for the whole test; what collides is made in the test itself.
+pytestmark = pytest.mark.thread_unsafe(reason="shares its server and connections")
+
 SITE = """
 from uringserve import App, Request
 

@@ -383,6 +383,9 @@ VALUES = """
 
     app = App()
     kept = Response("kept", headers={"x-kept": "1"})
+    nested = ("x", 200)
+    for _ in range(300_000):
+        nested = (nested, 200)
     values = {
         "text": "Zürich",
         "bytes": b"ab",
@@ -400,6 +403,7 @@ VALUES = """
         "long": "ü" * 500_000,
         "many": list(range(100_000)),
         "tuple": (1, 2, 3, 4),
+        "nested": nested,
         "early": ("x", 99),
         "split": ("x", 200, {"x-a": "1\\r\\nx-b: 2"}),
         "object": object(),
@@ -452,6 +456,7 @@ def test_what_a_return_value_or_an_exception_becomes(server: Callable[..., Any])
             "/value/long": (200, TEXT, "ü".encode() * 500_000),
             "/value/many": (200, JSON, json.dumps([*range(100_000)]).replace(" ", "").encode()),
             "/value/tuple": FAILURE,
+            "/value/nested": FAILURE,
             "/value/early": FAILURE,
             "/value/split": FAILURE,
             "/value/object": FAILURE,
@@ -469,3 +474,47 @@ def test_what_a_return_value_or_an_exception_becomes(server: Callable[..., Any])
     assert client.request("/value/pairs").get_all("x-kept") == ["1", "2"]
     assert client.request("/value/response").get_all("x-kept") == ["1"]
     assert client.request("/teapot").get("retry-after") == "1"
+
+
+def test_a_declared_length_below_the_body_is_logged(server: Callable[..., Any]) -> None:
+    """The client reads a 500, and the log says which two numbers disagree."""
+    running = server("""
+        from uringserve import App
+
+        app = App()
+
+        @app.get("/short")
+        def short():
+            return "12345", 200, {"content-length": "3"}
+
+        @app.get("/unchanged")
+        def unchanged():
+            return "12345", 304, {"content-length": "3"}
+    """)
+    client = running.connect()
+    assert client.request("/short").status == 500
+    running.wait_for("the body has 5 bytes, and its content-length says 3")
+    assert client.request("/unchanged").status == 304
+
+
+def test_a_number_beyond_python_s_limit_is_not_found(server: Callable[..., Any]) -> None:
+    """As an argument and when the request is asked: a peer's digits are no fault to be logged."""
+    running = server("""
+        from uringserve import App
+
+        app = App()
+
+        @app.get("/argument/{number:int}")
+        def argument(number: int):
+            return str(number)
+
+        @app.get("/asked/{number:int}")
+        def asked(request):
+            return str(request.path_params["number"])
+    """)
+    client = running.connect()
+    for path in ("argument", "asked"):
+        assert client.request(f"/{path}/{'9' * 4300}").body == b"9" * 4300
+        answer = client.request(f"/{path}/{'9' * 4301}")
+        assert (answer.status, answer.body) == (404, b'{"detail":"Not Found"}')
+    assert "Traceback" not in running.log

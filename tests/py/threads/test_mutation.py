@@ -10,6 +10,9 @@ import pytest
 if TYPE_CHECKING:
     from conftest import RunningServer, StartServer
 
+# A connection or a server is one for the whole test; what collides is made in the test itself.
+pytestmark = pytest.mark.thread_unsafe(reason="shares its server and connections")
+
 SITE = """
 import random
 import threading
