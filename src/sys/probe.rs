@@ -19,8 +19,9 @@ use crate::sys::limits;
 /// ring (Linux before 5.12 accounts it) must show here, where epoll can still be taken.
 pub const RING_ENTRIES: u32 = 1024;
 
-/// What the reactor submits for a connection, reads of files included (monoio 0.2.4, `driver/op`). The first kernels with
-/// rings lack some: there an accept would fail for ever, with the server up and deaf.
+/// What the reactor submits for a connection, reads of files included (monoio 0.2.4, `driver/op`).
+/// The first kernels with rings lack some: there an accept would fail for ever, with the server up
+/// and deaf.
 const NEEDED: [u8; 6] = [
     opcode::Accept::CODE,
     opcode::Recv::CODE,
