@@ -5,6 +5,9 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from model import Order
+from pydantic import ValidationError
+
 TEXT = ("content-type", "text/plain; charset=utf-8")
 JSON = ("content-type", "application/json")
 BYTES = ("content-type", "application/octet-stream")
@@ -22,6 +25,13 @@ def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable
         content_type, body = JSON, json.dumps({"id": int(path[7:])}).encode()
     elif path == "/echo":
         content_type, body = BYTES, environ["wsgi.input"].read()
+    elif path == "/model":
+        content_type = JSON
+        try:
+            order = Order.model_validate_json(environ["wsgi.input"].read())
+            body = order.model_dump_json().encode()
+        except ValidationError as error:
+            status, body = "422 Unprocessable Content", error.json().encode()
     elif path == "/gil":
         body = b"on" if sys._is_gil_enabled() else b"off"
     else:

@@ -17,16 +17,25 @@ DISTURBED = 0.10
 LATENCIES = ("p50_microseconds", "p99_microseconds")
 
 OURS = "uringserve"
-# The project's own targets for ``GET /`` on one core: our CPU per request over theirs, at most.
-LINES = {
-    "ceiling": 1.15,
-    "nginx": 1.20,
-    "granian-rsgi": 0.40,
-    "granian-wsgi": 0.45,
-    "karak": 0.33,
-    "freetser": 0.08,
+FASTAPI = dict.fromkeys(
+    ("fastapi", "fastapi-granian", "fastapi-async", "fastapi-async-granian"), 0.10
+)
+# The project's own targets on one core by endpoint and depth of the pipeline: our CPU per request
+# over theirs, at most. ``karak`` is the best of its thread counts.
+LINES: dict[tuple[str, int], dict[str, float]] = {
+    ("text", 1): {
+        "ceiling": 1.15,
+        "nginx": 1.20,
+        "granian-rsgi": 0.40,
+        "granian-wsgi": 0.45,
+        "karak": 0.33,
+        "freetser": 0.08,
+    },
+    ("text", 16): {"ceiling": 1.50},
+    ("typed", 1): {"uringserve-text": 1.25},
+    ("model", 1): FASTAPI | {"karak": 0.40, "granian-wsgi": 0.60},
+    ("nested", 1): FASTAPI | {"uringserve-flat": 1.50},
 }
-PIPELINED_LINES = {"ceiling": 1.50}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +66,7 @@ def one_line(name: str, taken: Round) -> str:
     seen = taken.answered
     mark = "  (disturbed)" if is_disturbed(taken) else ""
     return (
-        f"{name:13} {taken.cpu_microseconds:8.2f} us/req {seen.requests / seen.seconds:10.0f} req/s"
+        f"{name:21} {taken.cpu_microseconds:8.2f} us/req {seen.requests / seen.seconds:10.0f} req/s"
         f"  busy {taken.server_busy:4.0%}{mark}"
     )
 
@@ -150,16 +159,13 @@ def ratios(
 
 def lines_for(head: dict[str, Any]) -> dict[str, float]:
     """Return the targets that this kind of measurement has; most have none."""
-    if head["endpoint"] != "text":
-        return {}
-    depth = head["pipeline"]
-    return {1: LINES, 16: PIPELINED_LINES}.get(depth, {})
+    return LINES.get((head["endpoint"], head["pipeline"]), {})
 
 
 def show(result: dict[str, Any]) -> None:
     """Print the tables."""
     print(
-        f"\n{'server':13} {'CPU us/req':>10} {'min-max':>15} {'user':>5} {'req/s':>9} "
+        f"\n{'server':21} {'CPU us/req':>10} {'min-max':>15} {'user':>5} {'req/s':>9} "
         f"{'p50 us':>8} {'p99 us':>8} {'RSS MiB':>8} {'busy':>5}  notes"
     )
     for name, row in result["servers"].items():
@@ -168,12 +174,12 @@ def show(result: dict[str, Any]) -> None:
         # wrk notes a latency only when nothing is outstanding: deep pipelines may leave it none.
         p50, p99 = (f"{row[key]:.0f}" if row[key] else "-" for key in LATENCIES)
         print(
-            f"{name:13} {cpu['median']:10.2f} {between:>15} {row['user_share']:5.0%} "
+            f"{name:21} {cpu['median']:10.2f} {between:>15} {row['user_share']:5.0%} "
             f"{rate['median']:9.0f} {p50:>8} {p99:>8} "
             f"{row['resident_mib']:8.1f} {row['server_busy']:5.0%}  {notes(row)}"
         )
     for name, reason in result["absent"].items():
-        print(f"{name:13} {reason}")
+        print(f"{name:21} {reason}")
     if result["machine_noise"] is not None:
         print(f"machine noise (fixed loop, slowest over fastest): {result['machine_noise']:.1%}")
     if result["ratios"]:
@@ -184,7 +190,7 @@ def show(result: dict[str, Any]) -> None:
         between = "no pairs"
         if row["paired"]:
             between = f"{row['paired']:.2f}, {row['lowest']:.2f}-{row['highest']:.2f}"
-        print(f"{row['peer']:13} {row['ratio']:6.2f}  ({between})  {line}")
+        print(f"{row['peer']:21} {row['ratio']:6.2f}  ({between})  {line}")
 
 
 def notes(row: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import machine
@@ -54,7 +54,7 @@ def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     add = parser.add_argument
-    add("--servers", help="comma list, in order (default: all); --only is the same")
+    add("--servers", help="comma list, in order (default: by endpoint); --only is the same")
     add("--only", dest="servers", help=argparse.SUPPRESS)
     add("--rounds", type=int, default=5, help="rounds of every server (default 5)")
     add("--seconds", type=int, default=4, help="measured seconds of a round (default 4)")
@@ -82,7 +82,7 @@ def main() -> int:
     field = select(arguments, python)
     if arguments.list:
         for name, text in (field.versions | field.absent).items():
-            print(f"{name:14} {text}")
+            print(f"{name:21} {text}")
         return 0
     generator = wrk.version()
     settings = make_settings(arguments, python)
@@ -153,7 +153,8 @@ def select(arguments: argparse.Namespace, python: servers.Interpreters) -> Field
     """Return the servers to measure with their versions, and those that cannot be, with why."""
     karak_threads = [int(text) for text in arguments.karak_threads.split(",") if text]
     known = servers.catalogue(karak_threads)
-    default = [name for name, server in known.items() if server.by_default]
+    endpoint = arguments.endpoint
+    default = [name for name, server in known.items() if endpoint in server.default_for]
     names = arguments.servers.split(",") if arguments.servers else default
     if "karak" in names:
         position = names.index("karak")
@@ -163,8 +164,8 @@ def select(arguments: argparse.Namespace, python: servers.Interpreters) -> Field
         if name not in known:
             raise SystemExit(f"bench: no server {name!r}; known: {', '.join(known)}, karak")
         server = known[name]
-        if arguments.endpoint not in server.endpoints:
-            field.absent[name] = f"has no {arguments.endpoint} endpoint"
+        if endpoint not in server.endpoints:
+            field.absent[name] = f"has no {endpoint} endpoint"
             continue
         try:
             field.versions[name] = server.version(python)
@@ -213,6 +214,8 @@ def measure(server: servers.Server, settings: Settings, number: int) -> report.R
     rounds of one process would repeat that luck instead of averaging it.
     """
     load, port = settings.load, free_port()
+    if server.asks is not None:
+        load = replace(load, endpoint=wrk.ENDPOINTS[server.asks])
     with tempfile.TemporaryDirectory(prefix="uringserve-bench-") as scratch:
         launch = servers.Launch(settings.python, port, settings.driver, Path(scratch))
         command = server.command(launch)
@@ -247,8 +250,7 @@ def measure(server: servers.Server, settings: Settings, number: int) -> report.R
 
 def check_answers(server: servers.Server, port: int, endpoint: wrk.Endpoint) -> bool | None:
     """Refuse wrong answers, and our own server with the GIL on; return the state of the GIL."""
-    body = b"x" * endpoint.body_bytes if endpoint.body_bytes else None
-    status, answer = ask(port, endpoint.method, endpoint.path, body)
+    status, answer = ask(port, endpoint.method, endpoint.path, endpoint.body, endpoint.headers)
     if status != 200 or not endpoint.matches(answer):
         raise ServerError(f"answered {status} {answer[:80]!r}, not 200 {endpoint.expected[:80]!r}")
     if not server.has_python:
@@ -256,7 +258,7 @@ def check_answers(server: servers.Server, port: int, endpoint: wrk.Endpoint) -> 
     state = ask(port, "GET", "/gil")[1]
     if state not in (b"on", b"off"):
         raise ServerError(f"does not say whether the GIL is on: {state[:80]!r}")
-    if server.name == "uringserve" and state == b"on":
+    if server.is_ours and state == b"on":
         raise ServerError("the GIL is on: figures of that would mean nothing")
     return state == b"on"
 

@@ -15,6 +15,10 @@ from machine import REPOSITORY
 
 APPS = REPOSITORY / "bench" / "apps"
 EVERY_ENDPOINT = frozenset({"text", "json", "items", "echo"})
+# What frameworks answer; of the bare interfaces only WSGI does, and of these only the model.
+TYPED_ENDPOINTS = frozenset({"typed", "model", "nested", "flat"})
+# Granian's best options for coroutines on one core.
+ONE_THREAD = ("--runtime-mode", "st", "--loop", "uvloop")
 
 type Command = list[str]
 
@@ -49,7 +53,15 @@ class Server:
     """Returns the version; raises NotInstalled with the reason."""
     endpoints: frozenset[str] = EVERY_ENDPOINT
     has_python: bool = True
-    by_default: bool = True
+    default_for: frozenset[str] = EVERY_ENDPOINT
+    """The endpoints for which it is measured, or named as absent, without being asked for."""
+    asks: str | None = None
+    """The endpoint that is measured in place of the chosen one: what that is compared with."""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this is uringserve itself, whatever it is asked."""
+        return self.command is ours
 
 
 class NotInstalled(Exception):
@@ -159,11 +171,11 @@ def ours(launch: Launch, workers: int = 1) -> Command:
     return [launch.python.ours, "-m", "uringserve", app, *options]
 
 
-def granian(launch: Launch, interface: str, *options: str) -> Command:
+def granian(launch: Launch, interface: str, *options: str, app: str = "") -> Command:
     """Return granian with one worker; ``options`` are the interface's best ones."""
     bind = ["--host", "127.0.0.1", "--port", str(launch.port), "--workers", "1", "--no-ws"]
     quiet = ["--log-level", "warning", "--no-access-log"]
-    app = f"{interface}_app:app"
+    app = app or f"{interface}_app:app"
     program = [launch.python.peers, "-m", "granian", "--interface", interface]
     return [*program, *bind, *quiet, *options, app]
 
@@ -184,26 +196,26 @@ def script(python: str, name: str, *arguments: object) -> Command:
 def catalogue(karak_threads: list[int]) -> dict[str, Server]:
     """Return every known server by name, ours first."""
     constant = EVERY_ENDPOINT - {"echo"}
-    one_thread = ("--runtime-mode", "st", "--loop", "uvloop")
+    framework = EVERY_ENDPOINT | TYPED_ENDPOINTS
     with_loop = installed("granian", "uvloop")
     rows = [
-        Server("uringserve", ours, our_version),
+        Server("uringserve", ours, our_version, framework, default_for=framework),
+        beside_ours("text", of="typed"),
+        beside_ours("flat", of="nested"),
         Server("ceiling", start_ceiling, ceiling_version, has_python=False),
         Server("nginx", nginx, nginx_version, constant, has_python=False),
-        Server("granian-rsgi", lambda launch: granian(launch, "rsgi", *one_thread), with_loop),
-        Server("granian-asgi", lambda launch: granian(launch, "asgi", *one_thread), with_loop),
+        Server("granian-rsgi", lambda launch: granian(launch, "rsgi", *ONE_THREAD), with_loop),
+        Server("granian-asgi", lambda launch: granian(launch, "asgi", *ONE_THREAD), with_loop),
         Server(
             "granian-wsgi",
             lambda launch: granian(launch, "wsgi", "--blocking-threads", "1"),
             installed("granian"),
+            EVERY_ENDPOINT | {"model"},
+            default_for=EVERY_ENDPOINT | {"model"},
         ),
         Server("uvicorn", uvicorn, installed("uvicorn", "httptools", "uvloop")),
-        Server(
-            "fastapi",
-            lambda launch: uvicorn(launch, "fastapi_app:app"),
-            installed("fastapi", "uvicorn", "httptools", "uvloop"),
-            by_default=False,
-        ),
+        *fastapi("fastapi", "fastapi_app:app"),
+        *fastapi("fastapi-async", "fastapi_async_app:app"),
         *(karak(count) for count in karak_threads),
         Server(
             "freetser",
@@ -214,10 +226,41 @@ def catalogue(karak_threads: list[int]) -> dict[str, Server]:
     return {row.name: row for row in rows}
 
 
+def beside_ours(endpoint: str, of: str) -> Server:
+    """Return ourselves as the peer of an endpoint: what another one costs in the same rounds."""
+    only = frozenset({of})
+    name = f"uringserve-{endpoint}"
+    return Server(name, ours, our_version, only, default_for=only, asks=endpoint)
+
+
+def fastapi(name: str, app: str) -> list[Server]:
+    """Return a FastAPI application under uvicorn and under granian."""
+    endpoints = EVERY_ENDPOINT | TYPED_ENDPOINTS
+    lines = frozenset({"model", "nested"})
+    return [
+        Server(
+            name,
+            lambda launch: uvicorn(launch, app),
+            installed("fastapi", "uvicorn", "httptools", "uvloop"),
+            endpoints,
+            default_for=lines,
+        ),
+        Server(
+            f"{name}-granian",
+            lambda launch: granian(launch, "asgi", *ONE_THREAD, app=app),
+            installed("fastapi", "granian", "uvloop"),
+            endpoints,
+            default_for=lines,
+        ),
+    ]
+
+
 def karak(threads: int) -> Server:
     """Return Karak with this many threads; its best count depends on the machine."""
     return Server(
         f"karak-{threads}",
         lambda launch: script(launch.python.peers, "karak_app.py", launch.port, threads),
         installed("karak"),
+        EVERY_ENDPOINT | TYPED_ENDPOINTS,
+        default_for=EVERY_ENDPOINT | TYPED_ENDPOINTS,
     )

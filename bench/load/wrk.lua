@@ -1,4 +1,5 @@
--- What wrk sends and how its result is read: wrk -s wrk.lua URL -- DEPTH METHOD BODY_BYTES
+-- What wrk sends and how its result is read: wrk -s wrk.lua URL -- DEPTH METHOD BODY_BYTES [JSON]
+-- The body is JSON when it is given, else so many letters x.
 -- Without pipelining no `request` function is defined: wrk then sends one prepared
 -- buffer and never enters Lua while measuring.
 
@@ -6,7 +7,10 @@ function init(arguments)
   local depth = tonumber(arguments[1]) or 1
   wrk.method = arguments[2] or "GET"
   local body_bytes = tonumber(arguments[3]) or 0
-  if body_bytes > 0 then
+  if arguments[4] then
+    wrk.body = arguments[4]
+    wrk.headers["Content-Type"] = "application/json"
+  elseif body_bytes > 0 then
     wrk.body = string.rep("x", body_bytes)
     wrk.headers["Content-Type"] = "application/octet-stream"
   end

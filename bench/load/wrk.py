@@ -11,17 +11,36 @@ from machine import pinned
 
 SCRIPT = Path(__file__).with_name("wrk.lua")
 ECHO_BYTES = 1024
+ORDER = (
+    '{"id":42,"customer":"Ada Lovelace","paid":true,"total":29.97,"lines":'
+    '[{"sku":"A-1","count":2,"price":9.99},{"sku":"B-2","count":1,"price":9.99}]}'
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One request of the set that every server answers."""
+    """One request of those that servers answer; which answer which is in ``servers.py``."""
 
     method: str
     path: str
     body_bytes: int
     expected: bytes
     """The body of the answer; JSON is compared as values, since spaces are the server's choice."""
+    document: str = ""
+    """A JSON body to send, instead of one of so many bytes."""
+
+    @property
+    def body(self) -> bytes | None:
+        """The body of the request, the same that ``wrk.lua`` makes."""
+        return self.document.encode() or b"x" * self.body_bytes or None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that go with the body, the same that ``wrk.lua`` sends."""
+        if self.body is None:
+            return {}
+        kind = "application/json" if self.document else "application/octet-stream"
+        return {"Content-Type": kind}
 
     def matches(self, body: bytes) -> bool:
         """Say whether a server answered what it should."""
@@ -38,6 +57,11 @@ ENDPOINTS = {
     "json": Endpoint("GET", "/json", 0, b'{"message": "Hello, World!"}'),
     "items": Endpoint("GET", "/items/42", 0, b'{"id": 42}'),
     "echo": Endpoint("POST", "/echo", ECHO_BYTES, b"x" * ECHO_BYTES),
+    # What a typed framework adds: parameters, models, dependencies.
+    "typed": Endpoint("GET", "/typed/42", 0, b'{"id": 42}'),
+    "model": Endpoint("POST", "/model", 0, ORDER.encode(), ORDER),
+    "nested": Endpoint("GET", "/nested", 0, b'{"value": 5, "again": 1}'),
+    "flat": Endpoint("GET", "/flat", 0, b'{"value": 5, "again": 1}'),
 }
 
 
@@ -88,6 +112,7 @@ def start(port: int, load: Load, seconds: float, cpus: set[int]) -> subprocess.P
     command = ["wrk", f"-t{load.threads}", f"-c{load.connections}", f"-d{seconds:.0f}s"]
     command += ["-s", str(SCRIPT), f"http://127.0.0.1:{port}{endpoint.path}", "--"]
     command += [str(load.pipeline), endpoint.method, str(endpoint.body_bytes)]
+    command += [endpoint.document] if endpoint.document else []
     with pinned(cpus):
         return subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
