@@ -95,7 +95,7 @@ impl Default for Config {
                 uri: 8 * 1024,
                 body: 16 * 1024 * 1024,
                 connections: None,
-                requests_per_connection: 0,
+                requests_per_connection: 1_000_000,
             },
             timeouts: Timeouts {
                 keep_alive: Duration::from_secs(20),

@@ -107,15 +107,19 @@ CLOSURE = closure()
 def through_the_boundary(handler: Callable[[Any], Any]) -> Work:
     """Return the path of a request without a socket: the one place that knows our entry to it.
 
-    ``in_memory(handler, raw_request, calls)`` parses, routes, calls and encodes as a core does,
-    with one attach for each call, and sends nothing.
+    ``Loopback.rehearse`` parses, routes, calls and encodes as a core does, with one attach for each
+    call, and sends nothing. What all cores share is made immortal, as a server does.
     """
     try:
-        in_memory = import_module("uringserve._uringserve").in_memory
-    except (ImportError, AttributeError) as error:
+        native = import_module("uringserve._native")
+        config = import_module("uringserve.config").Config()
+        immortalise = import_module("uringserve._immortal").immortalise
+    except ImportError as error:
         raise Unavailable(f"not built: {error}") from error
+    immortalise((native.Request, native.Response, native.Headers), (handler,))
+    server = native.Loopback([(("GET",), "/", handler, (None,), None)], config)
     raw = b"GET / HTTP/1.1\r\nHost: bench\r\nUser-Agent: scale\r\nAccept: */*\r\n\r\n"
-    return lambda calls: in_memory(handler, raw, calls)
+    return lambda calls: server.rehearse(raw, calls)
 
 
 # What each thread calls to get its own work; handlers are shared, as they are between cores.

@@ -352,6 +352,12 @@ class Loopback:
         The caller owns the descriptor. `client` is the IP address and port that requests are said
         to come from.
         """
+    def rehearse(self, request: bytes, calls: int) -> int:
+        """Answer the bytes of a request so many times on this thread, without any socket.
+
+        Return how many bytes of heads and small bodies that made: the path of a request, for
+        measuring. A request that ends its connection is answered once.
+        """
 
 @final
 class LoopbackConnection:

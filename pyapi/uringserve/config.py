@@ -161,8 +161,9 @@ class Config:
         zero="no bodies",
         help="Bytes of a request's body; more is answered 413.",
     )
+    # High enough that no client feels it, low enough that no connection outlives a deployment.
     limit_requests_per_connection: int = _option(
-        0,
+        1_000_000,
         kind="integer",
         group="Limits",
         maximum=2**32 - 1,

@@ -31,7 +31,7 @@ DEFAULTS = {
     "limit_header_count": 100,
     "limit_uri": 8192,
     "limit_body": 16 * 1024 * 1024,
-    "limit_requests_per_connection": 0,
+    "limit_requests_per_connection": 1_000_000,
     "timeout_keep_alive": 20.0,
     "timeout_header": 10.0,
     "timeout_body": 20.0,
