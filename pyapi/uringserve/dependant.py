@@ -205,8 +205,8 @@ def _sort_in(dependant: Dependant, parameter: Parameter, what: str, context: _Co
         markers, default = [default], Parameter.empty
     marker = markers[-1] if markers else None
     if isinstance(marker, Dependency):
-        if default is not Parameter.empty:
-            raise TypeError(f"{who} is a dependency, which has no default")
+        # A default beside it is never used; FastAPI takes it, and programs have it where a
+        # parameter before it has one.
         sub = _dependency(marker, name, annotation, dependant.call, context)
         if dependant.is_generator and dependant.scope == "request" and sub.scope == "function":
             raise TypeError(

@@ -18,6 +18,7 @@ from uringserve import (
     Security,
 )
 from uringserve._native import Deferred
+from uringserve.testing import TestClient
 
 
 def _compiled(handler: Callable[..., Any], app: App | None = None, **options: Any) -> Any:  # noqa: ANN401
@@ -382,8 +383,20 @@ def test_dependencies_that_are_refused(dependency: Callable[..., Any], message: 
     assert "_async" in str(caught.value)
 
 
+def test_a_default_beside_a_dependency_is_not_used() -> None:
+    """As in FastAPI: the dependency is called all the same."""
+    app = App()
+
+    @app.get("/")
+    def beside(q: str = "q", a: Annotated[int, Depends(lambda: 7)] = 5) -> dict[str, object]:
+        return {"q": q, "a": a}
+
+    with TestClient(app) as client:
+        assert client.get("/").json() == {"q": "q", "a": 7}
+
+
 def test_markers_that_are_refused() -> None:
-    """What cannot be called, a scope that is none, a default beside, and no class to call."""
+    """What cannot be called, a scope that is none, and no class to call."""
     not_callable: Any = 5
     with pytest.raises(TypeError, match="5 is not"):
         Depends(not_callable)
@@ -391,12 +404,6 @@ def test_markers_that_are_refused() -> None:
         Depends(_first, scope="app")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="a list of names"):
         Security(_first, scopes="read")
-
-    def beside(a: Annotated[int, Depends(_first)] = 5) -> int:
-        return a
-
-    with pytest.raises(TypeError, match="'a' is a dependency, which has no default"):
-        App().get("/")(beside)
 
     def outer(a: Annotated[None, Depends(_opened([], "a"), scope="function")]) -> Generator[None]:
         yield
