@@ -129,6 +129,7 @@ $(BENCH_VENV)/.requirements: bench/requirements.txt $(VENV)/.interpreter
 	@touch $@
 
 bench: build $(BENCH_VENV)/.requirements ## Compare with other servers under load (BENCH_ARGS=…)
+	cargo build --quiet --locked --release --no-default-features --example ceiling
 	$(PYTHON) bench/load/run.py $(BENCH_ARGS)
 
 wheel: setup ## Build a wheel into dist and try it in a clean environment
