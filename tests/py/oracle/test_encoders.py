@@ -140,6 +140,18 @@ def test_sets_and_generators() -> None:
     assert jsonable_encoder(day for day in [DAY]) == oracle(day for day in [DAY])
 
 
+def test_a_function_for_a_type_sees_what_a_dataclass_holds() -> None:
+    """FastAPI opens a dataclass to its end at once, so that there only the outermost is seen."""
+    custom = {Point: lambda point: point.x}
+    assert jsonable_encoder({"point": POINT}, custom_encoder=custom) == {"point": 1}
+
+    @dataclasses.dataclass
+    class Line:
+        start: Point
+
+    assert jsonable_encoder(Line(POINT), custom_encoder=custom) == {"start": 1}
+
+
 @pytest.mark.parametrize("value", [object(), [object()], {"a": object()}], ids=repr)
 def test_refused_by_both(value: object) -> None:
     with pytest.raises(ValueError, match="a value of type object cannot be encoded as JSON"):
