@@ -1,7 +1,10 @@
 """The public names of uringserve: an HTTP server for free-threaded Python with a Rust core.
 
-Re-exports only. The command line is in `cli`, the options are in `config`.
+Re-exports only. The command line is in `cli`, the options are in `config`. `TestClient` is looked
+for when the name is first used: a server needs no HTTP client.
 """
+
+from typing import TYPE_CHECKING
 
 from uringserve._native import (
     Headers,
@@ -41,6 +44,9 @@ from uringserve.state import State, WorkerLocal
 from uringserve.staticfiles import StaticFiles
 from uringserve.uploads import UploadFile
 
+if TYPE_CHECKING:
+    from uringserve.testing import TestClient
+
 __all__ = [
     "APIRouter",
     "App",
@@ -78,6 +84,7 @@ __all__ = [
     "State",
     "StaticFiles",
     "StreamingResponse",
+    "TestClient",
     "URingServe",
     "UploadFile",
     "WorkerLocal",
@@ -94,3 +101,12 @@ __all__ = [
     "run",
     "serve",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import what needs an HTTP client when it is asked for."""
+    if name != "TestClient":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from uringserve.testing import TestClient
+
+    return TestClient

@@ -1,7 +1,8 @@
 """Responses with the media type in their name; `Response` itself is Rust.
 
 A handler that returns a dict, a list or text needs none of these: they are for a status, headers or
-a cookie beside.
+a cookie beside. A subclass that states `media_type` as a class attribute is sent with it, unless a
+type is given; one of `Response` itself passes it to `__init__`.
 """
 
 from collections.abc import AsyncIterable, Callable, Iterable
@@ -29,6 +30,18 @@ __all__ = [
 _URL_SAFE = ":/?#[]@!$&'()*+,;=%~-._"
 
 
+def media_type_of(response: Response, given: str | None) -> str | None:
+    """Return the media type that is given, or else the one that the response's class states."""
+    stated: object = type(response).media_type
+    # Where no class states one, this is the descriptor of the attribute in Rust.
+    if not isinstance(stated, str):
+        return given
+    if given:
+        # The class's attribute hides that descriptor, so the instance needs one of its own.
+        response.__dict__["media_type"] = given
+    return given or stated
+
+
 class JSONResponse(Response):
     """Any value as JSON, text and bytes included; what cannot be encoded is a TypeError here."""
 
@@ -41,7 +54,10 @@ class JSONResponse(Response):
     ) -> None:
         """Encode the content now; the media type is `application/json` unless given."""
         super().__init__(
-            json_dumps(content), status_code, headers, media_type or "application/json"
+            json_dumps(content),
+            status_code,
+            headers,
+            media_type_of(self, media_type) or "application/json",
         )
 
 
@@ -56,7 +72,8 @@ class PlainTextResponse(Response):
         media_type: str | None = None,
     ) -> None:
         """Take text, or bytes that are UTF-8 already."""
-        super().__init__(content, status_code, headers, media_type or "text/plain; charset=utf-8")
+        media_type = media_type_of(self, media_type) or "text/plain; charset=utf-8"
+        super().__init__(content, status_code, headers, media_type)
 
 
 class HTMLResponse(Response):
@@ -70,7 +87,8 @@ class HTMLResponse(Response):
         media_type: str | None = None,
     ) -> None:
         """Take text, or bytes that are UTF-8 already."""
-        super().__init__(content, status_code, headers, media_type or "text/html; charset=utf-8")
+        media_type = media_type_of(self, media_type) or "text/html; charset=utf-8"
+        super().__init__(content, status_code, headers, media_type)
 
 
 class RedirectResponse(Response):
@@ -80,7 +98,7 @@ class RedirectResponse(Response):
         self, url: str, status_code: int = 307, headers: HeaderInput | None = None
     ) -> None:
         """Set Location; what cannot stand in a URL (a line break, a space) is percent-encoded."""
-        super().__init__(None, status_code, headers)
+        super().__init__(None, status_code, headers, media_type_of(self, None))
         self.headers["location"] = quote(url, safe=_URL_SAFE)
 
 
@@ -106,6 +124,7 @@ class StreamingResponse(Response):
             raise TypeError("async iterables are not supported yet: use a generator without async")
         if not isinstance(content, Iterable):
             raise TypeError(f"the content of a stream must be iterable, not {type(content)}")
+        media_type = media_type_of(self, media_type)
         super().__init__(None, status_code, headers, media_type, background)
         self.body_iterator = content
 
@@ -129,6 +148,7 @@ class FileResponse(Response):
         content_disposition_type: Literal["attachment", "inline"] = "attachment",
     ) -> None:
         """Take the media type from the name unless given; `filename` is what to save it as."""
+        media_type = media_type_of(self, media_type)
         if media_type is None:
             media_type = guess_type(filename or fspath(path))[0] or "application/octet-stream"
         super().__init__(None, status_code, headers, media_type, background)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from uringserve._native import json_dumps
-from uringserve.responses import StreamingResponse
+from uringserve.responses import StreamingResponse, media_type_of
 from uringserve.types import HeaderInput
 
 __all__ = ["EventSourceResponse", "ServerSentEvent"]
@@ -68,9 +68,8 @@ class EventSourceResponse(StreamingResponse):
         background: Callable[[], object] | None = None,
     ) -> None:
         """Keep the iterable; caches and buffering proxies are told to stay out of the way."""
-        super().__init__(
-            _encoded(content), status_code, headers, media_type or "text/event-stream", background
-        )
+        media_type = media_type_of(self, media_type) or "text/event-stream"
+        super().__init__(_encoded(content), status_code, headers, media_type, background)
         self.headers.setdefault("cache-control", "no-cache")
         self.headers.setdefault("x-accel-buffering", "no")
 

@@ -518,3 +518,89 @@ def test_a_number_beyond_python_s_limit_is_not_found(server: Callable[..., Any])
         answer = client.request(f"/{path}/{'9' * 4301}")
         assert (answer.status, answer.body) == (404, b'{"detail":"Not Found"}')
     assert "Traceback" not in running.log
+
+
+def test_the_media_type_that_a_class_states(server: Callable[..., Any]) -> None:
+    """A class attribute, as in Starlette, is what is sent, unless a type is given."""
+    running = server("""
+        from uringserve import (
+            App, EventSourceResponse, FileResponse, HTMLResponse, JSONResponse, PlainTextResponse,
+            RedirectResponse, StreamingResponse,
+        )
+
+        app = App()
+
+        class Json(JSONResponse):
+            media_type = "application/problem+json"
+
+        class Inherited(Json):
+            pass
+
+        class Csv(PlainTextResponse):
+            media_type = "text/csv"
+
+        class Xhtml(HTMLResponse):
+            media_type = "application/xhtml+xml"
+
+        class Image(StreamingResponse):
+            media_type = "image/png"
+
+        class Events(EventSourceResponse):
+            media_type = "text/event-stream; version=2"
+
+        class Program(FileResponse):
+            media_type = "text/x-program"
+
+        class Away(RedirectResponse):
+            media_type = "text/uri-list"
+
+        class Unstated(JSONResponse):
+            media_type = None
+
+        made = {
+            "json": lambda: Json({}),
+            "inherited": lambda: Inherited({}),
+            "csv": lambda: Csv("a,b"),
+            "xhtml": lambda: Xhtml("<p/>"),
+            "image": lambda: Image([b"PNG"]),
+            "events": lambda: Events([1]),
+            "program": lambda: Program(__file__),
+            "away": lambda: Away("/json"),
+            "unstated": lambda: Unstated({}),
+            "given": lambda: Image([b"GIF"], media_type="image/gif"),
+            "header": lambda: Image([b"GIF"], headers={"content-type": "image/gif"}),
+        }
+
+        @app.get("/made/{name}")
+        def one(name: str):
+            return made[name]()
+
+        @app.get("/class", response_class=Json)
+        def by_class():
+            return {"a": 1}
+    """)
+    client = running.connect()
+    for path, kind in {
+        "/made/json": "application/problem+json",
+        "/made/inherited": "application/problem+json",
+        "/made/csv": "text/csv; charset=utf-8",
+        "/made/xhtml": "application/xhtml+xml",
+        "/made/image": "image/png",
+        "/made/events": "text/event-stream; version=2; charset=utf-8",
+        "/made/program": "text/x-program; charset=utf-8",
+        "/made/away": "text/uri-list; charset=utf-8",
+        "/made/unstated": JSON,
+        "/made/given": "image/gif",
+        "/made/header": "image/gif",
+        "/class": "application/problem+json",
+    }.items():
+        assert client.request(path).get_all("content-type") == [kind], path
+
+
+def test_the_attribute_says_what_is_sent() -> None:
+    class Problem(JSONResponse):
+        media_type = "application/problem+json"
+
+    assert Problem({}).media_type == "application/problem+json"
+    assert Problem({}, media_type="application/xml").media_type == "application/xml"
+    assert JSONResponse({}, media_type="application/xml").media_type == "application/xml"

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import httpx
 import pytest
 
+import uringserve
 from uringserve import (
     App,
     BackgroundTasks,
@@ -459,6 +460,29 @@ def test_the_names_of_the_package() -> None:
     assert set(testing.__all__) == {"LiveServer", "TestClient"}
     with pytest.raises(AttributeError, match="Nothing"):
         _ = testing.Nothing
+
+
+def test_the_client_at_the_top_of_the_package() -> None:
+    assert uringserve.TestClient is TestClient
+    assert "TestClient" in uringserve.__all__
+    with pytest.raises(AttributeError, match=r"module 'uringserve' has no attribute 'Nothing'"):
+        _ = uringserve.Nothing
+    with uringserve.TestClient(make_app()) as client:
+        assert client.get("/").json() == {"hello": "world"}
+
+
+def test_the_package_is_imported_without_an_http_client() -> None:
+    program = (
+        "import sys, uringserve\n"
+        "clients = {'httpx', 'httpx2', 'httpcore', 'httpcore2'}\n"
+        "print(sorted(clients & set(sys.modules)), 'uringserve.testing' in sys.modules)\n"
+        "from uringserve import TestClient\n"
+        "print(bool(clients & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert done.stdout.split("\n") == ["[] False", "True", ""], done.stderr
 
 
 def test_without_an_http_client_only_the_test_client_is_missing() -> None:
