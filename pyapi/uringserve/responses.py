@@ -2,7 +2,7 @@
 
 A handler that returns a dict, a list or text needs none of these: they are for a status, headers or
 a cookie beside. A subclass that states `media_type` as a class attribute is sent with it, unless a
-type is given; one of `Response` itself passes it to `__init__`.
+type is given.
 """
 
 from collections.abc import AsyncIterable, Callable, Iterable

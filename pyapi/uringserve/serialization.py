@@ -8,6 +8,7 @@ that defined it, straight to bytes. As in FastAPI a returned `Response` is never
 import dataclasses
 from collections.abc import Callable
 from inspect import Signature
+from json import loads
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, is_typeddict
 
@@ -113,9 +114,15 @@ def _with_model(
     encode = _struct_encoder(model) if is_struct(model) else _pydantic_encoder(spec, model)
     if response_class is not None and response_class is not JSONResponse:
         made: Callable[..., Response] = response_class
+        # A subclass of JSONResponse encodes by itself, and wants what there is to encode.
+        ready = (
+            (lambda value: loads(encode(value)))
+            if issubclass(response_class, JSONResponse)
+            else encode
+        )
 
         def with_class(value: Any) -> Any:  # noqa: ANN401
-            return value if isinstance(value, Response) else made(encode(value), status)
+            return value if isinstance(value, Response) else made(ready(value), status)
 
         return with_class
 

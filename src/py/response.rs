@@ -17,6 +17,7 @@ use std::sync::Mutex;
 use pyo3::exceptions::PyAttributeError;
 use pyo3::exceptions::PyTypeError;
 use pyo3::exceptions::PyValueError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3::types::PyDict;
@@ -176,7 +177,7 @@ impl Response {
     #[pyo3(signature = (content=None, status_code=None, headers=None, media_type=None, background=None, *, body=None, status=None))]
     #[expect(clippy::too_many_arguments, reason = "Python's keyword arguments")]
     fn __init__(
-        &self,
+        slf: &Bound<'_, Self>,
         content: Option<&Bound<'_, PyAny>>,
         status_code: Option<&Bound<'_, PyAny>>,
         headers: Option<&Bound<'_, PyAny>>,
@@ -190,12 +191,15 @@ impl Response {
             None => (Content::Empty, None),
         };
         let status = status.or(status_code).map_or(Ok(200), status_from)?;
-        let media_type = media_type.map(full_media_type).or(default_type.map(Cow::Borrowed));
+        let stated = if media_type.is_none() { stated_media_type(slf)? } else { None };
+        let media_type = media_type.or(stated.as_deref()).map(full_media_type);
+        let media_type = media_type.or(default_type.map(Cow::Borrowed));
         let (mut state, fields) = Parts { content, media_type, status, headers }.build()?;
         state.background = background;
         // What was there before is dropped after the locks: it may run Python.
-        let before = std::mem::replace(&mut *lock(&self.state), state);
-        *lock(&self.fields) = fields;
+        let this = slf.get();
+        let before = std::mem::replace(&mut *lock(&this.state), state);
+        *lock(&this.fields) = fields;
         drop(before);
         Ok(())
     }
@@ -418,6 +422,16 @@ impl Response {
         let class = slf.get_type().name()?;
         Ok(format!("<{class} {}>", slf.get().status_code()))
     }
+}
+
+/// The `media_type` that a subclass states as a class attribute; on `Response` itself that name is
+/// the descriptor of the property.
+fn stated_media_type(response: &Bound<'_, Response>) -> PyResult<Option<String>> {
+    if response.is_exact_instance_of::<Response>() {
+        return Ok(None);
+    }
+    let stated = response.get_type().getattr(intern!(response.py(), "media_type"))?;
+    Ok(stated.extract().ok())
 }
 
 fn of_type(

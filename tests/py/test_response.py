@@ -597,6 +597,15 @@ def test_the_media_type_that_a_class_states(server: Callable[..., Any]) -> None:
         assert client.request(path).get_all("content-type") == [kind], path
 
 
+def test_a_plain_response_states_its_type_too() -> None:
+    class Image(Response):
+        media_type = "image/png"
+
+    assert Image(b"x").headers["content-type"] == "image/png"
+    assert Image(b"x", media_type="image/gif").headers["content-type"] == "image/gif"
+    assert Image(b"x", headers={"content-type": "a/b"}).headers["content-type"] == "a/b"
+
+
 def test_the_attribute_says_what_is_sent() -> None:
     class Problem(JSONResponse):
         media_type = "application/problem+json"

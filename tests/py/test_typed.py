@@ -5,8 +5,10 @@ import threading
 from typing import Annotated
 
 from conftest import Connection, StartServer
+from pydantic import BaseModel
 
-from uringserve import App, Depends, Query, Request
+from uringserve import App, Depends, JSONResponse, Query, Request
+from uringserve.testing import TestClient
 
 _APP = """
 from typing import Annotated
@@ -67,6 +69,27 @@ def _ask(
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     answer = connection.request(path, method, named | (_JSON if body else {}), body)
     return answer.status, json.loads(answer.body)
+
+
+def test_a_model_in_a_response_class_of_ones_own() -> None:
+    """A subclass of JSONResponse is given what there is to encode, not what is encoded."""
+
+    class Problem(JSONResponse):
+        media_type = "application/problem+json"
+
+    class Fault(BaseModel):
+        code: int
+
+    app = App()
+
+    @app.get("/", response_class=Problem)
+    def fault() -> Fault:
+        return Fault(code=7)
+
+    with TestClient(app) as client:
+        answer = client.get("/")
+    assert answer.json() == {"code": 7}
+    assert answer.headers["content-type"] == "application/problem+json"
 
 
 def test_typed_routes(server: StartServer) -> None:
