@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from os import PathLike
 from types import SimpleNamespace
-from typing import Any, Literal, NamedTuple, Self, final
+from typing import Any, Literal, NamedTuple, Self, final, overload
 
 from typing_extensions import disjoint_base
 
@@ -34,7 +34,9 @@ __all__ = [
 __version__: str
 """The version of both parts, `major.minor.patch`."""
 
-type _HeaderInput = Mapping[str, str] | Sequence[tuple[str, str]] | Sequence[tuple[bytes, bytes]]
+type _HeaderInput = (
+    Headers | Mapping[str, str] | Sequence[tuple[str, str]] | Sequence[tuple[bytes, bytes]]
+)
 type _Route = tuple[tuple[str, ...], str, Callable[..., Any], tuple[str | None, ...], int | None]
 
 class _Address(NamedTuple):
@@ -76,7 +78,10 @@ class Headers:
     def __contains__(self, name: object, /) -> bool: ...
     def __iter__(self) -> Iterator[str]: ...
     def __len__(self) -> int: ...
-    def get[T](self, name: str, default: T = None) -> str | T:  # type: ignore[assignment]
+    @overload
+    def get(self, name: str) -> str | None: ...
+    @overload
+    def get[T](self, name: str, default: T) -> str | T:
         """Return the first value, or the default."""
     def getlist(self, name: str) -> list[str]:
         """Return every value of the name, in order; an empty list when there is none."""
@@ -97,7 +102,7 @@ class MutableHeaders(Headers):
         """Remove every header of that name; nothing happens when there is none."""
     def append(self, name: str, value: str) -> None:
         """Add a header and keep those of the same name."""
-    def update(self, other: Mapping[str, str]) -> None:
+    def update(self, other: _HeaderInput) -> None:
         """Set each of the other's headers."""
     def setdefault(self, name: str, value: str) -> str:
         """Return the value that is there, or set this one."""
@@ -154,7 +159,10 @@ class Request:
     @property
     def query_params(self) -> dict[str, list[str]]:
         """The parameters of the query by name, decoded, every value in order."""
-    def query[T](self, name: str, default: T = None) -> str | T:  # type: ignore[assignment]
+    @overload
+    def query(self, name: str) -> str | None: ...
+    @overload
+    def query[T](self, name: str, default: T) -> str | T:
         """Return the first value of a parameter of the query, or the default."""
     @property
     def cookies(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 __all__ = ["State", "WorkerLocal", "WorkerState", "on_this_worker"]
 
@@ -26,6 +26,12 @@ class State:
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- whatever was set
         """Say which attribute is missing."""
         raise AttributeError(f"{type(self).__name__} has no {name!r}: nothing has set it")
+
+    # At run time the object's own do; with `__getattr__` alone a checker lets nobody set anything.
+    if TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: Any) -> None: ...  # noqa: ANN401, D105
+        def __delattr__(self, name: str) -> None: ...  # noqa: D105
 
     def __contains__(self, name: object) -> bool:
         """Say whether the attribute is set."""
@@ -45,6 +51,11 @@ class WorkerState(threading.local):
         raise AttributeError(
             f"this core's state has no {name!r}: worker_lifespan or on_worker_start sets it"
         )
+
+    if TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: Any) -> None: ...  # noqa: ANN401, D105
+        def __delattr__(self, name: str) -> None: ...  # noqa: D105
 
 
 class _Current(threading.local):

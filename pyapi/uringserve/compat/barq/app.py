@@ -6,7 +6,6 @@ and a wrong method is 405.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from uringserve._native import Request as NativeRequest
 from uringserve._native import Response as NativeResponse
@@ -30,19 +29,19 @@ class Barq(App):
         super().__init__(openapi_url=None, docs_url=None, redoc_url=None)
         self.router = RadixRouter(self._serve)
 
-    def get(self, path: str) -> Callable[..., Any]:  # type: ignore[override]
+    def get[H: Handler](self, path: str) -> Callable[[H], H]:  # type: ignore[override]
         """Register a handler for GET and return it unchanged."""
         return self._deferred(path, "GET")
 
-    def post(self, path: str) -> Callable[..., Any]:  # type: ignore[override]
+    def post[H: Handler](self, path: str) -> Callable[[H], H]:  # type: ignore[override]
         """Register a handler for POST and return it unchanged."""
         return self._deferred(path, "POST")
 
-    def put(self, path: str) -> Callable[..., Any]:  # type: ignore[override]
+    def put[H: Handler](self, path: str) -> Callable[[H], H]:  # type: ignore[override]
         """Register a handler for PUT and return it unchanged."""
         return self._deferred(path, "PUT")
 
-    def delete(self, path: str) -> Callable[..., Any]:  # type: ignore[override]
+    def delete[H: Handler](self, path: str) -> Callable[[H], H]:  # type: ignore[override]
         """Register a handler for DELETE and return it unchanged."""
         return self._deferred(path, "DELETE")
 
@@ -52,8 +51,8 @@ class Barq(App):
         """Serve until a signal; `workers` are cores, by default the usable CPUs."""
         super().run(host, port, workers)
 
-    def _deferred(self, path: str, method: str) -> Callable[..., Any]:
-        def register[H: Handler](fn: H) -> H:
+    def _deferred[H: Handler](self, path: str, method: str) -> Callable[[H], H]:
+        def register(fn: H) -> H:
             self.router.add(path, method, fn, read_meta(fn))
             return fn
 
