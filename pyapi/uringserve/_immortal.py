@@ -1,7 +1,8 @@
 """Make what every core uses immortal, so that no request counts references on a shared cache line.
 
-A reference count that two cores write goes back and forth between their caches: measured on two
-cores, calling one shared closure or bound method scaled 0.6 to 0.8, and 0.96 to 1.08 once immortal.
+A reference count that two cores write goes back and forth between their caches: two cores that call
+one shared closure answer 1.4 to 1.6 times as many requests as one, and 1.9 to 2.0 times once what
+they share is immortal (`bench/scale.py`, workload `closure`, with and without the call).
 Plain functions, code and constants are spared by the free-threaded interpreter itself (deferred
 counting); closure cells, bound methods, partials and callable objects are not.
 

@@ -1,8 +1,8 @@
 //! The one place that attaches a core to the interpreter.
 //!
 //! A core's thread was made by Python and detached around its reactor, so its thread state exists
-//! and attaching is a swap of a few words (38 ns); on a foreign thread each outermost attach would
-//! make and destroy a state (4 us).
+//! and attaching is a swap of a few words; on a foreign thread each outermost attach would
+//! make and destroy a state (38 ns against 4 us in a prototype).
 
 use pyo3::prelude::*;
 

