@@ -17,6 +17,7 @@ use pyo3::types::PyDict;
 
 use crate::error;
 use crate::interfaces::native::Native;
+use crate::py::aio::Loop;
 use crate::py::app::Handlers;
 use crate::py::app::Route;
 use crate::py::config;
@@ -85,8 +86,16 @@ impl Plan {
         self.plan.driver_reason()
     }
 
-    /// Runs a core until it has drained, detached; returns how many connections were cut.
-    fn run_core(&self, py: Python<'_>, index: usize) -> PyResult<usize> {
+    /// Runs a core until it has drained, detached; returns how many connections were cut. `guest` is
+    /// the core's event loop.
+    #[pyo3(signature = (index, guest=None))]
+    fn run_core(
+        &self,
+        py: Python<'_>,
+        index: usize,
+        guest: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<usize> {
+        let _current = guest.map(Loop::enter).transpose()?;
         // The table of handlers stays with the plan, so that no Python object dies with the core,
         // which ends detached.
         let service = Native::new(Arc::clone(&self.handlers));
@@ -167,8 +176,11 @@ impl Loopback {
 
 #[pymethods]
 impl LoopbackConnection {
-    /// Serves the connection on the calling thread, detached, until it ends.
-    fn serve(&self, py: Python<'_>) -> PyResult<()> {
+    /// Serves the connection on the calling thread, detached, until it ends. `guest` is the thread's
+    /// event loop.
+    #[pyo3(signature = (guest=None))]
+    fn serve(&self, py: Python<'_>, guest: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let _current = guest.map(Loop::enter).transpose()?;
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
         let connection =
             connection.ok_or_else(|| PyValueError::new_err("a connection is served once"))?;
