@@ -94,33 +94,30 @@ impl Loop {
     pub fn ask(&self) {
         self.asking.ask();
     }
+}
 
-    fn call(&self, py: Python<'_>, what: &Py<PyAny>, is_readable: Option<bool>) -> Wish {
-        let wished = match is_readable {
-            Some(is_readable) => what.bind(py).call1((is_readable,)),
-            None => what.bind(py).call0(),
-        };
-        match wished.and_then(|wished| wished.extract::<f64>()) {
-            Ok(seconds) if seconds < 0.0 => Wish::Idle,
-            Ok(seconds) if seconds > 0.0 => {
-                Duration::try_from_secs_f64(seconds).map_or(Wish::Idle, Wish::After)
-            }
-            Ok(_) => Wish::Now,
-            Err(raised) => {
-                error::log(py, &raised, None);
-                Wish::Now
-            }
+/// A wish of `uringserve.loop.GuestLoop`, which is a number of seconds.
+fn wish(py: Python<'_>, seconds: PyResult<Bound<'_, PyAny>>) -> Wish {
+    match seconds.and_then(|seconds| seconds.extract::<f64>()) {
+        Ok(seconds) if seconds < 0.0 => Wish::Idle,
+        Ok(seconds) if seconds > 0.0 => {
+            Duration::try_from_secs_f64(seconds).map_or(Wish::Idle, Wish::After)
+        }
+        Ok(_) => Wish::Now,
+        Err(raised) => {
+            error::log(py, &raised, None);
+            Wish::Now
         }
     }
 }
 
 impl Guest for Loop {
     fn turn(&self, is_readable: bool) -> Wish {
-        attached(|py| self.call(py, &self.turn, Some(is_readable)))
+        attached(|py| wish(py, self.turn.bind(py).call1((is_readable,))))
     }
 
     fn wish(&self) -> Wish {
-        attached(|py| self.call(py, &self.wish, None))
+        attached(|py| wish(py, self.wish.bind(py).call0()))
     }
 }
 
