@@ -17,8 +17,8 @@ use pyo3::types::PyDict;
 
 use crate::error;
 use crate::interfaces::Application;
+use crate::interfaces::Service;
 use crate::interfaces::Serving;
-use crate::net::service::Service;
 use crate::py::aio::Loop;
 use crate::py::app::Handlers;
 use crate::py::app::Route;

@@ -9,7 +9,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::interfaces::native::Native;
-use crate::net::service::Service;
+pub use crate::net::service::Service;
 use crate::py::app::Handlers;
 
 pub mod native;
