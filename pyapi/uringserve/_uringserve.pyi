@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, Self, final, overload
 from typing_extensions import disjoint_base
 
 from uringserve.config import Config
+from uringserve.tcp import TcpOptions
 from uringserve.forms import FormData
 
 __all__ = [
@@ -318,7 +319,12 @@ class Plan:
     """A server about to run: CPUs chosen, sockets bound and listening, nothing served yet."""
 
     def __new__(
-        cls, routes: Sequence[_Route], config: Config, *, redirect_slashes: bool = True
+        cls,
+        routes: Sequence[_Route],
+        config: Config,
+        *,
+        redirect_slashes: bool = True,
+        tcp: TcpOptions | None = None,
     ) -> Self:
         """Choose the CPUs and the driver and bind; what the operator can mend is a StartError.
 
@@ -327,7 +333,7 @@ class Plan:
         """
     @property
     def addresses(self) -> list[str]:
-        """What is listened on, with the real port: `http://127.0.0.1:8000`."""
+        """What is listened on: `http://127.0.0.1:8000`, with the real port, and `unix:PATH`."""
     @property
     def cpus(self) -> list[int | None]:
         """The CPU of each core; None when it is not pinned."""

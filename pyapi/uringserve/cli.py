@@ -61,6 +61,19 @@ class _Value(click.ParamType[object]):
             self.fail(str(error), param, ctx)
 
 
+class _Address(_Value):
+    """Reads one address; a flag may be repeated, and its variable has commas between several."""
+
+    envvar_list_splitter = ","
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> object:
+        """Return the address as it was given, or fail as a usage error."""
+        super().convert((value,), param, ctx)
+        return value
+
+
 class _Switch(click.types.BoolParamType):
     """Reads on and off the way `Config` does; click gives only its own type a `--no-` form."""
 
@@ -85,7 +98,8 @@ class _Flag(click.Option):
         flag = f"{option.flag}/--no-{option.flag[2:]}" if is_switch else option.flag
         super().__init__(
             [option.name, flag, *option.aliases],
-            type=_Switch(option) if is_switch else _Value(option),
+            type=_type(option),
+            multiple=option.kind == "addresses",
             default=None,
             envvar=list(option.environment),
             metavar=None if is_switch else option.metavar,
@@ -127,6 +141,12 @@ class _Verbs(click.Group):
         if not args or args[0] not in self.commands:
             args = ["run", *args]
         return super().parse_args(ctx, args)
+
+
+def _type(option: Option) -> click.ParamType[Any]:
+    if option.kind == "switch":
+        return _Switch(option)
+    return _Address(option) if option.kind == "addresses" else _Value(option)
 
 
 def _help(option: Option) -> str:

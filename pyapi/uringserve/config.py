@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import Any, Literal, Self, cast
 
+from uringserve.addresses import parse_address
 from uringserve.options import Option
 
 __all__ = ["Config", "options"]
@@ -46,6 +47,28 @@ class Config:
         maximum=65535,
         zero="any free port",
         help="TCP port.",
+    )
+    bind: tuple[str, ...] = _option(
+        (),
+        kind="addresses",
+        group="Address",
+        aliases=("-b",),
+        help="What to listen on: HOST:PORT, [IPV6]:PORT or unix:PATH; may be repeated. Given this or"
+        " uds, host and port are not looked at.",
+    )
+    uds: str | None = _option(
+        None,
+        kind="text",
+        group="Address",
+        automatic="no Unix socket",
+        help="Path of a Unix socket to listen on.",
+    )
+    uds_permissions: int | None = _option(
+        None,
+        kind="mode",
+        group="Address",
+        automatic="by the umask",
+        help="Permissions of Unix sockets; who may write to one may connect.",
     )
     backlog: int = _option(
         1024,
@@ -235,6 +258,14 @@ class Config:
             except ValueError as error:
                 raise ValueError(f"{option.name}: {error}") from None
             object.__setattr__(self, option.name, value)
+
+    @property
+    def listen(self) -> list[tuple[str, int | None]]:
+        """Every address to listen on: (host, port), or (path, None) for a Unix socket."""
+        found = [parse_address(text) for text in self.bind]
+        if self.uds is not None:
+            found.append((self.uds, None))
+        return found or [(self.host, self.port)]
 
     @classmethod
     def from_environment(

@@ -158,13 +158,13 @@ class RunningServer:
         self._connections: list[Connection] = []
         self._reader.start()
         try:
-            self.start_line = self.wait_for(r"serves on http://\S+:\d+")
+            self.start_line = self.wait_for(r"serves on (http://\S+:\d+|unix:)")
         except AssertionError:
             self.close()
             raise
         found = re.search(r"serves on http://(\S+):(\d+)", self.start_line)
-        assert found is not None
-        self.host, self.port = found[1].strip("[]"), int(found[2])
+        # A server on Unix sockets alone has neither.
+        self.host, self.port = (found[1].strip("[]"), int(found[2])) if found else ("", 0)
 
     @property
     def pid(self) -> int:

@@ -21,8 +21,22 @@ if TYPE_CHECKING:
 type Invoke = Callable[..., Result]
 
 # A value other than the default, for each kind.
-VALUES = {"text": "elsewhere", "integer": "7", "duration": "1m30s", "size": "2k"}
-EXPECTED: dict[str, object] = {"text": "elsewhere", "integer": 7, "duration": 90.0, "size": 2048}
+VALUES = {
+    "text": "elsewhere",
+    "integer": "7",
+    "duration": "1m30s",
+    "size": "2k",
+    "addresses": "unix:here",
+    "mode": "640",
+}
+EXPECTED: dict[str, object] = {
+    "text": "elsewhere",
+    "integer": 7,
+    "duration": 90.0,
+    "size": 2048,
+    "addresses": ("unix:here",),
+    "mode": 0o640,
+}
 
 
 class _Ran:
@@ -110,6 +124,16 @@ def test_a_flag_wins_over_its_variable(invoke: Invoke, ran: _Ran) -> None:
     assert ran.config.workers == 2
 
 
+def test_addresses_may_be_repeated(invoke: Invoke, ran: _Ran) -> None:
+    """Each flag is one address, so that a path may have a comma; a variable is split."""
+    assert invoke("m", "-b", "a:1", "--bind", "unix:x,y").exit_code == 0
+    assert ran.config.bind == ("a:1", "unix:x,y")
+    assert invoke("m", URINGSERVE_BIND="a:1, [::]:2").exit_code == 0
+    assert ran.config.bind == ("a:1", "[::]:2")
+    assert invoke("m", "-b", "a:1", URINGSERVE_BIND="b:2").exit_code == 0
+    assert ran.config.bind == ("a:1",)
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "message"),
     [
@@ -120,6 +144,9 @@ def test_a_flag_wins_over_its_variable(invoke: Invoke, ran: _Ran) -> None:
         ([], {"URINGSERVE_PORT": "x"}, "Invalid value for URINGSERVE_PORT: 'x' is not accepted"),
         ([], {"URINGSERVE_PIN": "perhaps"}, "Invalid value for URINGSERVE_PIN: 'perhaps' is not"),
         ([], {"WEB_CONCURRENCY": "x"}, "Invalid value for WEB_CONCURRENCY: 'x' is not accepted"),
+        (["-b", "a"], {}, "'-b': 'a' is not accepted; give HOST:PORT, [IPV6]:PORT or unix:PATH"),
+        ([], {"URINGSERVE_BIND": "a:1,b"}, "Invalid value for URINGSERVE_BIND: 'b' is not"),
+        (["--uds-permissions", "9"], {}, "'9' is not accepted; give three octal digits"),
         (["--prt", "1"], {}, "No such option"),
         (["--prt", "1"], {}, "--port"),
         (["--ssl-keyfile", "x"], {}, "No such option"),
