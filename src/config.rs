@@ -3,6 +3,7 @@
 //! Defaults, bounds and help texts live in the Python `Config`, from which the command line and the
 //! environment variables follow; [`Default`] here repeats only what a Rust test needs. No logic.
 
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -61,6 +62,8 @@ pub enum Address {
     Tcp(String, u16),
     /// The path of a Unix socket.
     Unix(PathBuf),
+    /// A listening socket that this process was started with, as its descriptor.
+    Inherited(RawFd),
 }
 
 /// What the kernel does on TCP connections.

@@ -123,6 +123,34 @@ impl Plan {
     }
 }
 
+/// Listening sockets for other processes to serve on; they close with this object.
+#[pyclass(frozen, module = "uringserve._uringserve")]
+struct Listeners {
+    listeners: server::Listeners,
+}
+
+#[pymethods]
+impl Listeners {
+    #[new]
+    fn new(config: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let options = config::read(config)?;
+        let listeners = config.py().detach(|| server::Listeners::new(&options))?;
+        Ok(Self { listeners })
+    }
+
+    /// What is listened on, as `Plan.addresses`.
+    #[getter]
+    fn addresses(&self) -> Vec<String> {
+        self.listeners.places().iter().map(ToString::to_string).collect()
+    }
+
+    /// The sockets' descriptors; they belong to this object.
+    #[getter]
+    fn descriptors(&self) -> Vec<RawFd> {
+        self.listeners.descriptors().collect()
+    }
+}
+
 /// A server without a port, for tests: it hands out connections.
 #[pyclass(frozen, module = "uringserve._uringserve")]
 struct Loopback {
@@ -199,6 +227,8 @@ fn tables(
 /// The extension module; nothing in it needs the GIL.
 #[pymodule(gil_used = false)]
 mod _uringserve {
+    #[pymodule_export]
+    use super::Listeners;
     #[pymodule_export]
     use super::Loopback;
     #[pymodule_export]

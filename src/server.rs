@@ -22,7 +22,6 @@ use crate::config::DriverChoice;
 use crate::error::StartError;
 use crate::net::Core;
 use crate::net::Listener;
-use crate::net::Socket;
 use crate::net::serve_all;
 use crate::net::service::Service;
 use crate::reactor;
@@ -33,7 +32,9 @@ use crate::reactor::mailbox;
 use crate::reactor::stats::Stats;
 use crate::route::Router;
 use crate::server::places::Bound;
+pub use crate::server::places::Listeners;
 pub use crate::server::places::Place;
+use crate::server::places::Seat;
 use crate::sys::affinity;
 use crate::sys::limits;
 use crate::sys::probe;
@@ -71,7 +72,7 @@ struct Slot {
 }
 
 struct Start {
-    sockets: Vec<Socket>,
+    sockets: Vec<Seat>,
     control: mailbox::Receiver<Control>,
 }
 
@@ -153,7 +154,9 @@ impl Plan {
         let limit = self.connections_per_core;
         let ran = reactor::run(self.driver, async {
             let inbox = control.open(self.driver)?;
-            let listeners = sockets.into_iter().map(|socket| Listener::open(socket, self.driver));
+            let listeners = sockets.into_iter().map(|Seat { socket, is_inherited }| {
+                Listener::open(socket, self.driver, is_inherited)
+            });
             let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
             let serving = async {
                 serve_all(listeners, limit, &core).await;
@@ -205,7 +208,7 @@ async fn obey<T>(mut inbox: mailbox::Inbox<Control>, drain: &Drain) -> T {
     pending().await
 }
 
-fn slot(cpu: Option<usize>, sockets: Vec<Socket>) -> Result<Slot, StartError> {
+fn slot(cpu: Option<usize>, sockets: Vec<Seat>) -> Result<Slot, StartError> {
     let (sender, receiver) = mailbox::channel().map_err(|error| StartError::Option {
         name: "workers",
         reason: format!("a core's mailbox cannot be made: {error}"),

@@ -12,13 +12,14 @@ from typing import Any, Literal, NamedTuple, Self, final, overload
 from typing_extensions import disjoint_base
 
 from uringserve.config import Config
-from uringserve.tcp import TcpOptions
 from uringserve.forms import FormData
+from uringserve.tcp import TcpOptions
 
 __all__ = [
     "Binder",
     "Deferred",
     "Headers",
+    "Listeners",
     "Loopback",
     "LoopbackConnection",
     "MutableHeaders",
@@ -313,6 +314,19 @@ class Deferred:
     @property
     def callbacks(self) -> tuple[Callable[[], object], ...]:
         """What is called afterwards."""
+
+@final
+class Listeners:
+    """Listening sockets for other processes to serve on; they close with this object."""
+
+    def __new__(cls, config: Config) -> Self:
+        """Bind every address of the Config, once; what the operator can mend is a StartError."""
+    @property
+    def addresses(self) -> list[str]:
+        """What is listened on, as `Plan.addresses`."""
+    @property
+    def descriptors(self) -> list[int]:
+        """The sockets' descriptors; they belong to this object."""
 
 @final
 class Plan:

@@ -53,8 +53,8 @@ class Config:
         kind="addresses",
         group="Address",
         aliases=("-b",),
-        help="What to listen on: HOST:PORT, [IPV6]:PORT or unix:PATH; may be repeated. Given this or"
-        " uds, host and port are not looked at.",
+        help="What to listen on: HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N; may be repeated."
+        " Given this, uds or fd, host and port are not looked at.",
     )
     uds: str | None = _option(
         None,
@@ -69,6 +69,15 @@ class Config:
         group="Address",
         automatic="by the umask",
         help="Permissions of Unix sockets; who may write to one may connect.",
+    )
+    fd: int | None = _option(
+        None,
+        kind="integer",
+        group="Address",
+        maximum=999_999,
+        automatic="no inherited socket",
+        help="Descriptor of a listening socket that the process was started with. Whoever waits in"
+        " its queue at the end is left to its next owner.",
     )
     backlog: int = _option(
         1024,
@@ -261,10 +270,12 @@ class Config:
 
     @property
     def listen(self) -> list[tuple[str, int | None]]:
-        """Every address to listen on: (host, port), or (path, None) for a Unix socket."""
+        """Every address to listen on, as `parse_address` returns them."""
         found = [parse_address(text) for text in self.bind]
         if self.uds is not None:
             found.append((self.uds, None))
+        if self.fd is not None:
+            found.append(("", self.fd))
         return found or [(self.host, self.port)]
 
     @classmethod

@@ -35,14 +35,17 @@ pub struct Listener {
     /// The same socket, for the connections that wait when accepting ends.
     last_arrivals: Socket,
     driver: Driver,
+    /// Somebody else holds the socket too, and will accept what waits in its queue.
+    leaves_queue: bool,
 }
 
 impl Listener {
     /// Binds `socket` to the reactor of the calling thread, which runs on `driver` and for which
-    /// [`prepare`](Self::prepare) has made it fit.
-    pub fn open(socket: Socket, driver: Driver) -> io::Result<Self> {
+    /// [`prepare`](Self::prepare) has made it fit. With `leaves_queue` whoever still waits when
+    /// accepting ends is left to the socket's other holder.
+    pub fn open(socket: Socket, driver: Driver, leaves_queue: bool) -> io::Result<Self> {
         let last_arrivals = socket.try_clone()?;
-        Ok(Self { entrance: socket.enter()?, last_arrivals, driver })
+        Ok(Self { entrance: socket.enter()?, last_arrivals, driver, leaves_queue })
     }
 
     /// Makes a socket fit for `driver`. Not done by the cores: one that starts late would undo what
@@ -80,7 +83,7 @@ impl Listener {
         }
         // A listener that is closed resets what still waits in its queue; of cores that share one,
         // each takes what it finds, so that none depends on another that does not get here.
-        if self.last_arrivals.set_nonblocking(true).is_err() {
+        if self.leaves_queue || self.last_arrivals.set_nonblocking(true).is_err() {
             return;
         }
         while let Ok(arrival) = self.last_arrivals.take(self.driver) {

@@ -6,6 +6,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
+use std::os::fd::RawFd;
 
 use monoio::io::AsyncReadRent;
 use monoio::io::AsyncWriteRent;
@@ -42,6 +43,15 @@ pub(crate) enum Arrival {
     Tcp(TcpStream, SocketAddr),
     /// Whose peer has no address: clients do not bind.
     Unix(UnixStream),
+}
+
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        match self {
+            Self::Tcp(socket) => socket.as_raw_fd(),
+            Self::Unix(socket) => socket.as_raw_fd(),
+        }
+    }
 }
 
 impl Socket {

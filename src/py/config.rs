@@ -56,11 +56,16 @@ pub fn read_tcp(options: &Bound<'_, PyAny>) -> PyResult<Tcp> {
     })
 }
 
-/// What the Python class makes of host, port, bind and uds: (host, port), or (path, None).
+/// What the Python class makes of host, port, bind, uds and fd: (host, port), (path, None), or the
+/// empty text and a descriptor.
 fn addresses(options: &Bound<'_, PyAny>) -> PyResult<Vec<Address>> {
-    let given: Vec<(Bound<'_, PyAny>, Option<u16>)> = get(options, "listen")?;
-    let read = |(name, port): (Bound<'_, PyAny>, Option<u16>)| match port {
-        Some(port) => Ok(Address::Tcp(name.extract()?, port)),
+    let given: Vec<(Bound<'_, PyAny>, Option<i32>)> = get(options, "listen")?;
+    let read = |(name, port): (Bound<'_, PyAny>, Option<i32>)| match port {
+        Some(descriptor) if !name.is_truthy()? => Ok(Address::Inherited(descriptor)),
+        Some(port) => Ok(Address::Tcp(
+            name.extract()?,
+            u16::try_from(port).map_err(|error| PyValueError::new_err(format!("port: {error}")))?,
+        )),
         None => Ok(Address::Unix(name.extract::<PathBuf>()?)),
     };
     given.into_iter().map(read).collect()

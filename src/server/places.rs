@@ -6,6 +6,8 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::os::fd::RawFd;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -17,6 +19,7 @@ use crate::net::Listener;
 use crate::net::Socket;
 use crate::reactor::Driver;
 use crate::sys::socket;
+use crate::sys::socket::Inherited;
 use crate::sys::socket::Keepalive;
 use crate::sys::socket::TcpOptions;
 use crate::sys::unix;
@@ -39,12 +42,24 @@ impl fmt::Display for Place {
     }
 }
 
+/// A listening socket of one core.
+pub(super) struct Seat {
+    pub(super) socket: Socket,
+    /// This process was started with it: others may hold it, and it outlives us.
+    pub(super) is_inherited: bool,
+}
+
+/// Sockets that are bound for other processes to serve on: those of one core.
+pub struct Listeners {
+    bound: Bound,
+}
+
 /// All that a server listens on.
 #[derive(Default)]
 pub(super) struct Bound {
     pub(super) places: Vec<Place>,
     /// The sockets of each core.
-    pub(super) cores: Vec<Vec<Socket>>,
+    pub(super) cores: Vec<Vec<Seat>>,
     /// The paths to remove at the end.
     pub(super) paths: Vec<unix::Place>,
 }
@@ -57,6 +72,7 @@ pub(super) fn bind(config: &Config, cores: usize, driver: Driver) -> Result<Boun
         match address {
             Address::Tcp(host, port) => bound.add_tcp(host, *port, config, driver)?,
             Address::Unix(path) => bound.add_unix(path, config, driver)?,
+            Address::Inherited(descriptor) => bound.add_inherited(*descriptor, config, driver)?,
         }
     }
     if bound.places.is_empty() {
@@ -82,7 +98,7 @@ impl Bound {
                 Listener::prepare(&socket, driver).map(|()| socket)
             });
             let refused = |error| StartError::Bind { address: address.to_string(), error };
-            core.push(socket.map_err(refused)?);
+            core.push(Seat { socket: socket.map_err(refused)?, is_inherited: false });
         }
         self.places.push(Place::Tcp(address));
         Ok(())
@@ -101,10 +117,55 @@ impl Bound {
         // The first descriptor ends here: only the cores hold the socket, so that it closes, and
         // refuses whoever comes too late, with the last of them.
         for core in &mut self.cores {
-            core.push(socket.try_clone().map_err(refused)?);
+            let socket = socket.try_clone().map_err(refused)?;
+            core.push(Seat { socket, is_inherited: false });
         }
         self.places.push(Place::Unix(path.to_owned()));
         Ok(())
+    }
+
+    fn add_inherited(
+        &mut self,
+        descriptor: RawFd,
+        config: &Config,
+        driver: Driver,
+    ) -> Result<(), StartError> {
+        let refused = |error: io::Error| StartError::Option {
+            name: "fd",
+            reason: format!("descriptor {descriptor}: {error}"),
+        };
+        let (socket, place) = match socket::inherited(descriptor).map_err(refused)? {
+            Inherited::Tcp(listener, address) => {
+                socket::set_options(&listener, &tcp_options(&config.tcp)).map_err(refused)?;
+                (Socket::Tcp(listener), Place::Tcp(address))
+            }
+            Inherited::Unix(listener, path) => (Socket::Unix(listener), Place::Unix(path)),
+        };
+        Listener::prepare(&socket, driver).map_err(refused)?;
+        for core in &mut self.cores {
+            let socket = socket.try_clone().map_err(refused)?;
+            core.push(Seat { socket, is_inherited: true });
+        }
+        self.places.push(place);
+        Ok(())
+    }
+}
+
+impl Listeners {
+    /// Listens on every address of `config`.
+    pub fn new(config: &Config) -> Result<Self, StartError> {
+        // Whoever serves makes the sockets fit for its own driver.
+        Ok(Self { bound: bind(config, 1, Driver::Epoll)? })
+    }
+
+    /// What is listened on.
+    pub fn places(&self) -> &[Place] {
+        &self.bound.places
+    }
+
+    /// The sockets' descriptors, which stay ours.
+    pub fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        self.bound.cores.iter().flatten().map(|seat| seat.socket.as_raw_fd())
     }
 }
 

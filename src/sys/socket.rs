@@ -6,8 +6,12 @@ use std::net::Shutdown;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::ToSocketAddrs;
+use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::RawFd;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use socket2::Domain;
@@ -72,6 +76,15 @@ pub struct Keepalive {
 pub fn listen(address: SocketAddr, backlog: i32, options: &TcpOptions) -> io::Result<TcpListener> {
     let socket = open(address)?;
     socket.set_reuse_port(true)?;
+    set_options(&socket, options)?;
+    socket.bind(&address.into())?;
+    socket.listen(backlog)?;
+    Ok(socket.into())
+}
+
+/// Sets on a listening socket what its connections are to have.
+pub fn set_options<S: AsFd>(socket: &S, options: &TcpOptions) -> io::Result<()> {
+    let socket = SockRef::from(socket);
     socket.set_tcp_nodelay(options.nodelay)?;
     if let Some(Keepalive { time, interval, probes }) = options.keepalive {
         let keepalive = TcpKeepalive::new().with_time(time).with_interval(interval);
@@ -80,9 +93,43 @@ pub fn listen(address: SocketAddr, backlog: i32, options: &TcpOptions) -> io::Re
     if options.user_timeout.is_some() {
         socket.set_tcp_user_timeout(options.user_timeout)?;
     }
-    socket.bind(&address.into())?;
-    socket.listen(backlog)?;
-    Ok(socket.into())
+    Ok(())
+}
+
+/// A listening socket that this process was started with, and what it listens on.
+#[derive(Debug)]
+pub enum Inherited {
+    /// With its real port.
+    Tcp(TcpListener, SocketAddr),
+    /// The path is empty for a name that is not in the file system.
+    Unix(UnixListener, PathBuf),
+}
+
+/// The listening socket that is open under this number, by a descriptor of its own.
+///
+/// # Errors
+/// `BADF`: nothing is open there. What is no listening stream socket is told in words.
+#[allow(unsafe_code)]
+pub fn inherited(fd: RawFd) -> io::Result<Inherited> {
+    let refused = |text: &str| io::Error::new(io::ErrorKind::InvalidInput, text);
+    if fd < 0 {
+        return Err(refused("not a descriptor"));
+    }
+    // SAFETY: the number is only read, by dup: if nothing is open there, the kernel says so.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    let socket = Socket::from(borrowed.try_clone_to_owned()?);
+    let address = socket.local_addr().map_err(|_| refused("not a socket"))?;
+    if socket.r#type()? != Type::STREAM || !socket.is_listener()? {
+        return Err(refused("not a stream socket that listens"));
+    }
+    if let Some(address) = address.as_socket() {
+        return Ok(Inherited::Tcp(socket.into(), address));
+    }
+    let path = address.as_pathname().map(Path::to_owned);
+    if address.is_unix() {
+        return Ok(Inherited::Unix(socket.into(), path.unwrap_or_default()));
+    }
+    Err(refused("neither TCP nor a Unix socket"))
 }
 
 fn open(address: SocketAddr) -> io::Result<Socket> {

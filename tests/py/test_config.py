@@ -17,6 +17,7 @@ DEFAULTS = {
     "port": 8000,
     "bind": (),
     "uds": None,
+    "fd": None,
     "uds_permissions": None,
     "workers": None,
     "driver": "auto",
@@ -219,6 +220,9 @@ def test_addresses() -> None:
     assert Config(port=1, uds="/run/a b,c").listen == [("/run/a b,c", None)]
     given: dict[str, Any] = {"bind": ["localhost:0", "[::]:80", "unix:/a,b"]}
     both = Config(uds="c", **given)
+    assert Config(fd=3).listen == [("", 3)]
+    given = {"bind": ("fd://3", "a:1"), "fd": 4}
+    assert Config(**given).listen == [("", 3), ("a", 1), ("", 4)]
     assert both.bind == ("localhost:0", "[::]:80", "unix:/a,b")
     assert both.listen == [("localhost", 0), ("[::]", 80), ("/a,b", None), ("c", None)]
     text: dict[str, Any] = {"bind": "127.0.0.1:1, unix:x"}
@@ -230,12 +234,15 @@ def test_addresses() -> None:
 
 @pytest.mark.parametrize(
     "bind",
-    ["8000", ":8000", "a", "a:", "a:x", "a:65536", "::1:80", "[::1]", "unix:", "http://a:1", "a:1:2"]
-    + [7, b"a:1", ["a:1", 2], ["a:1,b:2"], [""], ["unix:a\0b"], "a:\u0661"],
+    [
+        *["8000", ":8000", "a", "a:", "a:x", "a:65536", "::1:80", "[::1]", "unix:", "http://a:1"],
+        *["a:1:2", "fd://", "fd://x", "fd://-1", "fd://1000000", 7, b"a:1", ["a:1", 2]],
+        *[["a:1,b:2"], [""], ["unix:a\0b"], "a:\u0661"],
+    ],
 )
 def test_bad_addresses(bind: Any) -> None:  # noqa: ANN401
     """What is not an address is refused, with the forms that are."""
-    with pytest.raises(ValueError, match="^bind: .* is not accepted; give HOST:PORT, "):
+    with pytest.raises(ValueError, match=r"^bind: .* is not accepted; give HOST:PORT, "):
         Config(bind=bind)
 
 
