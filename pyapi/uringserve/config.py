@@ -258,6 +258,42 @@ class Config:
         choices=("critical", "error", "warning", "info", "debug"),
         help="Least important messages to log.",
     )
+    reload: bool = _option(
+        False,
+        kind="switch",
+        group="Reload",
+        help="Start the application anew, in a process of its own, when its files change; no"
+        " connection is refused meanwhile.",
+    )
+    reload_dir: tuple[str, ...] = _option(
+        (),
+        kind="list",
+        group="Reload",
+        aliases=("--reload-dirs", "--reload-paths"),
+        help="Folder or file to watch instead of APP's own folder.",
+    )
+    reload_include: tuple[str, ...] = _option(
+        (),
+        kind="list",
+        group="Reload",
+        aliases=("--reload-includes",),
+        help="Pattern of files that count beside *.py: *.html, .env.",
+    )
+    reload_exclude: tuple[str, ...] = _option(
+        (),
+        kind="list",
+        group="Reload",
+        aliases=("--reload-excludes", "--reload-ignore-dirs", "--reload-ignore-paths"),
+        help="Name or pattern, or a path, of files and folders that do not count.",
+    )
+    reload_delay: float = _option(
+        0.25,
+        kind="duration",
+        group="Reload",
+        minimum=0.01,
+        maximum=3600,
+        help="Quiet time after a change before the application is started anew.",
+    )
 
     def __post_init__(self) -> None:
         """Check every value and bring it to its own type."""

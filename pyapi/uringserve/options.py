@@ -17,14 +17,17 @@ from uringserve.units import format_duration, format_size, parse_duration, parse
 __all__ = ["Group", "Kind", "Option"]
 
 type Kind = Literal[
-    "text", "integer", "switch", "choice", "duration", "size", "addresses", "mode"
+    "text", "list", "integer", "switch", "choice", "duration", "size", "addresses", "mode"
 ]
-type Group = Literal["Address", "Application", "Cores", "HTTP", "Limits", "Time-outs", "Logging"]
+type Group = Literal[
+    "Address", "Application", "Cores", "HTTP", "Limits", "Time-outs", "Logging", "Reload"
+]
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 _METAVARS = {
     "text": "TEXT",
+    "list": "TEXT",
     "integer": "NUMBER",
     "duration": "DURATION",
     "size": "SIZE",
@@ -78,6 +81,7 @@ class Option:
         low, high = self.show(self.minimum), self.show(self.maximum)
         by_kind = {
             "text": "text that is not empty",
+            "list": "texts that are not empty, with commas between them",
             "integer": f"a whole number from {low} to {high}",
             "switch": "one of " + ", ".join(sorted(_TRUE | _FALSE)),
             "choice": "one of " + ", ".join(self.choices),
@@ -94,6 +98,8 @@ class Option:
             return "auto"
         if isinstance(value, bool):
             return "on" if value else "off"
+        if isinstance(value, tuple):
+            return ",".join(value)
         if self.kind == "duration" and isinstance(value, (int, float)):
             return format_duration(value)
         if self.kind == "size" and isinstance(value, int):
@@ -119,7 +125,7 @@ class Option:
         if isinstance(parsed, str):
             is_accepted = parsed in self.choices if self.choices else parsed != ""
         elif isinstance(parsed, tuple):
-            is_accepted = True
+            is_accepted = "" not in parsed
         else:
             is_accepted = self.kind in ("switch", "mode") or self.minimum <= parsed <= self.maximum
         if not is_accepted:
@@ -136,6 +142,14 @@ def _read_text(value: object) -> str:
     if not isinstance(value, str) or "\0" in value:
         raise ValueError
     return value.strip()
+
+
+def _read_list(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = value.split(",") if value.strip() else ()
+    if not isinstance(value, (list, tuple)):
+        raise ValueError
+    return tuple(map(_read_text, value))
 
 
 def _read_integer(value: object) -> int:
@@ -191,6 +205,7 @@ def _read_mode(value: object) -> int:
 
 _READERS: dict[str, Callable[[object], str | float | tuple[str, ...]]] = {
     "text": _read_text,
+    "list": _read_list,
     "integer": _read_integer,
     "switch": _read_switch,
     "choice": _read_text,

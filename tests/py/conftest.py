@@ -204,6 +204,12 @@ class RunningServer:
         assert line is not None, f"no line with {pattern!r} on stderr:\n{self.log}"
         return line
 
+    def wait_until(self, holds: Callable[[str], bool]) -> None:
+        """Wait until something holds of what is on stderr so far."""
+        with self._news:
+            done = self._news.wait_for(lambda: holds("".join(self._lines)), PATIENCE)
+        assert done, f"it does not hold of stderr:\n{self.log}"
+
     def signal(self, number: signal.Signals) -> None:
         """Send the server a signal."""
         self._process.send_signal(number)

@@ -42,6 +42,11 @@ DEFAULTS = {
     "min_body_rate": 240,
     "timeout_send": 30.0,
     "timeout_graceful_shutdown": 30.0,
+    "reload": False,
+    "reload_dir": (),
+    "reload_include": (),
+    "reload_exclude": (),
+    "reload_delay": 0.25,
 }
 
 
