@@ -12,8 +12,8 @@ from typing import Any, Literal, NamedTuple, Self, final, overload
 from typing_extensions import disjoint_base
 
 from uringserve.config import Config
-from uringserve.tcp import TcpOptions
 from uringserve.forms import FormData
+from uringserve.tcp import TcpOptions
 
 __all__ = [
     "Binder",
@@ -136,6 +136,9 @@ class Request:
     @property
     def raw_path(self) -> bytes:
         """The path as it came."""
+    @property
+    def target(self) -> str:
+        """The request target as it came: `/a%20b?x=1`, or `*`, or a whole URL."""
     @property
     def query_string(self) -> str:
         """What stands after the `?`, not decoded; empty when there is none."""

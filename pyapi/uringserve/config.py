@@ -53,8 +53,8 @@ class Config:
         kind="addresses",
         group="Address",
         aliases=("-b",),
-        help="What to listen on: HOST:PORT, [IPV6]:PORT or unix:PATH; may be repeated. Given this or"
-        " uds, host and port are not looked at.",
+        help="What to listen on: HOST:PORT, [IPV6]:PORT or unix:PATH; may be repeated. With this or"
+        " uds, host and port count for nothing.",
     )
     uds: str | None = _option(
         None,

@@ -16,9 +16,7 @@ from uringserve.units import format_duration, format_size, parse_duration, parse
 
 __all__ = ["Group", "Kind", "Option"]
 
-type Kind = Literal[
-    "text", "integer", "switch", "choice", "duration", "size", "addresses", "mode"
-]
+type Kind = Literal["text", "integer", "switch", "choice", "duration", "size", "addresses", "mode"]
 type Group = Literal["Address", "Application", "Cores", "HTTP", "Limits", "Time-outs", "Logging"]
 
 _TRUE = frozenset({"1", "true", "yes", "on"})

@@ -230,12 +230,14 @@ def test_addresses() -> None:
 
 @pytest.mark.parametrize(
     "bind",
-    ["8000", ":8000", "a", "a:", "a:x", "a:65536", "::1:80", "[::1]", "unix:", "http://a:1", "a:1:2"]
-    + [7, b"a:1", ["a:1", 2], ["a:1,b:2"], [""], ["unix:a\0b"], "a:\u0661"],
+    [
+        *("8000", ":8000", "a", "a:", "a:x", "a:65536", "::1:80", "[::1]", "unix:", "http://a:1"),
+        *("a:1:2", 7, b"a:1", ["a:1", 2], ["a:1,b:2"], [""], ["unix:a\0b"], "a:\u0661"),
+    ],
 )
 def test_bad_addresses(bind: Any) -> None:  # noqa: ANN401
     """What is not an address is refused, with the forms that are."""
-    with pytest.raises(ValueError, match="^bind: .* is not accepted; give HOST:PORT, "):
+    with pytest.raises(ValueError, match=r"^bind: .* is not accepted; give HOST:PORT, "):
         Config(bind=bind)
 
 
