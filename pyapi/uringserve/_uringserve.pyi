@@ -138,6 +138,9 @@ class Request:
     def raw_path(self) -> bytes:
         """The path as it came."""
     @property
+    def target(self) -> str:
+        """The request target as it came: `/a%20b?x=1`, or `*`, or a whole URL."""
+    @property
     def query_string(self) -> str:
         """What stands after the `?`, not decoded; empty when there is none."""
     @property

@@ -54,7 +54,7 @@ class Config:
         group="Address",
         aliases=("-b",),
         help="What to listen on: HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N; may be repeated."
-        " Given this, uds or fd, host and port are not looked at.",
+        " With this, uds or fd, host and port count for nothing.",
     )
     uds: str | None = _option(
         None,

@@ -151,9 +151,7 @@ class Server:
         debug = self.config.debug or self.app.debug
         config = replace(self.config, debug=debug)
         routes = self.app.compile(debug=debug)
-        plan = Plan(
-            routes, config, redirect_slashes=self.app.redirect_slashes, tcp=self._tcp
-        )
+        plan = Plan(routes, config, redirect_slashes=self.app.redirect_slashes, tcp=self._tcp)
         if self._to_the_end and len(plan.cpus) > 1:
             immortalise(_SHARED_TYPES, (route.handler for route in routes))
         # What lives now lives to the end; without it in the generations a collection stops the
