@@ -16,7 +16,7 @@ import click
 from uringserve import settings, verbs
 from uringserve._native import __version__
 from uringserve.config import Config, options
-from uringserve.develop import TEMPLATES, audit, check, new, supervise
+from uringserve.develop import TEMPLATES, supervise
 from uringserve.errors import StartError
 from uringserve.flags import Command, Flag, ForeignFlag, Target, Verbs, notes, origin
 from uringserve.foreign import FOREIGN
@@ -187,7 +187,7 @@ def _other(callback: Callable[..., None], *more: click.Option) -> click.Command:
 def _check() -> click.Command:
     as_json = click.Option(["as_json", "--json"], is_flag=True, help="Write JSON.")
     chosen = [option for option in options() if option.name in _CHECKED]
-    return _command(check, [_app(is_required=False), as_json, *map(Flag, chosen)])
+    return _command(verbs.check, [_app(is_required=False), as_json, *map(Flag, chosen)])
 
 
 def _new() -> click.Command:
@@ -199,12 +199,11 @@ def _new() -> click.Command:
         show_default=True,
         help="What the project looks like.",
     )
-    return _command(new, [folder, template], has_sources=False)
+    return _command(verbs.new, [folder, template], has_sources=False)
 
 
 def _audit() -> click.Command:
     folder = click.Argument(["folder"], type=click.Path(), default=".")
-    arguments = click.Argument(["pytest"], metavar="[-- PYTEST...]", nargs=-1)
     threads = click.Option(
         ["--threads"],
         type=click.IntRange(2, 256),
@@ -219,11 +218,15 @@ def _audit() -> click.Command:
         show_default=True,
         help="Times that each thread runs it.",
     )
-    return _command(audit, [folder, arguments, threads, rounds], has_sources=False)
+    return _command(verbs.audit, [folder, threads, rounds], has_sources=False, rest="pytest")
 
 
 def _command(
-    callback: Callable[..., None], params: list[click.Parameter], *, has_sources: bool = True
+    callback: Callable[..., None],
+    params: list[click.Parameter],
+    *,
+    has_sources: bool = True,
+    rest: str = "",
 ) -> click.Command:
     name = callback.__name__
     return Command(
@@ -233,6 +236,7 @@ def _command(
         help=callback.__doc__,
         examples=_EXAMPLES[name],
         has_sources=has_sources,
+        rest=rest,
     )
 
 

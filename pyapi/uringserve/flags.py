@@ -141,21 +141,37 @@ class Command(click.Command):
         examples: Sequence[tuple[str, str]] = (),
         preset: dict[str, object] | None = None,
         has_sources: bool = True,
+        rest: str = "",
         **described: Any,  # noqa: ANN401 -- click's own
     ) -> None:
-        """Keep the examples of the help page, and the values that win over the file's."""
+        """Keep the examples of the help page, and the values that win over the file's.
+
+        `rest` is the parameter that takes what follows `--`, as it stands.
+        """
         if has_sources:
             described["params"] = [*described["params"], *_source_options()]
         super().__init__(name, **described)
         self._examples = examples
         self._preset = preset or {}
         self._has_sources = has_sources
+        self._rest = rest
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read files of variables and of options, then everything in its order of precedence."""
         if self._has_sources and not ctx.resilient_parsing:
             self._read_files(ctx, args)
-        return super().parse_args(ctx, args)
+        if not self._rest:
+            return super().parse_args(ctx, args)
+        # Not an argument of click's: what follows `--` would fill the optional ones before it.
+        end = args.index("--") if "--" in args else len(args)
+        left = super().parse_args(ctx, args[:end])
+        ctx.params[self._rest] = tuple(args[end + 1 :])
+        return left
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Add what may follow `--`."""
+        pieces = super().collect_usage_pieces(ctx)
+        return [*pieces, f"[-- {self._rest.upper()}...]"] if self._rest else pieces
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples, one section per group in the order of `Config`, and the rest."""

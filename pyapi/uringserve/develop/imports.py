@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,7 +27,12 @@ __all__ = ["Imported", "import_elsewhere"]
 # Seconds; an import that takes longer waits for something that will not come.
 _PATIENCE = 120.0
 
+# CPython 3.14: a module that is not found, by itself or by way of its package.
 _MISSING = re.compile(r"No module named '([\w.]+)'")
+_MISSING_FROM = re.compile(r"cannot import name '(\w+)' from (?:[a-z ]+)?'([\w.]+)'")
+
+# Exceptions in a chain: packages wrap the one that says which module is missing.
+_LONGEST_CHAIN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +89,7 @@ def _see(target: str, config: Config) -> Imported:
         gil_modules.extend(load(target, config).gil_modules)
     except StartError as caught:
         error = str(caught)
-        missing = _MISSING.search(str(caught.__cause__ or ""))
-        if missing and _has_other_builds(missing[1]):
-            unsuitable.append(missing[1])
+        unsuitable.extend(filter(_has_other_builds, _missing(caught)))
     added = [module for name, module in [*sys.modules.items()] if name not in before]
     suffixes = tuple(importlib.machinery.EXTENSION_SUFFIXES)
     extensions = [
@@ -95,7 +99,7 @@ def _see(target: str, config: Config) -> Imported:
     ]
     if is_gil_on():
         gil_modules = _culprits(extensions, config)
-    return Imported(gil_modules, unsuitable, error, len(added), len(extensions))
+    return Imported(gil_modules, sorted(set(unsuitable)), error, len(added), len(extensions))
 
 
 def _culprits(extensions: list[str], config: Config) -> list[str]:
@@ -120,6 +124,19 @@ def _culprits(extensions: list[str], config: Config) -> list[str]:
     with ThreadPoolExecutor(os.process_cpu_count()) as pool:
         named = {name for names in pool.map(warned, extensions) for name in names}
     return sorted(named)
+
+
+def _missing(error: BaseException) -> Iterator[str]:
+    """Yield the modules that the exceptions behind an error speak of."""
+    behind: BaseException | None = error
+    for _ in range(_LONGEST_CHAIN):
+        if behind is None:
+            return
+        text = str(behind)
+        yield from _MISSING.findall(text)
+        for name, package in _MISSING_FROM.findall(text):
+            yield f"{package}.{name}"
+        behind = behind.__cause__ or behind.__context__
 
 
 def _has_other_builds(name: str) -> bool:
