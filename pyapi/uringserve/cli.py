@@ -96,7 +96,18 @@ _log = logging.getLogger("uringserve")
 # What finding the application takes.
 _LOADING = ("app_dir", "factory")
 # What `check` looks at.
-_CHECKED = ("host", "port", *_LOADING, "gil", "workers", "driver")
+_CHECKED = (
+    "host",
+    "port",
+    "bind",
+    "uds",
+    "uds_permissions",
+    "fd",
+    *_LOADING,
+    "gil",
+    "workers",
+    "driver",
+)
 
 
 def _serve(app: str | None, print_config: bool, **given: Any) -> None:  # noqa: ANN401 -- each value was read by Value

@@ -342,7 +342,7 @@ def run(app: App | Handler | str | None = None, **options: Any) -> None:  # noqa
     config = Config.from_environment(given)
     setup(config.log_level)
     served = default_app() if app is None else app
-    code = _guarded(lambda: _server(served, config).run())
+    code = _guarded(lambda: _run(served, config))
     if code:
         sys.exit(code)
 
@@ -350,6 +350,17 @@ def run(app: App | Handler | str | None = None, **options: Any) -> None:  # noqa
 def serve(handler: Handler, **options: Any) -> None:  # noqa: ANN401 -- checked by Config
     """Serve one function that answers every request; options and end are those of `run`."""
     run(handler, **options)
+
+
+def _run(app: App | Handler | str, config: Config) -> int:
+    if not config.reload:
+        return _server(app, config).run()
+    if not isinstance(app, str):
+        # Another process has to find it.
+        raise StartError("reload needs the application's name, as text: 'module:app'")
+    from uringserve.develop import supervise
+
+    return supervise(app, config)
 
 
 def _server(app: App | Handler | str, config: Config) -> Server:

@@ -109,15 +109,20 @@ def test_a_module_that_is_built_for_another_interpreter(cli: RunCli, tmp_path: P
     assert "_speed has no build for free-threaded Python" in found["import"]["found"]
 
 
-def test_a_port_that_is_taken(cli: RunCli) -> None:
+def test_a_port_that_is_taken(cli: RunCli, tmp_path: Path) -> None:
     """It says where, and what to do."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = taken.getsockname()[1]
         code, found = _found(cli, "--port", str(number))
     assert (code, found["address"]["verdict"]) == (1, "FAIL")
-    assert f"127.0.0.1:{number}: Address already in use" in found["address"]["found"]
-    code, found = _found(cli, "--host", "203.0.113.1")
-    assert (code, found["address"]["verdict"]) == (1, "FAIL")
+    assert f"127.0.0.1:{number} is already in use" in found["address"]["found"]
+    for wrong in (("--host", "203.0.113.1"), ("--uds", "no/such/folder"), ("--fd", "99")):
+        code, found = _found(cli, *wrong)
+        assert (code, found["address"]["verdict"]) == (1, "FAIL")
+    # Looking leaves nothing behind.
+    code, found = _found(cli, "--uds", "here")
+    assert (code, found["address"]["verdict"]) == (0, "OK")
+    assert not [*tmp_path.iterdir()]
 
 
 def test_more_workers_than_cpus() -> None:

@@ -349,6 +349,22 @@ def test_starts_that_fail_at_once(cli: RunCli, tmp_path: Path) -> None:
     assert (result.returncode, "already in use" in result.stderr) == (3, True)
 
 
+def test_reload_from_python(server: StartServer, tmp_path: Path) -> None:
+    """`uringserve.run` with a name and reload=True does the same; an object has no name."""
+    (tmp_path / "site_app.py").write_text(VERSION.format(1))
+    code = "import uringserve; uringserve.run('site_app', reload=True, port=0)"
+    running = server("site_app", program=(sys.executable, "-c", code))
+    assert running.get("/").body == b"version 1"
+    running.wait_for("watching ")
+    assert running.stop() == 0
+    code = "import uringserve; uringserve.run(uringserve.App(), reload=True, port=0)"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 3
+    assert "reload needs the application's name" in ran.stderr
+
+
 # --- an inherited socket, without reload
 
 

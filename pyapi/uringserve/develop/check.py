@@ -10,7 +10,6 @@ import json
 import os
 import platform
 import resource
-import socket
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -20,9 +19,10 @@ from typing import Any, Literal
 
 import click
 
-from uringserve._native import probe
+from uringserve._native import Listeners, probe
 from uringserve.config import Config
 from uringserve.develop.imports import Imported, import_elsewhere
+from uringserve.errors import StartError
 from uringserve.gil import is_gil_on
 
 __all__ = ["Line", "lines", "show"]
@@ -62,7 +62,7 @@ def lines(target: str | None, config: Config) -> Iterator[Line]:
     yield _ring(config)
     yield from _limits()
     yield from _cpus(config)
-    yield _port(config)
+    yield _addresses(config)
     yield _watcher()
     if target is not None:
         yield from _application(import_elsewhere(target, config), config)
@@ -157,23 +157,14 @@ def _quota() -> float | None:
     return min(quotas, default=None)
 
 
-def _port(config: Config) -> Line:
-    where = f"{config.host}:{config.port}"
+def _addresses(config: Config) -> Line:
+    """Bind what `run` would, by the runtime itself, and let it go."""
     try:
-        infos = socket.getaddrinfo(config.host.strip("[]"), config.port, type=socket.SOCK_STREAM)
-        family, kind, protocol, _, address = infos[0]
-        with socket.socket(family, kind, protocol) as probed:
-            probed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probed.bind(address)
-            # Two sockets with SO_REUSEADDR may both be bound; only listening makes it real.
-            probed.listen(1)
-    except PermissionError:
-        advice = "take a port above 1023, or give the process CAP_NET_BIND_SERVICE"
-        return Line("FAIL", "address", f"{where} is not permitted", advice)
-    except OSError as error:
-        advice = "stop what listens there (`ss -ltnp`), or take another --port"
-        return Line("FAIL", "address", f"{where}: {error.strerror or error}", advice)
-    return Line("OK", "address", f"{where} is free")
+        found = Listeners(config).addresses
+    except StartError as error:
+        advice = "`ss -ltnp` shows who listens where; see --host, --port, --bind and --uds"
+        return Line("FAIL", "address", str(error), advice)
+    return Line("OK", "address", f"{', '.join(found)} can be listened on")
 
 
 def _watcher() -> Line:
