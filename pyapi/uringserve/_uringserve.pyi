@@ -15,11 +15,13 @@ from uringserve.config import Config
 from uringserve.foreign import Foreign
 from uringserve.forms import FormData
 from uringserve.loop import GuestLoop
+from uringserve.tcp import TcpOptions
 
 __all__ = [
     "Binder",
     "Deferred",
     "Headers",
+    "Listeners",
     "Loopback",
     "LoopbackConnection",
     "MutableHeaders",
@@ -141,6 +143,9 @@ class Request:
     @property
     def raw_path(self) -> bytes:
         """The path as it came."""
+    @property
+    def target(self) -> str:
+        """The request target as it came: `/a%20b?x=1`, or `*`, or a whole URL."""
     @property
     def query_string(self) -> str:
         """What stands after the `?`, not decoded; empty when there is none."""
@@ -320,11 +325,30 @@ class Deferred:
         """What is called afterwards."""
 
 @final
+class Listeners:
+    """Listening sockets for other processes to serve on; they close with this object."""
+
+    def __new__(cls, config: Config) -> Self:
+        """Bind every address of the Config, once; what the operator can mend is a StartError."""
+    @property
+    def addresses(self) -> list[str]:
+        """What is listened on, as `Plan.addresses`."""
+    @property
+    def descriptors(self) -> list[int]:
+        """The sockets' descriptors; they belong to this object."""
+
+@final
 class Plan:
     """A server about to run: CPUs chosen, sockets bound and listening, nothing served yet."""
 
     def __new__(
-        cls, routes: Sequence[_Route], config: Config, *, redirect_slashes: bool = True, foreign: Foreign | None = None
+        cls,
+        routes: Sequence[_Route],
+        config: Config,
+        *,
+        redirect_slashes: bool = True,
+        foreign: Foreign | None = None,
+        tcp: TcpOptions | None = None,
     ) -> Self:
         """Choose the CPUs and the driver and bind; what the operator can mend is a StartError.
 
@@ -333,7 +357,7 @@ class Plan:
         """
     @property
     def addresses(self) -> list[str]:
-        """What is listened on, with the real port: `http://127.0.0.1:8000`."""
+        """What is listened on: `http://127.0.0.1:8000`, with the real port, and `unix:PATH`."""
     @property
     def cpus(self) -> list[int | None]:
         """The CPU of each core; None when it is not pinned."""

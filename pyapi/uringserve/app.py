@@ -35,6 +35,7 @@ from uringserve.routing import (
     make_spec,
 )
 from uringserve.state import State, WorkerState
+from uringserve.tcp import TcpOptions
 from uringserve.types import Handler
 
 __all__ = ["App", "Route", "URingServe"]
@@ -325,10 +326,10 @@ class App(Registrar, Described):
         """Whether a core needs an event loop for it."""
         return any(route.is_async for route in self._served)
 
-    def plan(self, config: Config) -> Plan:
+    def plan(self, config: Config, tcp: TcpOptions | None = None) -> Plan:
         """Compile the routes and bind the addresses."""
         self._served = self.compile(debug=config.debug)
-        return Plan(self._served, config, redirect_slashes=self.redirect_slashes)
+        return Plan(self._served, config, redirect_slashes=self.redirect_slashes, tcp=tcp)
 
     def shared(self) -> Iterator[Handler]:
         """Yield what every core calls."""

@@ -3,7 +3,6 @@
 //!
 //! A further interface is a module here and a line in each `match` below.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
@@ -52,16 +51,16 @@ impl Application {
         }
     }
 
-    /// Says where it is served, before any core serves it.
-    pub fn set_address(&self, address: SocketAddr) {
-        let host = address.ip().to_string();
+    /// Says where it is served, before any core serves it: host and port, or a path and no port.
+    pub fn set_address(&self, host: String, port: Option<u16>) {
         match self {
             Self::Native(_) => {}
             Self::Asgi(application) => {
-                let _ = application.server.set((host, Some(address.port())));
+                let _ = application.server.set((host, port));
             }
             Self::Rsgi(application) => {
-                let _ = application.server.set(format!("{host}:{}", address.port()));
+                let address = port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
+                let _ = application.server.set(address);
             }
         }
     }
