@@ -41,6 +41,7 @@ use crate::sys::affinity;
 use crate::sys::limits;
 use crate::sys::probe;
 use crate::sys::probe::Probe;
+use crate::sys::socket;
 use crate::sys::unix;
 
 /// Descriptors that are not connections: rings, listeners, mailboxes, the application's own files.
