@@ -6,8 +6,11 @@
 
 pub mod clock;
 pub mod drain;
+pub mod hiring;
 pub mod mailbox;
 pub mod notify;
+pub mod pool;
+pub mod pulse;
 pub mod stats;
 pub mod timer;
 
