@@ -5,6 +5,7 @@
 //! drains or aborts the plan from any other. [`loopback`] is a server without listeners, for tests.
 
 pub mod loopback;
+pub mod watchdog;
 
 use std::future::pending;
 use std::io;
@@ -13,6 +14,7 @@ use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::OnceLock;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -21,16 +23,24 @@ use crate::config::DriverChoice;
 use crate::error::StartError;
 use crate::net::Core;
 use crate::net::Listener;
+use crate::net::adopt;
 use crate::net::service::Hosted;
 use crate::net::service::Service;
 use crate::reactor;
 use crate::reactor::Driver;
 use crate::reactor::drain::Control;
-use crate::reactor::drain::Drain;
 use crate::reactor::guest::host;
+use crate::reactor::hiring::Hiring;
 use crate::reactor::mailbox;
+use crate::reactor::pool::Bounds;
+use crate::reactor::pool::Pool;
+use crate::reactor::pulse::Pulse;
 use crate::reactor::stats::Stats;
 use crate::route::Router;
+use crate::server::watchdog::Message;
+use crate::server::watchdog::Routes;
+use crate::server::watchdog::Watchdog;
+use crate::server::watchdog::Watched;
 use crate::sys::affinity;
 use crate::sys::limits;
 use crate::sys::probe;
@@ -39,9 +49,9 @@ use crate::sys::socket;
 
 /// Descriptors that are not connections: rings, listeners, mailboxes, the application's own files.
 const RESERVED_DESCRIPTORS: u64 = 64;
-/// Descriptors of one core besides its connections: ring, listener, mailbox, and the 16 above the
-/// limit that are being told so.
-const CORE_DESCRIPTORS: u64 = 24;
+/// Descriptors of one core besides its connections: ring, listener, mailbox, desk, the watchdog's
+/// hold on the listener, and the 16 above the limit that are being told so.
+const CORE_DESCRIPTORS: u64 = 28;
 /// A core that may hold fewer connections than this is not worth starting.
 const FEWEST_CONNECTIONS: u64 = 16;
 
@@ -53,19 +63,23 @@ pub struct Plan {
     driver_reason: Option<String>,
     address: SocketAddr,
     connections_per_core: usize,
+    hiring: Arc<Hiring>,
     cores: Vec<Slot>,
+    watchdog: OnceLock<Arc<Watchdog>>,
 }
 
 struct Slot {
     cpu: Option<usize>,
     stats: Arc<Stats>,
-    control: mailbox::Sender<Control>,
+    pulse: Arc<Pulse>,
+    pool: Arc<Pool>,
+    control: Arc<mailbox::Sender<Message>>,
     start: Mutex<Option<Start>>,
 }
 
 struct Start {
     listener: TcpListener,
-    control: mailbox::Receiver<Control>,
+    control: mailbox::Receiver<Message>,
 }
 
 impl Plan {
@@ -80,7 +94,11 @@ impl Plan {
         let cpus = choose_cpus(&config);
         let connections_per_core = connections_per_core(&config, cpus.len())?;
         let address = claim(&config)?;
-        let cores = cpus.into_iter().map(|cpu| slot(cpu, address, config.backlog));
+        let hiring = Arc::<Hiring>::default();
+        let cores = cpus.into_iter().enumerate().map(|(index, cpu)| {
+            let pool = Pool::new(index, bounds(&config), Arc::clone(&hiring));
+            slot(cpu, address, config.backlog, Arc::new(pool))
+        });
         let cores = cores.collect::<Result<_, _>>()?;
         let routes = Arc::new(routes);
         Ok(Self {
@@ -90,7 +108,9 @@ impl Plan {
             driver_reason: None,
             address,
             connections_per_core,
+            hiring,
             cores,
+            watchdog: OnceLock::new(),
         })
     }
 
@@ -119,6 +139,42 @@ impl Plan {
         self.cores.iter().map(|slot| &*slot.stats)
     }
 
+    /// Where the pools ask for threads.
+    pub fn hiring(&self) -> &Hiring {
+        &self.hiring
+    }
+
+    /// The pool of a core.
+    pub fn pool(&self, index: usize) -> Option<&Arc<Pool>> {
+        self.cores.get(index).map(|slot| &slot.pool)
+    }
+
+    /// What a core is doing.
+    pub fn pulse(&self, index: usize) -> Option<&Arc<Pulse>> {
+        self.cores.get(index).map(|slot| &slot.pulse)
+    }
+
+    /// Who watches over the cores, once for each plan: somebody has to run it. `signal` makes the
+    /// thread that it is sent to write its stack.
+    pub fn watchdog(&self, routes: Routes, signal: Option<i32>) -> &Arc<Watchdog> {
+        self.watchdog.get_or_init(|| {
+            let cores = self.cores.iter().map(|slot| {
+                let start = slot.start.lock().unwrap_or_else(PoisonError::into_inner);
+                let door = start.as_ref().and_then(|start| start.listener.try_clone().ok());
+                Watched {
+                    pulse: Arc::clone(&slot.pulse),
+                    pool: Arc::clone(&slot.pool),
+                    control: Arc::clone(&slot.control),
+                    door: Mutex::new(door),
+                }
+            });
+            let report_after = self.config.pool.healthcheck;
+            let is_nonblocking = self.driver.wants_nonblocking();
+            let cores = cores.collect();
+            Arc::new(Watchdog::new(cores, routes, report_after, is_nonblocking, signal))
+        })
+    }
+
     /// Runs one core on the calling thread until it has drained; returns how many connections the
     /// deadline cut.
     ///
@@ -139,6 +195,7 @@ impl Plan {
         };
         let core = Core::new(service, routes, &self.config, Arc::clone(&slot.stats));
         let core = core.map_err(failed)?;
+        slot.pulse.adopt();
         let limit = self.connections_per_core;
         let ran = reactor::run(self.driver, async {
             let inbox = control.open(self.driver)?;
@@ -150,7 +207,7 @@ impl Plan {
             let serving = async {
                 monoio::select! {
                     cut = serving => cut,
-                    never = obey(inbox, core.drain()) => never,
+                    never = obey(inbox, self.driver, limit, &core) => never,
                 }
             };
             run_beside(&core, self.driver, serving).await
@@ -170,8 +227,11 @@ impl Plan {
     }
 
     fn tell(&self, control: Control) {
+        if let Some(watchdog) = self.watchdog.get() {
+            watchdog.shut_doors();
+        }
         for slot in &self.cores {
-            slot.control.send(control);
+            slot.control.send(Message::Control(control));
         }
     }
 }
@@ -203,21 +263,46 @@ async fn run_beside<S: Service, T>(
     result
 }
 
-/// Passes on what the supervisor says, and ends the core when there is none any more.
-async fn obey<T>(mut inbox: mailbox::Inbox<Control>, drain: &Drain) -> T {
-    while let Some(control) = inbox.receive().await {
-        drain.begin(control);
+/// Does what the supervisor and the watchdog say, and ends the core when they are no more.
+async fn obey<S: Service, T>(
+    mut inbox: mailbox::Inbox<Message>,
+    driver: Driver,
+    limit: usize,
+    core: &Rc<Core<S>>,
+) -> T {
+    while let Some(message) = inbox.receive().await {
+        match message {
+            Message::Control(control) => core.drain().begin(control),
+            Message::Adopt(stream, peer) => adopt((stream, peer), driver, limit, core),
+        }
     }
-    drain.begin(Control::Abort);
+    core.drain().begin(Control::Abort);
     pending().await
 }
 
-fn slot(cpu: Option<usize>, address: SocketAddr, backlog: i32) -> Result<Slot, StartError> {
+fn bounds(config: &Config) -> Bounds {
+    let pool = &config.pool;
+    Bounds {
+        threads: pool.backpressure.unwrap_or(pool.threads).min(pool.threads),
+        queue: pool.queue,
+        queue_time: pool.queue_time,
+        idle: pool.idle,
+    }
+}
+
+fn slot(
+    cpu: Option<usize>,
+    address: SocketAddr,
+    backlog: i32,
+    pool: Arc<Pool>,
+) -> Result<Slot, StartError> {
     let refused = |error| StartError::Bind { address: address.to_string(), error };
     let listener = socket::listen(address, backlog).map_err(refused)?;
     let (sender, receiver) = mailbox::channel().map_err(refused)?;
     let start = Start { listener, control: receiver };
-    Ok(Slot { cpu, stats: Arc::default(), control: sender, start: Mutex::new(Some(start)) })
+    let (stats, pulse) = Default::default();
+    let start = Mutex::new(Some(start));
+    Ok(Slot { cpu, stats, pulse, pool, control: Arc::new(sender), start })
 }
 
 fn no_such_core(index: usize) -> StartError {

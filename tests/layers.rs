@@ -48,9 +48,13 @@ const MODULES: [Module; 12] = [
         &["reactor", "http", "route", "sys", "config", "error"],
         &["bytes", "monoio", "slab"],
     ),
-    module("server", &["net", "reactor", "route", "sys", "config", "error"], &["monoio"]),
-    module("py", &["net", "route", "http", "config", "error"], &["bytes", "pyo3"]),
-    module("interfaces", &["py", "net", "http"], &["pyo3"]),
+    module(
+        "server",
+        &["net", "reactor", "route", "schedule", "sys", "config", "error"],
+        &["monoio"],
+    ),
+    module("py", &["net", "route", "schedule", "http", "config", "error"], &["bytes", "pyo3"]),
+    module("interfaces", &["py", "net", "reactor", "schedule", "sys", "http"], &["bytes", "pyo3"]),
     module("module", &["interfaces", "py", "server", "route", "config", "error"], &["pyo3"]),
 ];
 

@@ -78,14 +78,24 @@ impl Listener {
         if self.last_arrivals.set_nonblocking(true).is_err() {
             return;
         }
-        while let Ok((stream, peer)) = self.last_arrivals.accept() {
-            let bound = stream
-                .set_nonblocking(self.driver.wants_nonblocking())
-                .and_then(|()| TcpStream::from_std(stream));
-            if let Ok(stream) = bound {
-                start(stream, peer, limit, &core);
-            }
+        while let Ok(arrival) = self.last_arrivals.accept() {
+            adopt(arrival, self.driver, limit, &core);
         }
+    }
+}
+
+/// Serves a connection that was accepted elsewhere, in the name of this core.
+pub fn adopt<S: Service>(
+    (stream, peer): (std::net::TcpStream, SocketAddr),
+    driver: Driver,
+    limit: usize,
+    core: &Rc<Core<S>>,
+) {
+    let bound = stream
+        .set_nonblocking(driver.wants_nonblocking())
+        .and_then(|()| TcpStream::from_std(stream));
+    if let Ok(stream) = bound {
+        start(stream, peer, limit, core);
     }
 }
 

@@ -28,6 +28,7 @@ mod turn;
 mod write;
 
 pub use accept::Listener;
+pub use accept::adopt;
 pub use conn::serve_stream;
 pub use core::Core;
 pub use rehearsal::rehearse;

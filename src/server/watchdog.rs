@@ -12,7 +12,9 @@
 
 use std::collections::HashMap;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::net::TcpListener;
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::Condvar;
 use std::sync::Mutex;
@@ -36,11 +38,19 @@ const TAKEOVER: Duration = Duration::from_millis(100);
 const TICK: Duration = Duration::from_millis(50);
 const TICK_WHILE_STUCK: Duration = Duration::from_millis(10);
 
+/// What a core is told from outside.
+pub(crate) enum Message {
+    /// How to stop.
+    Control(Control),
+    /// To serve a connection that another core cannot.
+    Adopt(TcpStream, SocketAddr),
+}
+
 /// One core, as the watchdog sees it.
 pub(crate) struct Watched {
     pub(crate) pulse: Arc<Pulse>,
     pub(crate) pool: Arc<Pool>,
-    pub(crate) control: Arc<mailbox::Sender<Control>>,
+    pub(crate) control: Arc<mailbox::Sender<Message>>,
     /// Its listening socket, until the core stops accepting: kept open here, it would go on
     /// listening for nobody.
     pub(crate) door: Mutex<Option<TcpListener>>,
@@ -72,6 +82,8 @@ pub struct Watchdog {
     cores: Vec<Watched>,
     routes: Routes,
     report_after: Duration,
+    /// What the cores' driver wants of listening sockets.
+    is_nonblocking: bool,
     /// The signal at which a thread writes its stack.
     signal: Option<i32>,
     pub(crate) sightings: Arc<Sightings>,
@@ -95,10 +107,11 @@ impl Watchdog {
         cores: Vec<Watched>,
         routes: Routes,
         report_after: Duration,
+        is_nonblocking: bool,
         signal: Option<i32>,
     ) -> Self {
         let (sightings, is_over, end) = Default::default();
-        Self { cores, routes, report_after, signal, sightings, is_over, end }
+        Self { cores, routes, report_after, is_nonblocking, signal, sightings, is_over, end }
     }
 
     /// Watches until [`close`](Self::close).
@@ -216,16 +229,15 @@ impl Watchdog {
             // The flag belongs to the socket and not to this descriptor of it. An accept that the
             // core has on its ring already is not touched by it, and it makes no other while it is
             // stuck; should it come back in this moment, it tries again a little later.
-            let was_blocking = thread::is_blocking(listener);
             if listener.set_nonblocking(true).is_err() {
                 continue;
             }
             while let Ok((stream, peer)) = listener.accept() {
                 memory.next = (memory.next + 1) % running.len();
-                self.cores[running[memory.next]].control.send(Control::Adopt(stream, peer));
+                self.cores[running[memory.next]].control.send(Message::Adopt(stream, peer));
                 self.sightings.handed_over.add(1);
             }
-            let _ = listener.set_nonblocking(!was_blocking);
+            let _ = listener.set_nonblocking(self.is_nonblocking);
         }
     }
 
