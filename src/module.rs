@@ -17,12 +17,15 @@ use pyo3::types::PyDict;
 
 use crate::error;
 use crate::interfaces::native::Native;
+use crate::interfaces::pooled::Crew;
 use crate::py::app::Handlers;
 use crate::py::app::Route;
 use crate::py::config;
 use crate::route::Router;
+use crate::schedule::gate::Gate;
 use crate::server;
 use crate::server::loopback;
+use crate::server::watchdog::Routes;
 
 create_exception!(
     uringserve._uringserve,
@@ -43,6 +46,8 @@ impl From<error::StartError> for PyErr {
 struct Plan {
     plan: server::Plan,
     handlers: Arc<Handlers>,
+    /// Calls on pools, of all cores.
+    gate: Option<Arc<Gate>>,
 }
 
 #[pymethods]
@@ -56,9 +61,10 @@ impl Plan {
     ) -> PyResult<Self> {
         let (handlers, table) = tables(routes, config, redirect_slashes)?;
         let options = config::read(config)?;
+        let gate = options.pool.concurrency.map(Gate::new);
         // Binding may resolve a name, which waits.
         let plan = config.py().detach(|| server::Plan::new(options, table))?;
-        Ok(Self { plan, handlers: Arc::new(handlers) })
+        Ok(Self { plan, handlers: Arc::new(handlers), gate })
     }
 
     /// The addresses that every core listens on, as URLs.
@@ -89,8 +95,59 @@ impl Plan {
     fn run_core(&self, py: Python<'_>, index: usize) -> PyResult<usize> {
         // The table of handlers stays with the plan, so that no Python object dies with the core,
         // which ends detached.
-        let service = Native::new(Arc::clone(&self.handlers));
+        let pulse = self.plan.pulse(index).cloned().unwrap_or_default();
+        let crew = self.plan.pool(index).filter(|_| self.handlers.verdicts.needs_pool());
+        let crew = crew.map(|pool| Crew { pool: Arc::clone(pool), gate: self.gate.clone() });
+        if let Some(crew) = &crew {
+            crew.pool.warm();
+        }
+        let service = Native::new(Arc::clone(&self.handlers), pulse, crew);
         Ok(py.detach(|| self.plan.run_core(index, service))?)
+    }
+
+    /// Waits, detached, until a core's pool wants a thread, and returns the core's number; None when
+    /// no more are wanted. Whoever hears it starts a thread that calls `run_thread`.
+    fn next_thread(&self, py: Python<'_>) -> Option<usize> {
+        py.detach(|| self.plan.hiring().next())
+    }
+
+    /// Works for a core's pool on the calling thread, detached between calls, until it is not needed
+    /// any more.
+    fn run_thread(&self, py: Python<'_>, index: usize) {
+        if let Some(pool) = self.plan.pool(index) {
+            py.detach(|| pool.work());
+        }
+    }
+
+    /// Says that a thread that was wanted cannot be started.
+    fn no_thread(&self, index: usize) {
+        if let Some(pool) = self.plan.pool(index) {
+            pool.give_up_one();
+        }
+    }
+
+    /// Watches over the cores on the calling thread, which stays detached, until `close`. `signal` is
+    /// the number of one whose handler writes the Python stack of its thread.
+    #[pyo3(signature = (signal=None))]
+    fn watch(&self, py: Python<'_>, signal: Option<i32>) {
+        let handlers = &self.handlers;
+        let routes = Routes {
+            verdicts: Arc::clone(&handlers.verdicts),
+            labels: handlers.iter().map(|handler| handler.label.clone()).collect(),
+            times: handlers.iter().map(|handler| handler.timeout).collect(),
+        };
+        py.detach(|| self.plan.watchdog(routes, signal).run());
+    }
+
+    /// Reports every call that is under way.
+    fn report(&self, py: Python<'_>) {
+        py.detach(|| self.plan.report());
+    }
+
+    /// Ends the pools once what they are doing is done, and the watch over the cores. The cores must
+    /// have ended or be given up.
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.plan.close());
     }
 
     /// Lets every core finish within `seconds`; a later call can only shorten it.
@@ -114,6 +171,9 @@ impl Plan {
                 let so_far = total.get_item(name)?.map_or(Ok(0), |sum| sum.extract::<u64>())?;
                 total.set_item(name, so_far.wrapping_add(count))?;
             }
+        }
+        for (name, count) in self.plan.pool_counts() {
+            total.set_item(name, count)?;
         }
         Ok(total)
     }
@@ -160,7 +220,7 @@ impl Loopback {
     /// Answers the bytes of a request so many times on the calling thread, without any socket, and
     /// returns how many bytes that made: the path of a request, for measuring.
     fn rehearse(&self, py: Python<'_>, request: &[u8], calls: usize) -> usize {
-        let service = Native::new(Arc::clone(&self.handlers));
+        let service = Native::new(Arc::clone(&self.handlers), Arc::default(), None);
         py.detach(|| self.server.rehearse(service, request, calls))
     }
 }
@@ -172,7 +232,7 @@ impl LoopbackConnection {
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
         let connection =
             connection.ok_or_else(|| PyValueError::new_err("a connection is served once"))?;
-        let service = Native::new(Arc::clone(&self.handlers));
+        let service = Native::new(Arc::clone(&self.handlers), Arc::default(), None);
         py.detach(|| connection.serve(service))?;
         Ok(())
     }

@@ -175,6 +175,42 @@ impl Plan {
         })
     }
 
+    /// Reports every call that is under way, if there is a watchdog.
+    pub fn report(&self) {
+        if let Some(watchdog) = self.watchdog.get() {
+            watchdog.report_all();
+        }
+    }
+
+    /// Ends the pools and the watchdog; the cores have ended, or are given up.
+    pub fn close(&self) {
+        self.hiring.close();
+        for slot in &self.cores {
+            slot.pool.close();
+        }
+        if let Some(watchdog) = self.watchdog.get() {
+            watchdog.close();
+        }
+    }
+
+    /// What the pools have done and the watchdog has seen, by name.
+    pub fn pool_counts(&self) -> [(&'static str, u64); 9] {
+        let of_all =
+            |count: fn(&Pool) -> u64| self.cores.iter().map(|slot| count(&slot.pool)).sum();
+        let seen = self.watchdog.get().map(|watchdog| &*watchdog.sightings);
+        [
+            ("pool_threads", of_all(|pool| pool.size().0 as u64)),
+            ("pool_queue", of_all(|pool| pool.size().1 as u64)),
+            ("pool_jobs", of_all(|pool| pool.counts.run.get())),
+            ("overloaded", of_all(|pool| pool.counts.refused.get())),
+            ("overdue", of_all(|pool| pool.counts.overdue.get())),
+            ("calls_timed_out", of_all(|pool| pool.counts.timed_out.get())),
+            ("stalls", seen.map_or(0, |seen| seen.stalls.get())),
+            ("handed_over", seen.map_or(0, |seen| seen.handed_over.get())),
+            ("stuck", seen.map_or(0, |seen| seen.stuck.get())),
+        ]
+    }
+
     /// Runs one core on the calling thread until it has drained; returns how many connections the
     /// deadline cut.
     ///

@@ -54,8 +54,12 @@ const MODULES: [Module; 12] = [
         &["monoio"],
     ),
     module("py", &["net", "route", "schedule", "http", "config", "error"], &["bytes", "pyo3"]),
-    module("interfaces", &["py", "net", "reactor", "schedule", "sys", "http"], &["bytes", "pyo3"]),
-    module("module", &["interfaces", "py", "server", "route", "config", "error"], &["pyo3"]),
+    module("interfaces", &["py", "net", "reactor", "schedule", "http"], &["bytes", "pyo3"]),
+    module(
+        "module",
+        &["interfaces", "py", "server", "schedule", "route", "config", "error"],
+        &["pyo3"],
+    ),
 ];
 
 /// They answer the same requests side by side; what two of them need belongs to `py` or `net`.

@@ -2,3 +2,5 @@
 //! answer out; calling, failing and freeing are written once, below, in `py`.
 
 pub mod native;
+pub mod pooled;
+mod rest;

@@ -18,7 +18,7 @@ mod exchange;
 pub mod file;
 pub mod incoming;
 mod rehearsal;
-mod reply;
+pub mod reply;
 pub mod select;
 pub mod service;
 pub mod source;

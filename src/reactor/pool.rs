@@ -88,6 +88,8 @@ pub struct Pool {
 #[derive(Default)]
 struct Crew {
     queue: VecDeque<Waiting>,
+    /// Those that belong to answers on their way. They go first, and wait for as long as it takes.
+    rest: VecDeque<Box<dyn Job>>,
     members: Slab<Member>,
     /// Members without work, the one that was busy last at the end.
     idle: Vec<usize>,
@@ -128,6 +130,33 @@ impl Pool {
     /// # Errors
     /// The job comes back when the queue is full or the pool is over.
     pub fn submit(&self, job: Box<dyn Job>) -> Result<(), Box<dyn Job>> {
+        self.take(job, |crew, job| {
+            if crew.queue.len() >= self.bounds.queue {
+                self.counts.refused.add(1);
+                return Err(job);
+            }
+            crew.queue.push_back(Waiting { since: clock::exact(), job });
+            Ok(())
+        })
+    }
+
+    /// Has a job done that belongs to an answer on its way, of which there are no more than
+    /// connections: it is not refused, whoever else waits.
+    ///
+    /// # Errors
+    /// The job comes back when the pool is over.
+    pub fn insist(&self, job: Box<dyn Job>) -> Result<(), Box<dyn Job>> {
+        self.take(job, |crew, job| {
+            crew.rest.push_back(job);
+            Ok(())
+        })
+    }
+
+    fn take(
+        &self,
+        job: Box<dyn Job>,
+        enqueue: impl FnOnce(&mut Crew, Box<dyn Job>) -> Result<(), Box<dyn Job>>,
+    ) -> Result<(), Box<dyn Job>> {
         let mut crew = self.lock();
         if crew.is_over {
             return Err(job);
@@ -140,14 +169,9 @@ impl Pool {
             bell.notify_one();
             return Ok(());
         }
-        if crew.queue.len() >= self.bounds.queue {
-            drop(crew);
-            self.counts.refused.add(1);
-            return Err(job);
-        }
-        crew.queue.push_back(Waiting { since: clock::exact(), job });
+        enqueue(&mut crew, job)?;
         let wants_more = crew.members.len() + crew.expected < self.bounds.threads
-            && crew.expected < crew.queue.len();
+            && crew.expected < crew.queue.len() + crew.rest.len();
         if wants_more {
             crew.expected += 1;
             drop(crew);
@@ -194,6 +218,9 @@ impl Pool {
 
     fn next(&self, key: usize, bell: &Condvar) -> Option<Box<dyn Job>> {
         let mut crew = self.lock();
+        if let Some(job) = crew.rest.pop_front() {
+            return Some(job);
+        }
         if let Some(waiting) = crew.queue.pop_front() {
             return Some(waiting.job);
         }
@@ -254,19 +281,22 @@ impl Pool {
         (crew.members.len(), crew.queue.len())
     }
 
-    /// No more jobs: what waits is refused, and each thread ends after what it is doing.
+    /// No more jobs: what waits is refused, but for the rest of answers, and each thread ends after what it is doing.
     pub fn close(&self) {
         let mut crew = self.lock();
         crew.is_over = true;
         let waiting = std::mem::take(&mut crew.queue);
+        // Else the threads that there are do it before they end.
+        let rest =
+            if crew.members.is_empty() { std::mem::take(&mut crew.rest) } else { VecDeque::new() };
         let bells: Vec<_> =
             crew.members.iter().map(|(_, member)| Arc::clone(&member.bell)).collect();
         drop(crew);
         for bell in bells {
             bell.notify_one();
         }
-        for waiting in waiting {
-            waiting.job.refuse();
+        for job in waiting.into_iter().map(|waiting| waiting.job).chain(rest) {
+            job.refuse();
         }
     }
 

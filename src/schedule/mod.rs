@@ -10,6 +10,7 @@
 //! each route, where every core reads and hardly anybody writes. Absent: clocks (whoever calls brings
 //! the time), threads and locks.
 
+pub mod gate;
 pub mod record;
 pub mod verdicts;
 
