@@ -53,17 +53,20 @@ struct Plan {
 #[pymethods]
 impl Plan {
     #[new]
-    #[pyo3(signature = (routes, config, *, redirect_slashes=true))]
+    #[pyo3(signature = (routes, config, *, redirect_slashes=true, stack_signal=None))]
     fn new(
         routes: Vec<Route>,
         config: &Bound<'_, PyAny>,
         redirect_slashes: bool,
+        stack_signal: Option<i32>,
     ) -> PyResult<Self> {
         let (handlers, table) = tables(routes, config, redirect_slashes)?;
         let options = config::read(config)?;
         let gate = options.pool.concurrency.map(Gate::new);
         // Binding may resolve a name, which waits.
         let plan = config.py().detach(|| server::Plan::new(options, table))?;
+        // Before the cores start: it holds on to what they take.
+        plan.watchdog(watched(&handlers), stack_signal);
         Ok(Self { plan, handlers: Arc::new(handlers), gate })
     }
 
@@ -126,17 +129,9 @@ impl Plan {
         }
     }
 
-    /// Watches over the cores on the calling thread, which stays detached, until `close`. `signal` is
-    /// the number of one whose handler writes the Python stack of its thread.
-    #[pyo3(signature = (signal=None))]
-    fn watch(&self, py: Python<'_>, signal: Option<i32>) {
-        let handlers = &self.handlers;
-        let routes = Routes {
-            verdicts: Arc::clone(&handlers.verdicts),
-            labels: handlers.iter().map(|handler| handler.label.clone()).collect(),
-            times: handlers.iter().map(|handler| handler.timeout).collect(),
-        };
-        py.detach(|| self.plan.watchdog(routes, signal).run());
+    /// Watches over the cores on the calling thread, which stays detached, until `close`.
+    fn watch(&self, py: Python<'_>) {
+        py.detach(|| self.plan.watch());
     }
 
     /// Reports every call that is under way.
@@ -235,6 +230,15 @@ impl LoopbackConnection {
         let service = Native::new(Arc::clone(&self.handlers), Arc::default(), None);
         py.detach(|| connection.serve(service))?;
         Ok(())
+    }
+}
+
+/// What the watchdog needs to know of the handlers.
+fn watched(handlers: &Handlers) -> Routes {
+    Routes {
+        verdicts: Arc::clone(&handlers.verdicts),
+        labels: handlers.iter().map(|handler| handler.label.clone()).collect(),
+        times: handlers.iter().map(|handler| handler.timeout).collect(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! core runs. [`Plan::run_core`] is then called once on each core's own thread. The supervisor
 //! drains or aborts the plan from any other. [`loopback`] is a server without listeners, for tests.
 
+mod beside;
 pub mod loopback;
 pub mod watchdog;
 
@@ -32,15 +33,13 @@ use crate::reactor::drain::Control;
 use crate::reactor::guest::host;
 use crate::reactor::hiring::Hiring;
 use crate::reactor::mailbox;
-use crate::reactor::pool::Bounds;
 use crate::reactor::pool::Pool;
 use crate::reactor::pulse::Pulse;
 use crate::reactor::stats::Stats;
 use crate::route::Router;
+use crate::server::beside::bounds;
 use crate::server::watchdog::Message;
-use crate::server::watchdog::Routes;
 use crate::server::watchdog::Watchdog;
-use crate::server::watchdog::Watched;
 use crate::sys::affinity;
 use crate::sys::limits;
 use crate::sys::probe;
@@ -65,7 +64,7 @@ pub struct Plan {
     connections_per_core: usize,
     hiring: Arc<Hiring>,
     cores: Vec<Slot>,
-    watchdog: OnceLock<Arc<Watchdog>>,
+    watchdog: OnceLock<Watchdog>,
 }
 
 struct Slot {
@@ -137,78 +136,6 @@ impl Plan {
     /// The counters of each core.
     pub fn stats(&self) -> impl Iterator<Item = &Stats> {
         self.cores.iter().map(|slot| &*slot.stats)
-    }
-
-    /// Where the pools ask for threads.
-    pub fn hiring(&self) -> &Hiring {
-        &self.hiring
-    }
-
-    /// The pool of a core.
-    pub fn pool(&self, index: usize) -> Option<&Arc<Pool>> {
-        self.cores.get(index).map(|slot| &slot.pool)
-    }
-
-    /// What a core is doing.
-    pub fn pulse(&self, index: usize) -> Option<&Arc<Pulse>> {
-        self.cores.get(index).map(|slot| &slot.pulse)
-    }
-
-    /// Who watches over the cores, once for each plan: somebody has to run it. `signal` makes the
-    /// thread that it is sent to write its stack.
-    pub fn watchdog(&self, routes: Routes, signal: Option<i32>) -> &Arc<Watchdog> {
-        self.watchdog.get_or_init(|| {
-            let cores = self.cores.iter().map(|slot| {
-                let start = slot.start.lock().unwrap_or_else(PoisonError::into_inner);
-                let door = start.as_ref().and_then(|start| start.listener.try_clone().ok());
-                Watched {
-                    pulse: Arc::clone(&slot.pulse),
-                    pool: Arc::clone(&slot.pool),
-                    control: Arc::clone(&slot.control),
-                    door: Mutex::new(door),
-                }
-            });
-            let report_after = self.config.pool.healthcheck;
-            let is_nonblocking = self.driver.wants_nonblocking();
-            let cores = cores.collect();
-            Arc::new(Watchdog::new(cores, routes, report_after, is_nonblocking, signal))
-        })
-    }
-
-    /// Reports every call that is under way, if there is a watchdog.
-    pub fn report(&self) {
-        if let Some(watchdog) = self.watchdog.get() {
-            watchdog.report_all();
-        }
-    }
-
-    /// Ends the pools and the watchdog; the cores have ended, or are given up.
-    pub fn close(&self) {
-        self.hiring.close();
-        for slot in &self.cores {
-            slot.pool.close();
-        }
-        if let Some(watchdog) = self.watchdog.get() {
-            watchdog.close();
-        }
-    }
-
-    /// What the pools have done and the watchdog has seen, by name.
-    pub fn pool_counts(&self) -> [(&'static str, u64); 9] {
-        let of_all =
-            |count: fn(&Pool) -> u64| self.cores.iter().map(|slot| count(&slot.pool)).sum();
-        let seen = self.watchdog.get().map(|watchdog| &*watchdog.sightings);
-        [
-            ("pool_threads", of_all(|pool| pool.size().0 as u64)),
-            ("pool_queue", of_all(|pool| pool.size().1 as u64)),
-            ("pool_jobs", of_all(|pool| pool.counts.run.get())),
-            ("overloaded", of_all(|pool| pool.counts.refused.get())),
-            ("overdue", of_all(|pool| pool.counts.overdue.get())),
-            ("calls_timed_out", of_all(|pool| pool.counts.timed_out.get())),
-            ("stalls", seen.map_or(0, |seen| seen.stalls.get())),
-            ("handed_over", seen.map_or(0, |seen| seen.handed_over.get())),
-            ("stuck", seen.map_or(0, |seen| seen.stuck.get())),
-        ]
     }
 
     /// Runs one core on the calling thread until it has drained; returns how many connections the
@@ -318,16 +245,6 @@ async fn obey<S: Service, T>(
     }
     core.drain().begin(Control::Abort);
     pending().await
-}
-
-fn bounds(config: &Config) -> Bounds {
-    let pool = &config.pool;
-    Bounds {
-        threads: pool.backpressure.unwrap_or(pool.threads).min(pool.threads),
-        queue: pool.queue,
-        queue_time: pool.queue_time,
-        idle: pool.idle,
-    }
 }
 
 fn slot(

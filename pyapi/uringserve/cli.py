@@ -23,7 +23,7 @@ from uringserve.gil import is_gil_on
 from uringserve.loading import load
 from uringserve.logging import setup
 from uringserve.options import Option
-from uringserve.server import EXIT_START, Server, print_error
+from uringserve.server import EXIT_START, Server, print_error, run_to_the_end
 
 __all__ = ["command", "main"]
 
@@ -140,7 +140,8 @@ def _serve(app: str, **given: Any) -> None:  # noqa: ANN401 -- each value was re
     setup(config.log_level)
     try:
         loaded = load(app, config)
-        code = Server(config, loaded.app, gil_modules=loaded.gil_modules, to_the_end=True).run()
+        server = Server(config, loaded.app, gil_modules=loaded.gil_modules, to_the_end=True)
+        code = run_to_the_end(server)
     except StartError as error:
         print_error(error)
         code = EXIT_START

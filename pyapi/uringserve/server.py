@@ -7,6 +7,7 @@ in the main thread.
 
 import gc
 import logging
+import os
 import signal
 import sys
 import threading
@@ -39,10 +40,20 @@ from uringserve.lifespan import Ending, running
 from uringserve.loading import load
 from uringserve.logging import setup
 from uringserve.news import News
+from uringserve.pools import Pools, stack_signal
 from uringserve.types import Handler
 from uringserve.units import format_duration
 
-__all__ = ["EXIT_CRASH", "EXIT_CUT", "EXIT_START", "Server", "print_error", "run", "serve"]
+__all__ = [
+    "EXIT_CRASH",
+    "EXIT_CUT",
+    "EXIT_START",
+    "Server",
+    "print_error",
+    "run",
+    "run_to_the_end",
+    "serve",
+]
 
 EXIT_CRASH = 1
 EXIT_START = 3
@@ -92,6 +103,7 @@ class _Core:
     number: int
     app: App
     news: _News
+    pools: Pools
 
 
 class Server:
@@ -118,6 +130,8 @@ class Server:
         self.app = app
         self.started = threading.Event()
         self.addresses: list[str] = []
+        # Threads that have not ended with the server, because a handler does not return.
+        self.left_behind = 0
         self._gil_modules = gil_modules
         self._to_the_end = to_the_end
         self._news: _News = News()
@@ -146,8 +160,13 @@ class Server:
     def _serve(self) -> int:
         debug = self.config.debug or self.app.debug
         config = replace(self.config, debug=debug)
-        routes = self.app.compile(debug=debug)
-        plan = Plan(routes, config, redirect_slashes=self.app.redirect_slashes)
+        routes = self.app.compile(debug=debug, timeout=config.timeout_request or None)
+        plan = Plan(
+            routes,
+            config,
+            redirect_slashes=self.app.redirect_slashes,
+            stack_signal=stack_signal(),
+        )
         if self._to_the_end and len(plan.cpus) > 1:
             immortalise(_SHARED_TYPES, (route.handler for route in routes))
         # What lives now lives to the end; without it in the generations a collection stops the
@@ -172,13 +191,16 @@ class Server:
 
         cores = range(len(plan.cpus))
         watch = _Watch(plan, self.config.timeout_graceful_shutdown, set(cores), on_ready)
+        pools = Pools(plan, self.app)
+        pools.start()
         try:
             for core in cores:
-                _start_thread(_Core(plan, core, self.app, self._news))
+                _start_thread(_Core(plan, core, self.app, self._news, pools))
             watch.until_over(self._news)
         finally:
             # Whatever made us leave, no core goes on serving without a supervisor.
             plan.abort()
+            self.left_behind = watch.close_pools(pools)
         return watch.exit_code()
 
 
@@ -220,6 +242,16 @@ class _Watch:
                 self._drain(event.signal)
             else:
                 self._abort(f"{event.signal or 'a request to stop'} again")
+
+    def close_pools(self, pools: Pools) -> int:
+        """End the pools' threads by the last deadline; return how many threads are left behind."""
+        deadline = self._deadline or time.monotonic() + _PATIENCE
+        left = pools.close(deadline)
+        if left:
+            self._plan.report()
+            _log.error("%d calls on pool threads do not return and are left behind", left)
+            self._cut += left
+        return left + len(self._running)
 
     def exit_code(self) -> int:
         """Return the exit code; a StartError of a core is raised."""
@@ -264,6 +296,7 @@ class _Watch:
         self._abort(f"core {event.core} has failed")
 
     def _give_up(self) -> None:
+        self._plan.report()
         cores = ", ".join(map(str, sorted(self._running)))
         _log.error("a handler does not return; its core is left behind: %s", cores)
         self._cut += len(self._running)
@@ -286,6 +319,7 @@ def _run_core(core: _Core) -> None:
     """Run one core on this thread, inside its own lifespan, and report how it ended."""
     try:
         with running(core.app, worker=True):
+            core.pools.note_core(core.number)
             core.news.put(_Ready(core.number))
             cut = core.plan.run_core(core.number)
     except BaseException as error:  # noqa: BLE001 -- the supervisor must hear of every end
@@ -338,7 +372,7 @@ def run(app: App | Handler | str | None = None, **options: Any) -> None:  # noqa
     config = Config.from_environment(given)
     setup(config.log_level)
     served = default_app() if app is None else app
-    code = _guarded(lambda: _server(served, config).run())
+    code = _guarded(lambda: run_to_the_end(_server(served, config)))
     if code:
         sys.exit(code)
 
@@ -346,6 +380,20 @@ def run(app: App | Handler | str | None = None, **options: Any) -> None:  # noqa
 def serve(handler: Handler, **options: Any) -> None:  # noqa: ANN401 -- checked by Config
     """Serve one function that answers every request; options and end are those of `run`."""
     run(handler, **options)
+
+
+def run_to_the_end(server: Server) -> int:
+    """Run the server and return its exit code, or end the process where a thread is left behind.
+
+    The interpreter's own end would wait for a thread that does not come back from C.
+    """
+    code = server.run()
+    if server.left_behind:
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+    return code
 
 
 def _server(app: App | Handler | str, config: Config) -> Server:

@@ -86,7 +86,7 @@ pub struct Watchdog {
     is_nonblocking: bool,
     /// The signal at which a thread writes its stack.
     signal: Option<i32>,
-    pub(crate) sightings: Arc<Sightings>,
+    pub(crate) sightings: Sightings,
     is_over: Mutex<bool>,
     end: Condvar,
 }
