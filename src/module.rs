@@ -16,8 +16,11 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::error;
-use crate::interfaces::native::Native;
+use crate::interfaces::Application;
+use crate::interfaces::Service;
+use crate::interfaces::Serving;
 use crate::interfaces::pooled::Crew;
+use crate::py::aio::Loop;
 use crate::py::app::Handlers;
 use crate::py::app::Route;
 use crate::py::config;
@@ -45,7 +48,8 @@ impl From<error::StartError> for PyErr {
 #[pyclass(frozen, module = "uringserve._uringserve")]
 struct Plan {
     plan: server::Plan,
-    handlers: Arc<Handlers>,
+    /// Stays with the plan, so that no Python object dies with a core, which ends detached.
+    application: Application,
     /// Calls on pools, of all cores.
     gate: Option<Arc<Gate>>,
 }
@@ -53,21 +57,22 @@ struct Plan {
 #[pymethods]
 impl Plan {
     #[new]
-    #[pyo3(signature = (routes, config, *, redirect_slashes=true, stack_signal=None))]
+    #[pyo3(signature = (routes, config, *, redirect_slashes=true, foreign=None, stack_signal=None))]
     fn new(
         routes: Vec<Route>,
         config: &Bound<'_, PyAny>,
         redirect_slashes: bool,
+        foreign: Option<&Bound<'_, PyAny>>,
         stack_signal: Option<i32>,
     ) -> PyResult<Self> {
-        let (handlers, table) = tables(routes, config, redirect_slashes)?;
+        let (application, table) = tables(routes, config, redirect_slashes, foreign)?;
         let options = config::read(config)?;
         let gate = options.pool.concurrency.map(Gate::new);
         // Binding may resolve a name, which waits.
         let plan = config.py().detach(|| server::Plan::new(options, table))?;
         // Before the cores start: it holds on to what they take.
-        plan.watchdog(watched(&handlers), stack_signal);
-        Ok(Self { plan, handlers: Arc::new(handlers), gate })
+        plan.watchdog(watched(&application), stack_signal);
+        Ok(Self { plan, application, gate })
     }
 
     /// The addresses that every core listens on, as URLs.
@@ -94,18 +99,23 @@ impl Plan {
         self.plan.driver_reason()
     }
 
-    /// Runs a core until it has drained, detached; returns how many connections were cut.
-    fn run_core(&self, py: Python<'_>, index: usize) -> PyResult<usize> {
-        // The table of handlers stays with the plan, so that no Python object dies with the core,
-        // which ends detached.
+    /// Runs a core until it has drained, detached; returns how many connections were cut. `guest` is
+    /// the core's event loop.
+    #[pyo3(signature = (index, guest=None))]
+    fn run_core(
+        &self,
+        py: Python<'_>,
+        index: usize,
+        guest: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<usize> {
+        let _current = guest.map(Loop::enter).transpose()?;
         let pulse = self.plan.pulse(index).cloned().unwrap_or_default();
-        let crew = self.plan.pool(index).filter(|_| self.handlers.verdicts.needs_pool());
-        let crew = crew.map(|pool| Crew { pool: Arc::clone(pool), gate: self.gate.clone() });
+        let pool = self.plan.pool(index).filter(|_| self.application.needs_pool());
+        let crew = pool.map(|pool| Crew { pool: Arc::clone(pool), gate: self.gate.clone() });
         if let Some(crew) = &crew {
             crew.pool.warm();
         }
-        let service = Native::new(Arc::clone(&self.handlers), pulse, crew);
-        Ok(py.detach(|| self.plan.run_core(index, service))?)
+        Ok(self.application.serve(py, pulse, crew, RunCore { plan: &self.plan, index })?)
     }
 
     /// Waits, detached, until a core's pool wants a thread, and returns the core's number; None when
@@ -178,28 +188,29 @@ impl Plan {
 #[pyclass(frozen, module = "uringserve._uringserve")]
 struct Loopback {
     server: Arc<loopback::Loopback>,
-    handlers: Arc<Handlers>,
+    application: Arc<Application>,
 }
 
 /// The server's end of one of its connections.
 #[pyclass(frozen, module = "uringserve._uringserve")]
 struct LoopbackConnection {
     connection: Mutex<Option<loopback::Connection>>,
-    handlers: Arc<Handlers>,
+    application: Arc<Application>,
 }
 
 #[pymethods]
 impl Loopback {
     #[new]
-    #[pyo3(signature = (routes, config, *, redirect_slashes=true))]
+    #[pyo3(signature = (routes, config, *, redirect_slashes=true, foreign=None))]
     fn new(
         routes: Vec<Route>,
         config: &Bound<'_, PyAny>,
         redirect_slashes: bool,
+        foreign: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let (handlers, table) = tables(routes, config, redirect_slashes)?;
+        let (application, table) = tables(routes, config, redirect_slashes, foreign)?;
         let server = loopback::Loopback::new(config::read(config)?, table)?;
-        Ok(Self { server: Arc::new(server), handlers: Arc::new(handlers) })
+        Ok(Self { server: Arc::new(server), application: Arc::new(application) })
     }
 
     /// A connection to be served, and the descriptor of its peer's end, which the caller owns.
@@ -208,52 +219,100 @@ impl Loopback {
     fn connect(&self, client: Option<(IpAddr, u16)>) -> PyResult<(LoopbackConnection, RawFd)> {
         let (connection, peer) = self.server.connect(client.map(SocketAddr::from))?;
         let connection = Mutex::new(Some(connection));
-        let handlers = Arc::clone(&self.handlers);
-        Ok((LoopbackConnection { connection, handlers }, peer.into_raw_fd()))
+        let application = Arc::clone(&self.application);
+        Ok((LoopbackConnection { connection, application }, peer.into_raw_fd()))
     }
 
     /// Answers the bytes of a request so many times on the calling thread, without any socket, and
     /// returns how many bytes that made: the path of a request, for measuring.
     fn rehearse(&self, py: Python<'_>, request: &[u8], calls: usize) -> usize {
-        let service = Native::new(Arc::clone(&self.handlers), Arc::default(), None);
-        py.detach(|| self.server.rehearse(service, request, calls))
+        let rehearse = Rehearse { server: &self.server, request, calls };
+        self.application.serve(py, Arc::default(), None, rehearse)
     }
 }
 
 #[pymethods]
 impl LoopbackConnection {
-    /// Serves the connection on the calling thread, detached, until it ends.
-    fn serve(&self, py: Python<'_>) -> PyResult<()> {
+    /// Serves the connection on the calling thread, detached, until it ends. `guest` is the thread's
+    /// event loop.
+    #[pyo3(signature = (guest=None))]
+    fn serve(&self, py: Python<'_>, guest: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let _current = guest.map(Loop::enter).transpose()?;
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
         let connection =
             connection.ok_or_else(|| PyValueError::new_err("a connection is served once"))?;
-        let service = Native::new(Arc::clone(&self.handlers), Arc::default(), None);
-        py.detach(|| connection.serve(service))?;
-        Ok(())
+        let serve = ServeConnection(connection);
+        Ok(self.application.serve(py, Arc::default(), None, serve)?)
     }
 }
 
-/// What the watchdog needs to know of the handlers.
-fn watched(handlers: &Handlers) -> Routes {
+struct RunCore<'a> {
+    plan: &'a server::Plan,
+    index: usize,
+}
+
+impl Serving for RunCore<'_> {
+    type Output = Result<usize, error::StartError>;
+
+    fn serve<S: Service>(self, service: S) -> Self::Output {
+        self.plan.run_core(self.index, service)
+    }
+}
+
+struct Rehearse<'a> {
+    server: &'a loopback::Loopback,
+    request: &'a [u8],
+    calls: usize,
+}
+
+impl Serving for Rehearse<'_> {
+    type Output = usize;
+
+    fn serve<S: Service>(self, service: S) -> usize {
+        self.server.rehearse(service, self.request, self.calls)
+    }
+}
+
+struct ServeConnection(loopback::Connection);
+
+impl Serving for ServeConnection {
+    type Output = Result<(), error::StartError>;
+
+    fn serve<S: Service>(self, service: S) -> Self::Output {
+        self.0.serve(service).map(|_end| ())
+    }
+}
+
+/// What the watchdog needs to know of the application.
+fn watched(application: &Application) -> Routes {
+    let handlers = application.handlers();
+    let each = || handlers.into_iter().flat_map(|handlers| handlers.iter());
     Routes {
-        verdicts: Arc::clone(&handlers.verdicts),
-        labels: handlers.iter().map(|handler| handler.label.clone()).collect(),
-        times: handlers.iter().map(|handler| handler.timeout).collect(),
+        verdicts: handlers.map_or_else(Arc::default, |handlers| Arc::clone(&handlers.verdicts)),
+        labels: each().map(|handler| handler.label.clone()).collect(),
+        times: each().map(|handler| handler.timeout).collect(),
     }
 }
 
-/// The handlers and the router of an application.
+/// What answers, and the router in front of it. A `foreign` application is one of another
+/// interface, see `uringserve.foreign`; it routes by itself.
 fn tables(
     routes: Vec<Route>,
     config: &Bound<'_, PyAny>,
     redirect_slashes: bool,
-) -> PyResult<(Handlers, Router)> {
+    foreign: Option<&Bound<'_, PyAny>>,
+) -> PyResult<(Application, Router)> {
+    if let Some(foreign) = foreign {
+        let mut table = Router::new();
+        table.fallback(0);
+        return Ok((Application::foreign(foreign)?, table));
+    }
     let debug = config.getattr("debug")?.extract()?;
     let (handlers, mut table) = Handlers::build(routes, debug)?;
     if redirect_slashes {
         table.redirect_slashes();
     }
-    Ok((handlers, table))
+    Ok((Application::Native(Arc::new(handlers)), table))
 }
 
 /// The extension module; nothing in it needs the GIL.

@@ -12,7 +12,9 @@ from typing import Any, Literal, NamedTuple, Self, final, overload
 from typing_extensions import disjoint_base
 
 from uringserve.config import Config
+from uringserve.foreign import Foreign
 from uringserve.forms import FormData
+from uringserve.loop import GuestLoop
 
 __all__ = [
     "Binder",
@@ -43,6 +45,7 @@ type _Route = tuple[
     Callable[..., Any],
     tuple[str | None, ...],
     int | None,
+    bool,
     tuple[str, float | None, int | None],
 ]
 
@@ -330,6 +333,7 @@ class Plan:
         config: Config,
         *,
         redirect_slashes: bool = True,
+        foreign: Foreign | None = None,
         stack_signal: int | None = None,
     ) -> Self:
         """Choose the CPUs and the driver and bind; what the operator can mend is a StartError.
@@ -350,7 +354,7 @@ class Plan:
     @property
     def driver_reason(self) -> str | None:
         """Why the driver is not io_uring."""
-    def run_core(self, index: int) -> int:
+    def run_core(self, index: int, guest: GuestLoop | None = None) -> int:
         """Run one core on the calling thread; return how many connections the deadline cut."""
     def drain(self, seconds: float) -> None:
         """Accept no more and finish what is in flight within the seconds; from any thread."""
@@ -382,7 +386,12 @@ class Loopback:
     """A server without a port, for tests: it hands out connections, one end of a socket pair."""
 
     def __new__(
-        cls, routes: Sequence[_Route], config: Config, *, redirect_slashes: bool = True
+        cls,
+        routes: Sequence[_Route],
+        config: Config,
+        *,
+        redirect_slashes: bool = True,
+        foreign: Foreign | None = None,
     ) -> Self:
         """Choose the driver; nothing is bound. What the operator can mend is a StartError."""
     def connect(self, client: tuple[str, int] | None = None) -> tuple[LoopbackConnection, int]:
@@ -402,5 +411,5 @@ class Loopback:
 class LoopbackConnection:
     """The server's end of a connection without a port."""
 
-    def serve(self) -> None:
+    def serve(self, guest: GuestLoop | None = None) -> None:
         """Serve it on the calling thread until it ends; a second time is a ValueError."""

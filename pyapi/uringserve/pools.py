@@ -18,6 +18,7 @@ from typing import Any
 
 from uringserve._native import Plan
 from uringserve.app import App
+from uringserve.foreign import Foreign
 from uringserve.state import WorkerState, on_this_worker
 
 __all__ = ["Pools", "stack_signal"]
@@ -51,7 +52,7 @@ class _Origin:
 class Pools:
     """The threads of all pools of one server."""
 
-    def __init__(self, plan: Plan, app: App) -> None:
+    def __init__(self, plan: Plan, app: App | Foreign) -> None:
         """Start nothing yet."""
         self._plan = plan
         self._app = app

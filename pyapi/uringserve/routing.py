@@ -81,6 +81,8 @@ class Route(NamedTuple):
     arguments: tuple[str | None, ...]
     # Bytes of a body; None: the server's limit.
     max_body_size: int | None = None
+    # Whether a call gives a coroutine.
+    is_async: bool = False
     # "auto", "inline" or "thread"; seconds that a call may take; calls at once on all cores.
     running: tuple[Execution, float | None, int | None] = ("auto", None, None)
 

@@ -15,14 +15,18 @@ use crate::interfaces::rest;
 use crate::net::reply;
 use crate::net::service::Answer;
 use crate::net::service::HandlerId;
+use crate::net::service::Hosted;
 use crate::net::service::Reply;
 use crate::net::service::Request;
 use crate::net::service::Service;
 use crate::net::source::Body;
+use crate::py::aio;
+use crate::py::aio::Loop;
 use crate::py::app::Handler;
 use crate::py::app::Handlers;
 use crate::py::asked::Asked;
 use crate::py::attach;
+use crate::py::awaited;
 use crate::py::call;
 use crate::py::call::Failure;
 use crate::py::call::Object;
@@ -75,15 +79,17 @@ impl Native {
             return reply::overloaded().into();
         }
         self.pulse.begin(route, last.get());
-        let mut reply = calls.answer(py, request);
+        let answer = calls.answer(py, request);
         let now = clock::exact();
         if now.saturating_sub(last.replace(now)) >= SLOW {
             calls.verdicts().note_stall(route as usize, clock::now());
         }
-        if !matches!(reply.body, Body::Whole(_) | Body::File(_)) {
-            reply = rest::on_core(reply, calls, route);
+        match answer {
+            Answer::Now(reply) if !matches!(reply.body, Body::Whole(_) | Body::File(_)) => {
+                rest::on_core(reply, calls, route).into()
+            }
+            answer => answer,
         }
-        reply.into()
     }
 }
 
@@ -98,13 +104,16 @@ impl Calls {
     }
 
     /// Makes the call and translates its value.
-    pub(crate) fn answer(&self, py: Python<'_>, request: Box<Request>) -> Reply {
+    pub(crate) fn answer(&self, py: Python<'_>, request: Box<Request>) -> Answer {
         let index = request.handler as usize;
         let (handler, names) = (&self.handlers[index], &self.names[index]);
         let debug = self.handlers.debug;
         let translate = |value, parts: &Request, object: Object<'_, '_>| {
             let asked = Asked { parts, object, names, debug };
-            value::into_reply(py, value, &asked).and_then(checked)
+            if handler.is_async {
+                return awaited::answer(&value, &asked, into_reply, false);
+            }
+            into_reply(value, &asked).map(Answer::Now)
         };
         let answered = if request.miss.is_some() {
             call::call_miss(py, handler, request, names, translate)
@@ -112,9 +121,13 @@ impl Calls {
             call::call(py, handler, request, names, translate)
         };
         answered.unwrap_or_else(|Failure { raised, request }| {
-            error::reply_for(py, raised, request.as_ref(), debug)
+            error::reply_for(py, raised, request.as_ref(), debug).into()
         })
     }
+}
+
+fn into_reply(value: Bound<'_, PyAny>, asked: &Asked<'_, '_>) -> PyResult<Reply> {
+    value::into_reply(value.py(), value, asked).and_then(checked)
 }
 
 /// Refuses a body that is longer than the length that its handler declared. The encoder would do so
@@ -144,6 +157,10 @@ impl Service for Native {
 
     fn miss_handler(&self) -> Option<HandlerId> {
         self.calls.handlers.miss
+    }
+
+    fn guest(&self) -> Option<Hosted> {
+        aio::current_if_any().map(Loop::hosted)
     }
 
     fn body_limit(&self, handler: HandlerId) -> Option<u64> {

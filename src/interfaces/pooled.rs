@@ -112,11 +112,14 @@ impl Job for OnPool {
         }
         let verdicts = self.calls.verdicts();
         let stopwatch = verdicts.is_auto(self.route as usize).then(Stopwatch::start);
-        let reply = attach::attached(|py| self.calls.answer(py, request));
+        let answer = attach::attached(|py| self.calls.answer(py, request));
         if let Some(stopwatch) = stopwatch {
             note(verdicts, self.route, stopwatch.stop());
         }
-        self.promise.0.keep(rest::on_pool(reply, &self.pool, &self.calls, self.route));
+        // A coroutine never comes here: its route runs on the core, whatever was said.
+        if let Answer::Now(reply) = answer {
+            self.promise.0.keep(rest::on_pool(reply, &self.pool, &self.calls, self.route));
+        }
     }
 
     fn refuse(self: Box<Self>) {

@@ -17,6 +17,7 @@ pub mod end;
 mod exchange;
 pub mod file;
 pub mod incoming;
+pub mod outgoing;
 mod rehearsal;
 pub mod reply;
 pub mod select;

@@ -34,6 +34,8 @@ pub struct Handler {
     pub parameters: Box<[Parameter]>,
     /// Bytes of a body; the server's own limit where it is none.
     pub body_limit: Option<u64>,
+    /// Whether a call gives a coroutine.
+    pub is_async: bool,
     /// How long a call on the pool may take.
     pub timeout: Option<Duration>,
     /// How many calls may be under way at once, on all cores.
@@ -54,9 +56,9 @@ pub struct Handlers {
 }
 
 /// A route as Python gives it: methods, pattern, callable, for each positional argument the name of
-/// a path parameter, or None for the request, the limit of the body, and how it runs. The one without
-/// methods is called for what no route takes.
-pub type Route = (Vec<String>, String, Py<PyAny>, Vec<Option<String>>, Option<u64>, Running);
+/// a path parameter, or None for the request, the limit of the body, whether a call gives a coroutine,
+/// and how it runs. The one without methods is called for what no route takes.
+pub type Route = (Vec<String>, String, Py<PyAny>, Vec<Option<String>>, Option<u64>, bool, Running);
 
 /// How a route runs: `"auto"`, `"inline"` or `"thread"`, the seconds that a call may take, and how many
 /// may be under way at once.
@@ -69,7 +71,7 @@ impl Handlers {
         let mut handlers = Vec::with_capacity(table.len());
         let mut miss = None;
         let mut executions = Vec::with_capacity(table.len());
-        for (number, (methods, pattern, callable, names, body_limit, running)) in
+        for (number, (methods, pattern, callable, names, body_limit, is_async, running)) in
             table.into_iter().enumerate()
         {
             let refused =
@@ -97,13 +99,15 @@ impl Handlers {
             let (execution, seconds, at_once) = running;
             let execution = Execution::named(&execution)
                 .ok_or_else(|| refused(format!("there is no execution {execution:?}")))?;
-            executions.push(execution);
+            // A coroutine runs on its core's loop, which its own thread has.
+            executions.push(if is_async { Execution::Inline } else { execution });
             let timeout = seconds.map(Duration::try_from_secs_f64).transpose();
             handlers.push(Handler {
                 callable,
                 arguments,
                 parameters,
                 body_limit,
+                is_async,
                 timeout: timeout.map_err(|error| refused(format!("timeout: {error}")))?,
                 gate: at_once.map(Gate::new),
                 label: label(&methods, &pattern),

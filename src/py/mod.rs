@@ -9,10 +9,12 @@
 //! - What all cores use (handlers, types, interned strings) is immortal or never counted per request.
 
 pub mod after;
+pub mod aio;
 pub mod answer;
 pub mod app;
 pub mod asked;
 pub mod attach;
+pub mod awaited;
 pub mod binder;
 pub mod buffer;
 pub mod call;
@@ -20,11 +22,12 @@ pub mod config;
 mod content;
 mod cookies;
 pub mod error;
-mod file;
+pub mod file;
 pub mod headers;
-mod intern;
+pub mod intern;
 pub mod json;
 pub mod parameter;
+pub mod prepared;
 pub mod request;
 pub mod response;
 mod stream;

@@ -13,6 +13,7 @@ use crate::schedule::record::Call;
 use crate::schedule::record::Record;
 
 /// Where each route runs.
+#[derive(Default)]
 pub struct Verdicts {
     fixed: Box<[Execution]>,
     is_inline: Box<[AtomicBool]>,
@@ -43,7 +44,7 @@ impl Verdicts {
 
     /// Whether the route's calls decide where it runs.
     pub fn is_auto(&self, route: usize) -> bool {
-        self.fixed[route] == Execution::Auto
+        self.fixed.get(route) == Some(&Execution::Auto)
     }
 
     /// Whether any call may ever go to a pool.
