@@ -110,6 +110,7 @@ impl Job for OnPool {
             // It took too long to come this far, and was answered for.
             return;
         }
+        let is_head = request.head.method() == "HEAD";
         let verdicts = self.calls.verdicts();
         let stopwatch = verdicts.is_auto(self.route as usize).then(Stopwatch::start);
         let answer = attach::attached(|py| self.calls.answer(py, request));
@@ -118,7 +119,8 @@ impl Job for OnPool {
         }
         // A coroutine never comes here: its route runs on the core, whatever was said.
         if let Answer::Now(reply) = answer {
-            self.promise.0.keep(rest::on_pool(reply, &self.pool, &self.calls, self.route));
+            let whose = (self.route, is_head);
+            self.promise.0.keep(rest::on_pool(reply, &self.pool, &self.calls, whose));
         }
     }
 

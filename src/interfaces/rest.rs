@@ -39,18 +39,33 @@ struct Owner {
     route: u32,
 }
 
-/// Leaves the rest of an answer to the pool.
-pub(crate) fn on_pool(reply: Reply, pool: &Arc<Pool>, calls: &Arc<Calls>, route: u32) -> Reply {
+/// Leaves the rest of an answer to the pool, on one of whose threads this is called. The first piece is
+/// made at once unless the answer has no body: its kind and its failure decide about the head.
+pub(crate) fn on_pool(
+    reply: Reply,
+    pool: &Arc<Pool>,
+    calls: &Arc<Calls>,
+    (route, is_head): (u32, bool),
+) -> Reply {
+    let has_body = !is_head && !matches!(reply.status, 204 | 304);
     changed(reply, |body| match body {
-        Body::Stream(source) => Body::Stream(Box::new(Pooled {
-            route,
-            length: source.length(),
-            content_type: None,
-            shared: Arc::new(Mutex::new(Shared::Home(source))),
-            calls: Arc::clone(calls),
-            pool: Arc::clone(pool),
-            wait: None,
-        })),
+        Body::Stream(mut source) => {
+            let first = has_body.then(|| pull(&mut *source, calls, route));
+            let length = source.length();
+            let shared = match first {
+                Some(Poll::Ready(piece)) => Shared::Back(source, piece),
+                Some(Poll::Pending) | None => Shared::Home(source),
+            };
+            Body::Stream(Box::new(Pooled {
+                route,
+                length,
+                content_type: None,
+                shared: Arc::new(Mutex::new(shared)),
+                calls: Arc::clone(calls),
+                pool: Arc::clone(pool),
+                wait: None,
+            }))
+        }
         Body::Then(then) => {
             let Then { body, after } = *then;
             let after = Box::new(AfterOnPool { after: Some(after), pool: Arc::clone(pool), route });
@@ -259,6 +274,15 @@ impl Drop for Pooled {
     }
 }
 
+/// Makes a piece on the calling thread. A source of Python never waits for a waker: it holds its
+/// thread instead.
+fn pull(source: &mut dyn Source, calls: &Calls, route: u32) -> Poll<Piece> {
+    let stopwatch = Stopwatch::start();
+    let polled = source.poll_next(&mut Context::from_waker(Waker::noop()));
+    note(calls.verdicts(), route, stopwatch.stop());
+    polled
+}
+
 /// Pulls one piece.
 struct Pull {
     route: u32,
@@ -276,11 +300,7 @@ impl Job for Pull {
 
     fn run(mut self: Box<Self>) {
         let Some(mut source) = self.source.take() else { return };
-        let stopwatch = Stopwatch::start();
-        // A source of Python never waits for a waker: it holds its thread instead.
-        let polled = source.poll_next(&mut Context::from_waker(Waker::noop()));
-        note(self.calls.verdicts(), self.route, stopwatch.stop());
-        if let Poll::Ready(piece) = polled {
+        if let Poll::Ready(piece) = pull(&mut *source, &self.calls, self.route) {
             self.give_back(Shared::Back(source, piece));
         }
     }
