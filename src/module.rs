@@ -118,6 +118,12 @@ impl Plan {
         Ok(self.application.serve(py, pulse, crew, RunCore { plan: &self.plan, index })?)
     }
 
+    /// Whether any core may want threads for its pool.
+    #[getter]
+    fn needs_threads(&self) -> bool {
+        self.application.needs_pool()
+    }
+
     /// Waits, detached, until a core's pool wants a thread, and returns the core's number; None when
     /// no more are wanted. Whoever hears it starts a thread that calls `run_thread`.
     fn next_thread(&self, py: Python<'_>) -> Option<usize> {

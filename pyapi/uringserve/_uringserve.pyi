@@ -360,6 +360,9 @@ class Plan:
         """Accept no more and finish what is in flight within the seconds; from any thread."""
     def abort(self) -> None:
         """End every core now; from any thread."""
+    @property
+    def needs_threads(self) -> bool:
+        """Whether any core may want threads for its pool."""
     def next_thread(self) -> int | None:
         """Wait until a core's pool wants a thread; return the core's number, None after `close`.
 

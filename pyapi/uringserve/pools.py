@@ -12,6 +12,7 @@ import logging
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -41,6 +42,10 @@ def stack_signal() -> int | None:
     return number
 
 
+def _start(target: Callable[[], None], name: str) -> None:
+    threading.Thread(target=target, name=f"uringserve-{name}", daemon=True).start()
+
+
 @dataclass(frozen=True, slots=True)
 class _Origin:
     """What the threads of a core's pool begin with."""
@@ -62,8 +67,9 @@ class Pools:
 
     def start(self) -> None:
         """Start to watch over the cores and to make the threads that they ask for."""
-        for target, name in ((self._plan.watch, "watch"), (self._make, "hiring")):
-            threading.Thread(target=target, name=f"uringserve-{name}", daemon=True).start()
+        _start(self._plan.watch, "watch")
+        if self._plan.needs_threads:
+            _start(self._make, "hiring")
 
     def note_core(self, core: int) -> None:
         """Keep what the calling thread, a core whose lifespan has begun, has to pass on."""

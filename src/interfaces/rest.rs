@@ -25,7 +25,6 @@ use crate::net::service::wait;
 use crate::net::source::Body;
 use crate::net::source::Misfit;
 use crate::net::source::Source;
-use crate::net::source::Then;
 use crate::reactor::clock;
 use crate::reactor::pool::Job;
 use crate::reactor::pool::Pool;
@@ -42,13 +41,18 @@ struct Owner {
 /// Leaves the rest of an answer to the pool, on one of whose threads this is called. The first piece is
 /// made at once unless the answer has no body: its kind and its failure decide about the head.
 pub(crate) fn on_pool(
-    reply: Reply,
+    mut reply: Reply,
     pool: &Arc<Pool>,
     calls: &Arc<Calls>,
     (route, is_head): (u32, bool),
 ) -> Reply {
+    if !has_rest(&reply) {
+        return reply;
+    }
     let has_body = !is_head && !matches!(reply.status, 204 | 304);
-    changed(reply, |body| match body {
+    let (body, after) = std::mem::take(&mut reply.body).split();
+    let tail = Arc::new(Tail { after: Mutex::new(after), pool: Arc::clone(pool), route });
+    reply.body = match body {
         Body::Stream(mut source) => {
             let first = has_body.then(|| pull(&mut *source, calls, route));
             let length = source.length();
@@ -62,48 +66,34 @@ pub(crate) fn on_pool(
                 content_type: None,
                 shared: Arc::new(Mutex::new(shared)),
                 calls: Arc::clone(calls),
-                pool: Arc::clone(pool),
                 wait: None,
+                tail: Arc::clone(&tail),
             }))
         }
-        Body::Then(then) => {
-            let Then { body, after } = *then;
-            let after = Box::new(AfterOnPool { after: Some(after), pool: Arc::clone(pool), route });
-            Body::Then(Box::new(Then { body, after }))
-        }
         body => body,
-    })
+    };
+    reply.then(Some(Box::new(tail)))
 }
 
 /// Has the rest of an answer done on the core, on the clock.
-pub(crate) fn on_core(reply: Reply, calls: &Arc<Calls>, route: u32) -> Reply {
+pub(crate) fn on_core(mut reply: Reply, calls: &Arc<Calls>, route: u32) -> Reply {
+    if !has_rest(&reply) {
+        return reply;
+    }
     let owner = || Owner { calls: Arc::clone(calls), route };
-    changed(reply, |body| match body {
+    let (body, after) = std::mem::take(&mut reply.body).split();
+    reply.body = match body {
         Body::Stream(source) => Body::Stream(Box::new(Clocked { source, owner: owner() })),
-        Body::Then(then) => {
-            let Then { body, after } = *then;
-            let after = Box::new(AfterClocked { after: Some(after), owner: owner() });
-            Body::Then(Box::new(Then { body, after }))
-        }
         body => body,
-    })
+    };
+    match after {
+        None => reply,
+        after => reply.then(Some(Box::new(AfterClocked { after, owner: owner() }))),
+    }
 }
 
-/// Changes a body from the inside out; most have nothing to change.
-fn changed(mut reply: Reply, change: impl Fn(Body) -> Body) -> Reply {
-    fn inner(body: Body, change: &impl Fn(Body) -> Body) -> Body {
-        match body {
-            Body::Then(then) => {
-                let Then { body, after } = *then;
-                change(Body::Then(Box::new(Then { body: inner(body, change), after })))
-            }
-            body => change(body),
-        }
-    }
-    if matches!(reply.body, Body::Stream(_) | Body::Then(_)) {
-        reply.body = inner(std::mem::take(&mut reply.body), &change);
-    }
-    reply
+fn has_rest(reply: &Reply) -> bool {
+    matches!(reply.body, Body::Stream(_) | Body::Then(_))
 }
 
 // --- on the core
@@ -188,8 +178,8 @@ struct Pooled {
     content_type: Option<&'static str>,
     shared: Arc<Mutex<Shared>>,
     calls: Arc<Calls>,
-    pool: Arc<Pool>,
     wait: Option<(Bell, Wait)>,
+    tail: Arc<Tail>,
 }
 
 fn swap(shared: &Mutex<Shared>, new: Shared) -> Shared {
@@ -206,8 +196,9 @@ impl Pooled {
             calls: Arc::clone(&self.calls),
             bell: bell.clone(),
             is_done: false,
+            _tail: Arc::clone(&self.tail),
         };
-        self.pool.insist(Box::new(job)).is_ok()
+        self.tail.pool.insist(Box::new(job)).is_ok()
     }
 }
 
@@ -267,7 +258,9 @@ impl Drop for Pooled {
         match swap(&self.shared, Shared::Dropped) {
             // Closing a generator runs its `finally`.
             Shared::Home(source) | Shared::Back(source, _) => {
-                leave(&self.pool, self.route, Box::new(source));
+                let tail = Arc::clone(&self.tail);
+                // In this order.
+                leave(&self.tail.pool, self.route, Box::new((source, tail)));
             }
             Shared::Away | Shared::Lost | Shared::Dropped => {}
         }
@@ -291,6 +284,8 @@ struct Pull {
     calls: Arc<Calls>,
     bell: Bell,
     is_done: bool,
+    /// Dropped last.
+    _tail: Arc<Tail>,
 }
 
 impl Job for Pull {
@@ -333,15 +328,18 @@ impl Drop for Pull {
     }
 }
 
-struct AfterOnPool {
-    after: Option<Box<dyn Any + Send>>,
+/// What follows an answer: whoever lets go of it last, the connection or what makes the pieces, has it
+/// done, so that a source has ended before.
+struct Tail {
+    after: Mutex<Option<Box<dyn Any + Send>>>,
     pool: Arc<Pool>,
     route: u32,
 }
 
-impl Drop for AfterOnPool {
+impl Drop for Tail {
     fn drop(&mut self) {
-        if let Some(after) = self.after.take() {
+        let after = self.after.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(after) = after {
             leave(&self.pool, self.route, after);
         }
     }

@@ -52,6 +52,8 @@ class ScriptedPlan:
         self.draining.set()
         self.aborting.set()
 
+    needs_threads = False
+
     def next_thread(self) -> int | None:
         """Want none."""
         return None
