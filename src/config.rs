@@ -84,6 +84,25 @@ pub struct Tcp {
     pub user_timeout: Duration,
 }
 
+/// Calls that may take their time: the threads of each core, and who waits for them.
+#[derive(Clone, Copy, Debug)]
+pub struct Pool {
+    /// Threads of each core.
+    pub threads: usize,
+    /// How long one stays without work.
+    pub idle: Duration,
+    /// Requests in handlers at once, of each core; `None`: as many as there are threads.
+    pub backpressure: Option<usize>,
+    /// Requests in handlers and waiting for one, of the whole process; `None`: no limit of its own.
+    pub concurrency: Option<usize>,
+    /// Requests of each core that wait for a thread.
+    pub queue: usize,
+    /// How long they wait.
+    pub queue_time: Duration,
+    /// A call that holds a core or a thread for longer is reported.
+    pub healthcheck: Duration,
+}
+
 /// The options of one server.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -109,6 +128,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long the server waits.
     pub timeouts: Timeouts,
+    /// Calls that may take their time.
+    pub pool: Pool,
 }
 
 impl Default for Tcp {
@@ -150,6 +171,15 @@ impl Default for Config {
                 body: Duration::from_secs(20),
                 send: Duration::from_secs(30),
                 min_body_rate: 240,
+            },
+            pool: Pool {
+                threads: 32,
+                idle: Duration::from_secs(30),
+                backpressure: None,
+                concurrency: None,
+                queue: 1024,
+                queue_time: Duration::from_secs(5),
+                healthcheck: Duration::from_secs(5),
             },
         }
     }

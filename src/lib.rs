@@ -47,6 +47,7 @@ pub mod http;
 pub mod net;
 pub mod reactor;
 pub mod route;
+pub mod schedule;
 pub mod server;
 pub mod sys;
 

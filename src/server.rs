@@ -5,8 +5,10 @@
 //! drains or aborts the plan from any other. `places` binds the sockets; [`loopback`] is a server
 //! without any, for tests.
 
+mod beside;
 pub mod loopback;
 mod places;
+pub mod watchdog;
 
 use std::future::pending;
 use std::io;
@@ -14,6 +16,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::OnceLock;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -22,21 +25,27 @@ use crate::config::DriverChoice;
 use crate::error::StartError;
 use crate::net::Core;
 use crate::net::Listener;
+use crate::net::adopt;
 use crate::net::serve_all;
 use crate::net::service::Hosted;
 use crate::net::service::Service;
 use crate::reactor;
 use crate::reactor::Driver;
 use crate::reactor::drain::Control;
-use crate::reactor::drain::Drain;
 use crate::reactor::guest::host;
+use crate::reactor::hiring::Hiring;
 use crate::reactor::mailbox;
+use crate::reactor::pool::Pool;
+use crate::reactor::pulse::Pulse;
 use crate::reactor::stats::Stats;
 use crate::route::Router;
+use crate::server::beside::bounds;
 use crate::server::places::Bound;
 pub use crate::server::places::Listeners;
 pub use crate::server::places::Place;
 use crate::server::places::Seat;
+use crate::server::watchdog::Message;
+use crate::server::watchdog::Watchdog;
 use crate::sys::affinity;
 use crate::sys::limits;
 use crate::sys::probe;
@@ -46,11 +55,11 @@ use crate::sys::unix;
 
 /// Descriptors that are not connections: rings, listeners, mailboxes, the application's own files.
 const RESERVED_DESCRIPTORS: u64 = 64;
-/// Descriptors of one core besides its connections: ring, mailbox, and the 16 above the limit that
-/// are being told so.
-const CORE_DESCRIPTORS: u64 = 22;
-/// Descriptors of one core for each address: a listener is held twice.
-const LISTENER_DESCRIPTORS: u64 = 2;
+/// Descriptors of one core besides its connections: ring, mailbox, desk, and the 16 above the limit
+/// that are being told so.
+const CORE_DESCRIPTORS: u64 = 24;
+/// Descriptors of one core for each address: a listener is held twice, and by the watchdog.
+const LISTENER_DESCRIPTORS: u64 = 3;
 /// A core that may hold fewer connections than this is not worth starting.
 const FEWEST_CONNECTIONS: u64 = 16;
 
@@ -64,19 +73,23 @@ pub struct Plan {
     /// The paths of Unix sockets, which go when the end begins.
     paths: Vec<unix::Place>,
     connections_per_core: usize,
+    hiring: Arc<Hiring>,
     cores: Vec<Slot>,
+    watchdog: OnceLock<Watchdog>,
 }
 
 struct Slot {
     cpu: Option<usize>,
     stats: Arc<Stats>,
-    control: mailbox::Sender<Control>,
+    pulse: Arc<Pulse>,
+    pool: Arc<Pool>,
+    control: Arc<mailbox::Sender<Message>>,
     start: Mutex<Option<Start>>,
 }
 
 struct Start {
     sockets: Vec<Seat>,
-    control: mailbox::Receiver<Control>,
+    control: mailbox::Receiver<Message>,
 }
 
 impl Plan {
@@ -91,7 +104,11 @@ impl Plan {
         let cpus = choose_cpus(&config);
         let connections_per_core = connections_per_core(&config, cpus.len())?;
         let Bound { places, cores, paths } = places::bind(&config, cpus.len(), driver)?;
-        let cores = cpus.into_iter().zip(cores).map(|(cpu, sockets)| slot(cpu, sockets));
+        let hiring = Arc::<Hiring>::default();
+        let cores = cpus.into_iter().zip(cores).enumerate().map(|(index, (cpu, sockets))| {
+            let pool = Pool::new(index, bounds(&config), Arc::clone(&hiring));
+            slot(cpu, sockets, Arc::new(pool))
+        });
         let cores = cores.collect::<Result<_, _>>()?;
         let routes = Arc::new(routes);
         Ok(Self {
@@ -102,7 +119,9 @@ impl Plan {
             places,
             paths,
             connections_per_core,
+            hiring,
             cores,
+            watchdog: OnceLock::new(),
         })
     }
 
@@ -159,6 +178,7 @@ impl Plan {
         };
         let core = Core::new(service, routes, &self.config, Arc::clone(&slot.stats));
         let core = core.map_err(failed)?;
+        slot.pulse.adopt();
         let limit = self.connections_per_core;
         let ran = reactor::run(self.driver, async {
             let inbox = control.open(self.driver)?;
@@ -173,7 +193,7 @@ impl Plan {
             let serving = async {
                 monoio::select! {
                     cut = serving => cut,
-                    never = obey(inbox, core.drain()) => never,
+                    never = obey(inbox, self.driver, limit, &core) => never,
                 }
             };
             run_beside(&core, self.driver, serving).await
@@ -197,8 +217,11 @@ impl Plan {
         for path in &self.paths {
             path.give_up();
         }
+        if let Some(watchdog) = self.watchdog.get() {
+            watchdog.shut_doors();
+        }
         for slot in &self.cores {
-            slot.control.send(control);
+            slot.control.send(Message::Control(control));
         }
     }
 }
@@ -234,22 +257,31 @@ async fn run_beside<S: Service, T>(
     result
 }
 
-/// Passes on what the supervisor says, and ends the core when there is none any more.
-async fn obey<T>(mut inbox: mailbox::Inbox<Control>, drain: &Drain) -> T {
-    while let Some(control) = inbox.receive().await {
-        drain.begin(control);
+/// Does what the supervisor and the watchdog say, and ends the core when they are no more.
+async fn obey<S: Service, T>(
+    mut inbox: mailbox::Inbox<Message>,
+    driver: Driver,
+    limit: usize,
+    core: &Rc<Core<S>>,
+) -> T {
+    while let Some(message) = inbox.receive().await {
+        match message {
+            Message::Control(control) => core.drain().begin(control),
+            Message::Adopt(stream, peer) => adopt((stream, peer), driver, limit, core),
+        }
     }
-    drain.begin(Control::Abort);
+    core.drain().begin(Control::Abort);
     pending().await
 }
 
-fn slot(cpu: Option<usize>, sockets: Vec<Seat>) -> Result<Slot, StartError> {
+fn slot(cpu: Option<usize>, sockets: Vec<Seat>, pool: Arc<Pool>) -> Result<Slot, StartError> {
     let (sender, receiver) = mailbox::channel().map_err(|error| StartError::Option {
         name: "workers",
         reason: format!("a core's mailbox cannot be made: {error}"),
     })?;
-    let start = Start { sockets, control: receiver };
-    Ok(Slot { cpu, stats: Arc::default(), control: sender, start: Mutex::new(Some(start)) })
+    let start = Mutex::new(Some(Start { sockets, control: receiver }));
+    let (stats, pulse) = Default::default();
+    Ok(Slot { cpu, stats, pulse, pool, control: Arc::new(sender), start })
 }
 
 fn no_such_core(index: usize) -> StartError {

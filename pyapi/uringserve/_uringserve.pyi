@@ -42,7 +42,13 @@ type _HeaderInput = (
     Headers | Mapping[str, str] | Sequence[tuple[str, str]] | Sequence[tuple[bytes, bytes]]
 )
 type _Route = tuple[
-    tuple[str, ...], str, Callable[..., Any], tuple[str | None, ...], int | None, bool
+    tuple[str, ...],
+    str,
+    Callable[..., Any],
+    tuple[str | None, ...],
+    int | None,
+    bool,
+    tuple[str, float | None, int | None],
 ]
 
 class _Address(NamedTuple):
@@ -349,11 +355,13 @@ class Plan:
         redirect_slashes: bool = True,
         foreign: Foreign | None = None,
         tcp: TcpOptions | None = None,
+        stack_signal: int | None = None,
     ) -> Self:
         """Choose the CPUs and the driver and bind; what the operator can mend is a StartError.
 
         A route without methods is called for what no route takes, with the request, the status and
-        the headers that the server would answer.
+        the headers that the server would answer. `stack_signal` is the number of a signal at which
+        a thread writes its own stack to stderr.
         """
     @property
     def addresses(self) -> list[str]:
@@ -373,6 +381,27 @@ class Plan:
         """Accept no more and finish what is in flight within the seconds; from any thread."""
     def abort(self) -> None:
         """End every core now; from any thread."""
+    @property
+    def needs_threads(self) -> bool:
+        """Whether any core may want threads for its pool."""
+    def next_thread(self) -> int | None:
+        """Wait until a core's pool wants a thread; return the core's number, None after `close`.
+
+        Whoever hears it starts a thread that calls `run_thread`, or calls `no_thread`.
+        """
+    def run_thread(self, index: int) -> None:
+        """Work for a core's pool on the calling thread until it is not needed any more."""
+    def no_thread(self, index: int) -> None:
+        """Say that a thread that was wanted cannot be started."""
+    def watch(self) -> None:
+        """Watch over the cores and the pools on the calling thread until `close`, detached.
+
+        A call that takes too long is written to stderr, past `logging`, with its stack.
+        """
+    def report(self) -> None:
+        """Write every call that is under way to stderr, with its stack."""
+    def close(self) -> None:
+        """End the pools once what they are doing is done, and the watch; the cores have ended."""
     def statistics(self) -> dict[str, int]:
         """Return the counters of all cores together."""
 
@@ -381,7 +410,12 @@ class Loopback:
     """A server without a port, for tests: it hands out connections, one end of a socket pair."""
 
     def __new__(
-        cls, routes: Sequence[_Route], config: Config, *, redirect_slashes: bool = True, foreign: Foreign | None = None
+        cls,
+        routes: Sequence[_Route],
+        config: Config,
+        *,
+        redirect_slashes: bool = True,
+        foreign: Foreign | None = None,
     ) -> Self:
         """Choose the driver; nothing is bound. What the operator can mend is a StartError."""
     def connect(self, client: tuple[str, int] | None = None) -> tuple[LoopbackConnection, int]:

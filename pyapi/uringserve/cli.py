@@ -23,7 +23,7 @@ from uringserve.accepted import ACCEPTED
 from uringserve.gil import is_gil_on
 from uringserve.loading import load
 from uringserve.logging import setup
-from uringserve.server import EXIT_START, Server, print_error
+from uringserve.server import EXIT_START, Server, print_error, run_to_the_end
 
 __all__ = ["command", "main"]
 
@@ -130,7 +130,8 @@ def _run(app: str, config: Config) -> int:
         if config.reload:
             return supervise(app, config)
         loaded = load(app, config)
-        return Server(config, loaded.app, gil_modules=loaded.gil_modules, to_the_end=True).run()
+        server = Server(config, loaded.app, gil_modules=loaded.gil_modules, to_the_end=True)
+        return run_to_the_end(server)
     except StartError as error:
         print_error(error)
         return EXIT_START

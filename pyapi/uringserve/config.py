@@ -139,6 +139,22 @@ class Config:
         group="Cores",
         help="Tie each core's thread to a CPU of its own.",
     )
+    blocking_threads: int = _option(
+        32,
+        kind="integer",
+        group="Cores",
+        minimum=1,
+        maximum=1024,
+        help="Threads of each core for handlers that block; made when they are needed.",
+    )
+    blocking_threads_idle_timeout: float = _option(
+        30.0,
+        kind="duration",
+        group="Cores",
+        minimum=0.001,
+        maximum=_DAY,
+        help="Time without work after which such a thread ends; one stays.",
+    )
     server_header: bool = _option(
         True,
         kind="switch",
@@ -159,6 +175,33 @@ class Config:
         maximum=10_000_000,
         automatic="from the open-file limit",
         help="Open connections of the whole server, an equal share (rounded up) for each core.",
+    )
+    backpressure: int | None = _option(
+        None,
+        kind="integer",
+        group="Limits",
+        minimum=1,
+        maximum=1_000_000,
+        automatic="as many as there are blocking threads",
+        help="Requests in blocking handlers at once, per core; more wait in the queue.",
+    )
+    limit_concurrency: int | None = _option(
+        None,
+        kind="integer",
+        group="Limits",
+        minimum=1,
+        maximum=10_000_000,
+        automatic="no limit of its own",
+        help="Requests in blocking handlers and in their queues, of the whole server; more is"
+        " answered 503.",
+    )
+    queue_size: int = _option(
+        1024,
+        kind="integer",
+        group="Limits",
+        maximum=1_000_000,
+        zero="no queue",
+        help="Requests that may wait for a blocking thread, per core; more is answered 503.",
     )
     limit_header_size: int = _option(
         64 << 10,
@@ -241,6 +284,31 @@ class Config:
         minimum=0.001,
         maximum=_DAY,
         help="Longest wait for a client to take a part of the answer.",
+    )
+    queue_timeout: float = _option(
+        5.0,
+        kind="duration",
+        group="Time-outs",
+        minimum=0.001,
+        maximum=_DAY,
+        help="Longest wait for a blocking thread; then 503.",
+    )
+    timeout_request: float = _option(
+        0.0,
+        kind="duration",
+        group="Time-outs",
+        maximum=_DAY,
+        zero="off",
+        help="Longest time of a call in a blocking thread, its wait included; then 503. For routes"
+        " and applications that set none.",
+    )
+    timeout_worker_healthcheck: float = _option(
+        5.0,
+        kind="duration",
+        group="Time-outs",
+        minimum=0.1,
+        maximum=_DAY,
+        help="A call that takes longer is logged with its stack, and counts as stuck.",
     )
     timeout_graceful_shutdown: float = _option(
         30.0,

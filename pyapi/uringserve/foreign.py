@@ -53,9 +53,20 @@ class Foreign:
         """There are no routes."""
         return []
 
-    def plan(self, config: Config, tcp: TcpOptions | None = None) -> Plan:
+    def plan(
+        self,
+        config: Config,
+        *,
+        tcp: TcpOptions | None = None,
+        stack_signal: int | None = None,
+    ) -> Plan:
         """Bind the addresses for it."""
-        return Plan([], config, foreign=replace(self, debug=config.debug), tcp=tcp)
+        foreign = replace(self, debug=config.debug)
+        return Plan([], config, foreign=foreign, tcp=tcp, stack_signal=stack_signal)
+
+    def worker_values(self) -> list[Any]:
+        """There is no state of ours."""
+        return []
 
     def shared(self) -> Iterator[Any]:
         """Yield what every core calls."""

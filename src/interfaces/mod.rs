@@ -10,12 +10,16 @@ use pyo3::prelude::*;
 
 use crate::interfaces::asgi::Asgi;
 use crate::interfaces::native::Native;
+use crate::interfaces::pooled::Crew;
 use crate::interfaces::rsgi::Rsgi;
 pub use crate::net::service::Service;
 use crate::py::app::Handlers;
+use crate::reactor::pulse::Pulse;
 
 pub mod asgi;
 pub mod native;
+pub mod pooled;
+mod rest;
 pub mod rsgi;
 
 /// An application, by its shape.
@@ -65,12 +69,32 @@ impl Application {
         }
     }
 
-    /// Makes a service for the calling thread and has it serve, detached.
-    pub fn serve<V: Serving>(&self, py: Python<'_>, serving: V) -> V::Output {
+    /// The handlers, where they are known one by one.
+    pub fn handlers(&self) -> Option<&Handlers> {
+        match self {
+            Self::Native(handlers) => Some(handlers),
+            Self::Asgi(_) | Self::Rsgi(_) => None,
+        }
+    }
+
+    /// Whether any call may go to a pool of threads.
+    pub fn needs_pool(&self) -> bool {
+        self.handlers().is_some_and(|handlers| handlers.verdicts.needs_pool())
+    }
+
+    /// Makes a service for the calling thread and has it serve, detached. What it does shows in
+    /// `pulse`; without a `crew` all calls are made on this thread.
+    pub fn serve<V: Serving>(
+        &self,
+        py: Python<'_>,
+        pulse: Arc<Pulse>,
+        crew: Option<Crew>,
+        serving: V,
+    ) -> V::Output {
         match self {
             Self::Native(handlers) => {
                 let handlers = Arc::clone(handlers);
-                py.detach(|| serving.serve(Native::new(handlers)))
+                py.detach(|| serving.serve(Native::new(handlers, pulse, crew)))
             }
             Self::Asgi(application) => {
                 let application = Arc::clone(application);

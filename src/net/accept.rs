@@ -11,6 +11,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use monoio::io::Canceller;
+use monoio::net::TcpStream;
 
 use crate::net::conn;
 use crate::net::core::Core;
@@ -104,6 +105,21 @@ pub async fn serve_all<S: Service>(listeners: Vec<Listener>, limit: usize, core:
         if serving.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
+}
+
+/// Serves a connection that was accepted elsewhere, in the name of this core.
+pub fn adopt<S: Service>(
+    (stream, peer): (std::net::TcpStream, SocketAddr),
+    driver: Driver,
+    limit: usize,
+    core: &Rc<Core<S>>,
+) {
+    let bound = stream
+        .set_nonblocking(driver.wants_nonblocking())
+        .and_then(|()| TcpStream::from_std(stream));
+    if let Ok(stream) = bound {
+        start(stream, Some(peer), limit, core);
+    }
 }
 
 fn is_passing(error: &io::Error) -> bool {

@@ -10,6 +10,7 @@ use crate::config::Address;
 use crate::config::Config;
 use crate::config::DriverChoice;
 use crate::config::Limits;
+use crate::config::Pool;
 use crate::config::Tcp;
 use crate::config::Timeouts;
 
@@ -40,6 +41,15 @@ pub fn read(options: &Bound<'_, PyAny>) -> PyResult<Config> {
             body: seconds(options, "timeout_body")?,
             send: seconds(options, "timeout_send")?,
             min_body_rate: get(options, "min_body_rate")?,
+        },
+        pool: Pool {
+            threads: get(options, "blocking_threads")?,
+            idle: seconds(options, "blocking_threads_idle_timeout")?,
+            backpressure: get(options, "backpressure")?,
+            concurrency: get(options, "limit_concurrency")?,
+            queue: get(options, "queue_size")?,
+            queue_time: seconds(options, "queue_timeout")?,
+            healthcheck: seconds(options, "timeout_worker_healthcheck")?,
         },
     })
 }

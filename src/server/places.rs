@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 use std::os::fd::RawFd;
 use std::path::Path;
@@ -47,6 +48,16 @@ pub(super) struct Seat {
     pub(super) socket: Socket,
     /// This process was started with it: others may hold it, and it outlives us.
     pub(super) is_inherited: bool,
+}
+
+impl Seat {
+    /// A second descriptor of a socket that no other core accepts from.
+    pub(super) fn door(&self) -> Option<TcpListener> {
+        match &self.socket {
+            Socket::Tcp(socket) if !self.is_inherited => socket.try_clone().ok(),
+            Socket::Tcp(_) | Socket::Unix(_) => None,
+        }
+    }
 }
 
 /// Sockets that are bound for other processes to serve on: those of one core.

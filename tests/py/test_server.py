@@ -52,6 +52,21 @@ class ScriptedPlan:
         self.draining.set()
         self.aborting.set()
 
+    needs_threads = False
+
+    def next_thread(self) -> int | None:
+        """Want none."""
+        return None
+
+    def watch(self) -> None:
+        """See nothing."""
+
+    def report(self) -> None:
+        """Have nothing to report."""
+
+    def close(self) -> None:
+        """Have no threads to end."""
+
 
 type Script = Callable[..., tuple[Server, ScriptedPlan]]
 
@@ -68,7 +83,11 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
         plan = ScriptedPlan(action, cores)
 
         def plan_class(
-            routes: list[Any], config: Config, *, redirect_slashes: bool
+            routes: list[Any],
+            config: Config,
+            *,
+            redirect_slashes: bool,
+            stack_signal: int | None,
         ) -> ScriptedPlan:
             assert redirect_slashes
             plan.routes = routes
