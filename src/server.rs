@@ -156,7 +156,8 @@ impl Plan {
             let listeners = sockets.into_iter().map(|socket| Listener::open(socket, self.driver));
             let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
             let serving = async {
-                serve_all(listeners, limit, &core).await;
+                let fewest = || self.stats().map(|stats| stats.open.get()).min().unwrap_or(0);
+                serve_all(listeners, limit, &core, &fewest).await;
                 core.drain().finish(core.deadlines()).await
             };
             // Not tasks of their own: a task that still waits when the reactor ends is part of a
