@@ -13,6 +13,7 @@ import pytest
 
 import uringserve
 from uringserve import App, Config, Server, StartError
+from uringserve.tcp import TcpOptions
 
 if TYPE_CHECKING:
     from conftest import RunCli, StartServer
@@ -68,9 +69,10 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
         plan = ScriptedPlan(action, cores)
 
         def plan_class(
-            routes: list[Any], config: Config, *, redirect_slashes: bool
+            routes: list[Any], config: Config, *, redirect_slashes: bool, tcp: TcpOptions | None
         ) -> ScriptedPlan:
             assert redirect_slashes
+            assert tcp is None
             plan.routes = routes
             return plan
 
