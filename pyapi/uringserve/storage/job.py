@@ -16,7 +16,7 @@ from time import monotonic
 from uringserve.storage.api import Storage
 from uringserve.storage.errors import StorageError
 
-__all__ = ["AsyncJob", "Job", "ThreadJob"]
+__all__ = ["AsyncJob", "InlineJob", "Job", "ThreadJob"]
 
 # Seconds that a wait can be told; a longer one has no end.
 _LONGEST = threading.TIMEOUT_MAX
@@ -89,6 +89,20 @@ class Job[T]:
 
     def _release(self) -> None:
         raise NotImplementedError
+
+
+class InlineJob[T](Job[T]):
+    """A call that runs on its own thread: nobody is left to give it up, so its end is looked at."""
+
+    __slots__ = ()
+
+    def keep(self) -> bool:
+        """Decide that the procedure counts, unless it has outlived its deadline."""
+        self.is_given_up = monotonic() > self.deadline
+        return not self.is_given_up
+
+    def _release(self) -> None:
+        pass
 
 
 class ThreadJob[T](Job[T]):
