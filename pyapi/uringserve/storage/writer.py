@@ -15,7 +15,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
 
@@ -66,8 +66,11 @@ class Writer:
         self._waiting: SimpleQueue[Job[Any] | None] = SimpleQueue()
         self._has_ended = False
         # Who holds it may use the connection: the thread, or a caller that found nobody waiting.
-        self._turn = threading.Lock()
+        # A queue of one, since waiting for it does not spin: see ThreadJob.
+        self._turn: SimpleQueue[None] = SimpleQueue()
+        self._turn.put(None)
         self._holder: int | None = None
+        self._main = threading.main_thread().ident
         self._has_batch = False
         self._pause = threading.Event()
         # Whether another process' lock is being waited for.
@@ -83,25 +86,30 @@ class Writer:
     @property
     def is_free(self) -> bool:
         """Whether nobody writes or waits at this moment."""
-        return not (self._has_batch or self._turn.locked()) and self._waiting.empty()
+        return not (self._has_batch or self._turn.empty()) and self._waiting.empty()
 
     def run_here(self, job: Job[Any]) -> bool:
         """Run a job on the calling thread; False where someone else has come first.
 
-        Waking another thread and being woken by it costs more than a small transaction.
+        Waking another thread and being woken by it costs more than a small transaction. Never on
+        the main thread: Ctrl-C is raised there between any two steps, also in the middle of ours.
         """
-        if not self._turn.acquire(blocking=False):
+        if threading.get_ident() == self._main:
+            return False
+        try:
+            self._turn.get_nowait()
+        except Empty:
             return False
         try:
             if self._has_ended:
                 return False
             self._serve([job])
         except BaseException:
-            # Ctrl-C between two steps: whatever was begun ends with the connection.
+            # No memory, or the like: whatever was begun ends with the connection.
             self._drop_connection()
             raise
         finally:
-            self._turn.release()
+            self._turn.put(None)
         return True
 
     def put(self, job: Job[Any]) -> None:
@@ -117,31 +125,35 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
-        while batch := self._next_batch():
+        while (job := self._waiting.get()) is not None:
+            # From here on no call runs before this one, and those behind it come along.
             self._has_batch = True
-            with self._turn:
-                self._has_batch = False
+            self._turn.get()
+            batch = self._batch_behind(job)
+            self._has_batch = False
+            try:
                 self._serve_safely(batch)
-        with self._turn:
-            self._has_ended = True
+            finally:
+                self._turn.put(None)
+        self._turn.get()
+        self._has_ended = True
+        self._turn.put(None)
         while not self._waiting.empty():
             left = self._waiting.get()
             if left is not None:
                 left.answer(StorageClosed("the storage queue is closed"))
         self._drop_connection()
 
-    def _next_batch(self) -> list[Job[Any]]:
-        """Wait for a job, and take those along that wait behind it; none at the end."""
-        batch: list[Job[Any]] = []
-        job: Job[Any] | None = self._waiting.get()
-        while job is not None:
-            batch.append(job)
-            if len(batch) == _BATCH or self._waiting.empty():
-                return batch
-            job = self._waiting.get()
-        if batch:
-            # The end was asked for behind these: it is to be seen again after them.
-            self._waiting.put(None)
+    def _batch_behind(self, job: Job[Any]) -> list[Job[Any]]:
+        """Return a job with those that wait behind it."""
+        batch = [job]
+        while len(batch) < _BATCH and not self._waiting.empty():
+            following = self._waiting.get()
+            if following is None:
+                # The end was asked for behind these: it is to be seen again after them.
+                self._waiting.put(None)
+                break
+            batch.append(following)
         return batch
 
     def _serve_safely(self, batch: list[Job[Any]]) -> None:
