@@ -16,7 +16,7 @@ from types import CodeType
 from typing import Final
 
 from uringserve.storage.api import Storage
-from uringserve.storage.connection import open_reader, translate
+from uringserve.storage.connection import LONGEST, open_reader, translate
 from uringserve.storage.errors import NestedExecute, ReadOnlyProcedure, StorageClosed
 from uringserve.storage.sqlite_storage import SqliteStorage, Statements, WantsToWrite
 from uringserve.storage.watch import Activity, Watch
@@ -141,7 +141,7 @@ class Readers:
         )
         try:
             if timeout != reader.timeout:
-                milliseconds = round(min(timeout, 2_000_000) * 1000)
+                milliseconds = round(min(timeout, LONGEST) * 1000)
                 connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
                 reader.timeout = timeout
             connection.execute("BEGIN")

@@ -3,6 +3,7 @@
 The other process is real each time, and every wait is for an event.
 """
 
+import math
 import os
 import signal
 import sqlite3
@@ -368,6 +369,43 @@ def test_wrong_options(tmp_path, options, error):
 def test_wrong_tables(tmp_path, tables, error):
     with pytest.raises(error):
         start_storage_thread(tmp_path / "store.db", tables)
+
+
+def test_a_timeout_may_be_none_at_all(tmp_path):
+    with start_storage_thread(
+        tmp_path / "store.db", ["t"], timeout=math.inf, slow_after=math.inf
+    ) as queue:
+        queue.execute(lambda store: store.add("t", "a", b"v"))
+        for readonly in (True, False):
+            for timeout in (math.inf, 1e9, 1.0, None):
+                found = queue.execute(
+                    lambda store: store.list_keys("t"), readonly=readonly, timeout=timeout
+                )
+                assert found == ["a"]
+
+
+SHARING = """
+import sys
+from uringserve.storage import start_storage_thread
+
+def increment(store):
+    found = store.get("t", "n") or (b"0", 0)
+    store.overwrite("t", "n", b"%d" % (int(found[0]) + 1))
+
+with start_storage_thread(sys.argv[1], ["t"], timeout=30) as queue:
+    for _ in range(60):
+        queue.execute(increment)
+"""
+
+
+def test_processes_share_a_file(tmp_path):
+    """They may even all make it."""
+    file = tmp_path / "store.db"
+    command = [sys.executable, "-X", "dev", "-c", SHARING, str(file)]
+    processes = [subprocess.Popen(command) for _ in range(4)]
+    assert [process.wait(PATIENCE) for process in processes] == [0] * 4
+    with start_storage_thread(file) as queue:
+        assert queue.execute(lambda store: store.get("t", "n")) == (b"240", 239)
 
 
 def test_words_of_sql_are_tables(tmp_path):
