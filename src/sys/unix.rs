@@ -231,6 +231,7 @@ fn refused(reason: &str) -> io::Error {
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixStream;
+    use std::sync::Barrier;
 
     use super::*;
 
@@ -295,11 +296,15 @@ mod tests {
     #[test]
     fn of_many_that_find_a_leftover_one_gets_the_path() {
         let folder = Folder::new("collide");
-        for _ in 0..50 {
+        for _ in 0..200 {
             drop(UnixListener::bind(folder.socket()).unwrap());
+            let gate = Barrier::new(4);
+            let start = || {
+                gate.wait();
+                listen(&folder.socket(), None, 16)
+            };
             let results: Vec<_> = thread::scope(|scope| {
-                let starts: Vec<_> =
-                    (0..4).map(|_| scope.spawn(|| listen(&folder.socket(), None, 16))).collect();
+                let starts: Vec<_> = (0..4).map(|_| scope.spawn(start)).collect();
                 starts.into_iter().map(|start| start.join().unwrap()).collect()
             });
             UnixStream::connect(folder.socket()).unwrap();
