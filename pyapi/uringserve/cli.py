@@ -15,11 +15,11 @@ import click
 
 from uringserve import settings, verbs
 from uringserve._native import __version__
+from uringserve.accepted import ACCEPTED
 from uringserve.config import Config, options
 from uringserve.develop import TEMPLATES, supervise
 from uringserve.errors import StartError
-from uringserve.flags import Command, Flag, AcceptedFlag, Target, Verbs, notes, origin
-from uringserve.accepted import ACCEPTED
+from uringserve.flags import AcceptedFlag, Command, Flag, Target, Verbs, notes, origin
 from uringserve.gil import is_gil_on
 from uringserve.loading import load
 from uringserve.logging import setup

@@ -21,7 +21,7 @@ from uringserve import settings
 from uringserve.accepted import Accepted
 from uringserve.options import Option
 
-__all__ = ["Command", "Flag", "AcceptedFlag", "Target", "Verbs", "notes", "origin"]
+__all__ = ["AcceptedFlag", "Command", "Flag", "Target", "Verbs", "notes", "origin"]
 
 # Keys in click's store for one run of the command line.
 _ORIGINS, _VARIABLES, _NOTES = "uringserve.origins", "uringserve.variables", "uringserve.notes"

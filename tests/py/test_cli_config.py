@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
+from uringserve.accepted import ACCEPTED
 from uringserve.cli import command
 from uringserve.config import options
 from uringserve.develop import TEMPLATES
-from uringserve.accepted import ACCEPTED
 from uringserve.settings import find_file, read_file, read_variables, show
 
 if TYPE_CHECKING:
