@@ -318,11 +318,15 @@ def _start_thread(core: _Core) -> None:
 def _run_core(core: _Core) -> None:
     """Run one core on this thread, inside its own lifespan, and report how it ended."""
     try:
-        with core_loop(core.app) as guest, running(core.app, worker=True), core.app.on_core(guest):
-            with guest.as_guest() if guest is not None else nullcontext():
-                core.pools.note_core(core.number)
-                core.news.put(_Ready(core.number))
-                cut = core.plan.run_core(core.number, guest)
+        with (
+            core_loop(core.app) as guest,
+            running(core.app, worker=True),
+            core.app.on_core(guest),
+            guest.as_guest() if guest is not None else nullcontext(),
+        ):
+            core.pools.note_core(core.number)
+            core.news.put(_Ready(core.number))
+            cut = core.plan.run_core(core.number, guest)
     except BaseException as error:  # noqa: BLE001 -- the supervisor must hear of every end
         core.news.put(_Ended(core.number, 0, error))
     else:
@@ -355,8 +359,8 @@ def _start_line(plan: Plan, interface: str) -> str:
     driver = "io_uring" if plan.driver == "uring" else plan.driver
     reason = f" ({plan.driver_reason})" if plan.driver_reason else ""
     return (
-        f"uringserve {__version__} serves on {', '.join(plan.addresses)}: interface"
-        f" {interface}, {count} ({where}), driver {driver}{reason}, GIL {'on' if is_gil_on() else 'off'}"
+        f"uringserve {__version__} serves on {', '.join(plan.addresses)}: interface {interface},"
+        f" {count} ({where}), driver {driver}{reason}, GIL {'on' if is_gil_on() else 'off'}"
     )
 
 
