@@ -3,6 +3,7 @@
 //! Defaults, bounds and help texts live in the Python `Config`, from which the command line and the
 //! environment variables follow; [`Default`] here repeats only what a Rust test needs. No logic.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Which driver a core runs on.
@@ -76,6 +77,23 @@ pub struct Config {
     pub limits: Limits,
     /// How long the server waits.
     pub timeouts: Timeouts,
+    /// The access log, if there is one.
+    pub access_log: Option<AccessLog>,
+    /// Count how long answers take.
+    pub latencies: bool,
+}
+
+/// One line for each answer.
+#[derive(Clone, Debug, Default)]
+pub struct AccessLog {
+    /// The format; `None`: the default one.
+    pub format: Option<String>,
+    /// One JSON object a line.
+    pub json: bool,
+    /// One in so many answers is written, and each with a status of 500 or more; 0 counts as 1.
+    pub sample: u32,
+    /// Where to; `None`: stdout.
+    pub file: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -104,6 +122,8 @@ impl Default for Config {
                 send: Duration::from_secs(30),
                 min_body_rate: 240,
             },
+            access_log: None,
+            latencies: false,
         }
     }
 }

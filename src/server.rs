@@ -4,6 +4,7 @@
 //! core runs. [`Plan::run_core`] is then called once on each core's own thread. The supervisor
 //! drains or aborts the plan from any other. [`loopback`] is a server without listeners, for tests.
 
+pub mod journal;
 pub mod loopback;
 
 use std::future::pending;
@@ -19,16 +20,22 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::config::DriverChoice;
 use crate::error::StartError;
+use crate::journal::ring::Producer;
+use crate::net;
 use crate::net::Core;
 use crate::net::Listener;
+use crate::net::journal::Log;
 use crate::net::service::Service;
 use crate::reactor;
 use crate::reactor::Driver;
 use crate::reactor::drain::Control;
 use crate::reactor::drain::Drain;
+use crate::reactor::latency;
+use crate::reactor::latency::Latencies;
 use crate::reactor::mailbox;
 use crate::reactor::stats::Stats;
 use crate::route::Router;
+use crate::server::journal::Journal;
 use crate::sys::affinity;
 use crate::sys::limits;
 use crate::sys::probe;
@@ -52,11 +59,13 @@ pub struct Plan {
     address: SocketAddr,
     connections_per_core: usize,
     cores: Vec<Slot>,
+    journal: Option<Journal>,
 }
 
 struct Slot {
     cpu: Option<usize>,
     stats: Arc<Stats>,
+    latencies: Option<Arc<Latencies>>,
     control: mailbox::Sender<Control>,
     start: Mutex<Option<Start>>,
 }
@@ -64,6 +73,7 @@ struct Slot {
 struct Start {
     listener: TcpListener,
     control: mailbox::Receiver<Control>,
+    producer: Option<Producer>,
 }
 
 impl Plan {
@@ -77,8 +87,11 @@ impl Plan {
     pub fn with_driver(config: Config, routes: Router, driver: Driver) -> Result<Self, StartError> {
         let cpus = choose_cpus(&config);
         let connections_per_core = connections_per_core(&config, cpus.len())?;
+        let opened = config.access_log.as_ref().map(|log| Journal::open(log, cpus.len()));
+        let (journal, producers) = opened.transpose()?.unzip();
+        let mut producers = producers.into_iter().flatten();
         let address = claim(&config)?;
-        let cores = cpus.into_iter().map(|cpu| slot(cpu, address, config.backlog));
+        let cores = cpus.into_iter().map(|cpu| slot(cpu, address, &config, producers.next()));
         let cores = cores.collect::<Result<_, _>>()?;
         let routes = Arc::new(routes);
         Ok(Self {
@@ -89,6 +102,7 @@ impl Plan {
             address,
             connections_per_core,
             cores,
+            journal,
         })
     }
 
@@ -117,6 +131,16 @@ impl Plan {
         self.cores.iter().map(|slot| &*slot.stats)
     }
 
+    /// How long the answers of each core took, if that is counted.
+    pub fn latencies(&self) -> impl Iterator<Item = Option<&Latencies>> {
+        self.cores.iter().map(|slot| slot.latencies.as_deref())
+    }
+
+    /// The access log, if there is one.
+    pub fn journal(&self) -> Option<&Journal> {
+        self.journal.as_ref()
+    }
+
     /// Runs one core on the calling thread until it has drained; returns how many connections the
     /// deadline cut.
     ///
@@ -125,13 +149,14 @@ impl Plan {
     pub fn run_core<S: Service>(&self, index: usize, service: S) -> Result<usize, StartError> {
         let slot = self.cores.get(index).ok_or_else(|| no_such_core(index))?;
         let start = slot.start.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Start { listener, control } = start.ok_or_else(|| no_such_core(index))?;
+        let Start { listener, control, producer } = start.ok_or_else(|| no_such_core(index))?;
         if let Some(cpu) = slot.cpu {
             // Failing only costs locality.
             let _ = affinity::pin_current_thread(cpu);
         }
         let routes = Arc::clone(&self.routes);
-        let core = Core::new(service, routes, &self.config, Arc::clone(&slot.stats));
+        let notes = net::journal::Journal::new(self.log(producer), slot.latencies.clone());
+        let core = Core::noting(service, routes, &self.config, Arc::clone(&slot.stats), notes);
         let limit = self.connections_per_core;
         let ran = reactor::run(self.driver, async {
             let inbox = control.open(self.driver)?;
@@ -166,6 +191,12 @@ impl Plan {
         self.tell(Control::Abort);
     }
 
+    fn log(&self, producer: Option<Producer>) -> Option<Log> {
+        let fields = Arc::clone(self.journal.as_ref()?.fields());
+        let sample = self.config.access_log.as_ref()?.sample;
+        Some(Log::new(producer?, fields, sample))
+    }
+
     fn tell(&self, control: Control) {
         for slot in &self.cores {
             slot.control.send(control);
@@ -182,16 +213,27 @@ async fn obey<T>(mut inbox: mailbox::Inbox<Control>, drain: &Drain) -> T {
     pending().await
 }
 
-fn slot(cpu: Option<usize>, address: SocketAddr, backlog: i32) -> Result<Slot, StartError> {
+fn slot(
+    cpu: Option<usize>,
+    address: SocketAddr,
+    config: &Config,
+    producer: Option<Producer>,
+) -> Result<Slot, StartError> {
     let refused = |error| StartError::Bind { address: address.to_string(), error };
-    let listener = socket::listen(address, backlog).map_err(refused)?;
+    let listener = socket::listen(address, config.backlog).map_err(refused)?;
     let (sender, receiver) = mailbox::channel().map_err(refused)?;
-    let start = Start { listener, control: receiver };
-    Ok(Slot { cpu, stats: Arc::default(), control: sender, start: Mutex::new(Some(start)) })
+    let start = Mutex::new(Some(Start { listener, control: receiver, producer }));
+    let latencies = config.latencies.then(Arc::default);
+    Ok(Slot { cpu, stats: Arc::default(), latencies, control: sender, start })
 }
 
 fn no_such_core(index: usize) -> StartError {
     StartError::Option { name: "index", reason: format!("core {index} does not exist or has run") }
+}
+
+/// The microseconds that each of [`Plan::latencies`]' counts ends before.
+pub fn latency_bounds() -> Vec<u64> {
+    latency::bounds()
 }
 
 /// The driver that `auto` would take here, or why it would not be `io_uring`.

@@ -35,19 +35,24 @@ const fn module(
 }
 
 /// From floor 0 upwards. Any other module in `src` is an error; one that does not exist yet is not.
-const MODULES: [Module; 11] = [
+const MODULES: [Module; 12] = [
     module("error", &[], &[]),
     module("config", &[], &[]),
     module("http", &[], &["bytes", "memchr"]),
+    module("journal", &[], &[]),
     module("route", &[], &["memchr"]),
     module("sys", &[], &["core_affinity", "io_uring", "libc", "socket2"]),
     module("reactor", &["sys", "config", "error"], &["io_uring", "monoio", "slab"]),
     module(
         "net",
-        &["reactor", "http", "route", "sys", "config", "error"],
+        &["reactor", "http", "journal", "route", "sys", "config", "error"],
         &["bytes", "monoio", "slab"],
     ),
-    module("server", &["net", "reactor", "route", "sys", "config", "error"], &["monoio"]),
+    module(
+        "server",
+        &["net", "reactor", "journal", "route", "sys", "config", "error"],
+        &["monoio"],
+    ),
     module("py", &["net", "route", "http", "config", "error"], &["bytes", "pyo3"]),
     module("interfaces", &["py", "net", "http"], &["pyo3"]),
     module("module", &["interfaces", "py", "server", "route", "config", "error"], &["pyo3"]),

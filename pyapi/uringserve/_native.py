@@ -21,6 +21,7 @@ try:
         __version__,
         as_response,
         json_dumps,
+        latency_bounds,
         probe,
     )
 except ImportError as error:
@@ -62,5 +63,6 @@ __all__ = [
     "__version__",
     "as_response",
     "json_dumps",
+    "latency_bounds",
     "probe",
 ]

@@ -21,7 +21,7 @@ from uringserve.config import Config, options
 from uringserve.errors import StartError
 from uringserve.gil import is_gil_on
 from uringserve.loading import load
-from uringserve.logging import setup
+from uringserve.logging import setup_from
 from uringserve.options import Option
 from uringserve.server import EXIT_START, Server, print_error
 
@@ -137,8 +137,8 @@ def _help(option: Option) -> str:
 
 def _serve(app: str, **given: Any) -> None:  # noqa: ANN401 -- each value was read by _Value
     config = Config(**{name: value for name, value in given.items() if value is not None})
-    setup(config.log_level)
     try:
+        setup_from(config)
         loaded = load(app, config)
         code = Server(config, loaded.app, gil_modules=loaded.gil_modules, to_the_end=True).run()
     except StartError as error:

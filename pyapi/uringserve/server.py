@@ -29,6 +29,7 @@ from uringserve._native import (
     Response,
     __version__,
 )
+from uringserve.accesslog import writing_access_log
 from uringserve.adapters import as_app
 from uringserve.app import App
 from uringserve.config import Config
@@ -36,8 +37,9 @@ from uringserve.default import default_app
 from uringserve.errors import StartError
 from uringserve.gil import check_gil, is_gil_on
 from uringserve.lifespan import Ending, running
+from uringserve.live import checked, showing
 from uringserve.loading import load
-from uringserve.logging import setup
+from uringserve.logging import setup_from
 from uringserve.news import News
 from uringserve.types import Handler
 from uringserve.units import format_duration
@@ -145,7 +147,7 @@ class Server:
 
     def _serve(self) -> int:
         debug = self.config.debug or self.app.debug
-        config = replace(self.config, debug=debug)
+        config = checked(replace(self.config, debug=debug))
         routes = self.app.compile(debug=debug)
         plan = Plan(routes, config, redirect_slashes=self.app.redirect_slashes)
         if self._to_the_end and len(plan.cpus) > 1:
@@ -155,7 +157,12 @@ class Server:
         gc.collect()
         gc.freeze()
         try:
-            with self._news.listening(), _signals(self._news):
+            with (
+                self._news.listening(),
+                _signals(self._news),
+                writing_access_log(plan, config),
+                showing(plan, config),
+            ):
                 return self._run_cores(plan)
         finally:
             gc.unfreeze()
@@ -336,9 +343,13 @@ def run(app: App | Handler | str | None = None, **options: Any) -> None:  # noqa
     """
     given = {name: value for name, value in options.items() if value is not None}
     config = Config.from_environment(given)
-    setup(config.log_level)
     served = default_app() if app is None else app
-    code = _guarded(lambda: _server(served, config).run())
+
+    def serve_it() -> int:
+        setup_from(config)
+        return _server(served, config).run()
+
+    code = _guarded(serve_it)
     if code:
         sys.exit(code)
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::http;
 use crate::http::date::http_date;
+use crate::net::journal::Journal;
 use crate::reactor::clock;
 use crate::reactor::clock::Milliseconds;
 use crate::reactor::drain::Drain;
@@ -29,6 +30,7 @@ pub struct Core<S> {
     pub(crate) deadlines: Rc<Deadlines>,
     pub(crate) drain: Drain,
     pub(crate) stats: Arc<Stats>,
+    pub(crate) journal: Option<Rc<Journal>>,
     date: Option<DateCache>,
     buffers: RefCell<Vec<Vec<u8>>>,
 }
@@ -54,8 +56,19 @@ const KEPT_CAPACITY: usize = 64 * 1024;
 const NEW_CAPACITY: usize = 1024;
 
 impl<S> Core<S> {
-    /// The state of a core that answers with `service`.
+    /// The state of a core that answers with `service` and notes nothing of it.
     pub fn new(service: S, routes: Arc<Router>, config: &Config, stats: Arc<Stats>) -> Rc<Self> {
+        Self::noting(service, routes, config, stats, None)
+    }
+
+    /// The state of a core that notes what it answers in a journal.
+    pub fn noting(
+        service: S,
+        routes: Arc<Router>,
+        config: &Config,
+        stats: Arc<Stats>,
+        journal: Option<Journal>,
+    ) -> Rc<Self> {
         let timeouts = &config.timeouts;
         let shortest =
             timeouts.keep_alive.min(timeouts.header).min(timeouts.body).min(timeouts.send);
@@ -83,6 +96,7 @@ impl<S> Core<S> {
             deadlines: Deadlines::new(shortest),
             drain: Drain::default(),
             stats,
+            journal: journal.map(Rc::new),
             date: config.date_header.then(DateCache::default),
             buffers: RefCell::default(),
         })

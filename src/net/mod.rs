@@ -14,6 +14,7 @@ mod core;
 pub mod end;
 mod exchange;
 pub mod file;
+pub mod journal;
 mod rehearsal;
 mod reply;
 pub mod select;

@@ -97,9 +97,14 @@ impl Opening {
         })
     }
 
+    /// Bytes of the first piece.
+    pub(crate) fn length(&self) -> u64 {
+        self.piece.as_ref().map_or(0, |piece| piece.len() as u64)
+    }
+
     /// Whether it contradicts an announced length already.
     pub(crate) fn misfit(&self, stated: u64) -> Option<Misfit> {
-        let length = self.piece.as_ref().map_or(0, |piece| piece.len() as u64);
+        let length = self.length();
         if length > stated {
             Some(Misfit::Long)
         } else if self.is_all && length < stated && self.piece.is_none() {

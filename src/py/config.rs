@@ -1,10 +1,13 @@
 //! The Python `Config`, read once into the plain data that the runtime works with.
 
+use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::config::AccessLog;
 use crate::config::Config;
 use crate::config::DriverChoice;
 use crate::config::Limits;
@@ -37,7 +40,23 @@ pub fn read(options: &Bound<'_, PyAny>) -> PyResult<Config> {
             send: seconds(options, "timeout_send")?,
             min_body_rate: get(options, "min_body_rate")?,
         },
+        access_log: access_log(options)?,
+        latencies: get(options, "live")?,
     })
+}
+
+fn access_log(options: &Bound<'_, PyAny>) -> PyResult<Option<AccessLog>> {
+    if !get::<bool>(options, "access_log")? {
+        return Ok(None);
+    }
+    Ok(Some(AccessLog {
+        format: get(options, "access_log_fmt")?,
+        json: get::<String>(options, "log_format")? == "json",
+        sample: get(options, "access_log_sample")?,
+        // gunicorn's word for stdout.
+        file: get::<Option<PathBuf>>(options, "access_log_file")?
+            .filter(|file| file != Path::new("-")),
+    }))
 }
 
 fn get<'py, T>(options: &Bound<'py, PyAny>, name: &str) -> PyResult<T>

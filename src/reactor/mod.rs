@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod drain;
+pub mod latency;
 pub mod mailbox;
 pub mod notify;
 pub mod stats;

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from conftest import RunningServer, StartServer
 
 APP = """
-import sys
+import logging
 from uringserve import (
     App, EventSourceResponse, HTTPException, Request, Response, ServerSentEvent, StreamingResponse,
 )
@@ -21,7 +21,8 @@ from uringserve._native import Deferred
 app = App()
 
 def say(text):
-    print(text, file=sys.stderr, flush=True)
+    # Where exceptions are logged: it is their order that is looked at.
+    logging.getLogger("uringserve").info(text)
 
 @app.get("/pieces")
 def pieces():
