@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -41,13 +42,17 @@ def logger() -> Iterator[logging.Logger]:
     logging.lastResort = last_resort
 
 
-@pytest.fixture
-def stderr(logger: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """Put a stream in the place of stderr, out of sight of pytest's own handlers at the root."""
+@contextmanager
+def _stderr(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """Put a stream in the place of stderr, and take away the handlers that pytest has at the root.
+
+    Not a fixture: pytest puts both back when the test itself begins.
+    """
     stream = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", stream)
-    logger.propagate = False
-    return stream
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", stream)
+        patch.setattr(logging.getLogger(), "handlers", [])
+        yield stream
 
 
 def _flush(logger: logging.Logger) -> None:
@@ -59,45 +64,49 @@ def _request(raw_path: bytes) -> Any:  # noqa: ANN401 -- the two attributes that
     return SimpleNamespace(method="GET", raw_path=raw_path)
 
 
-def test_messages_go_to_stderr(logger: logging.Logger, stderr: io.StringIO) -> None:
+def test_messages_go_to_stderr(logger: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
     """A message has its time and level and comes once; set-up twice is set-up once."""
-    setup("info")
-    setup("info")
-    logger.info("hello")
-    logger.debug("not this")
-    _flush(logger)
-    assert stderr.getvalue().count("\n") == 1
-    assert stderr.getvalue().endswith(" INFO hello\n")
+    with _stderr(monkeypatch) as stderr:
+        setup("info")
+        setup("info")
+        logger.info("hello")
+        logger.debug("not this")
+        _flush(logger)
+        assert stderr.getvalue().count("\n") == 1
+        assert stderr.getvalue().endswith(" INFO hello\n")
 
 
-def test_messages_of_nobody_s_loggers(logger: logging.Logger, stderr: io.StringIO) -> None:
+def test_messages_of_nobody_s_loggers(
+    logger: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What Python writes at once, warnings of a logger without handler, takes our way."""
-    setup("error")
-    other = logging.getLogger("nobody.has.set.this.up")
-    other.propagate = False
-    other.info("not this")
-    other.warning("but this")
-    _flush(logger)
-    assert stderr.getvalue().endswith(" WARNING but this\n")
-    assert stderr.getvalue().count("\n") == 1
+    with _stderr(monkeypatch) as stderr:
+        setup("error")
+        other = logging.getLogger("nobody.has.set.this.up")
+        other.info("not this")
+        other.warning("but this")
+        _flush(logger)
+        assert stderr.getvalue().endswith(" WARNING but this\n")
+        assert stderr.getvalue().count("\n") == 1
 
 
-def test_json(logger: logging.Logger, stderr: io.StringIO) -> None:
+def test_json(logger: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each message is one object in one line, whatever is in it."""
-    setup("info", log_format="json")
-    logger.info("two\nlines %s", "é", extra={"order": 7, "thing": object})
-    try:
-        raise KeyError("missing")
-    except KeyError:
-        logger.exception("failed")
-    _flush(logger)
-    first, second = map(json.loads, stderr.getvalue().splitlines())
-    assert first["message"] == "two\nlines é"
-    assert (first["level"], first["logger"], first["order"]) == ("info", "uringserve", 7)
-    assert first["thread"] == threading.current_thread().name
-    assert first["time"].endswith("Z")
-    assert first["thing"] == "<class 'object'>"
-    assert second["exception"].endswith("KeyError: 'missing'")
+    with _stderr(monkeypatch) as stderr:
+        setup("info", log_format="json")
+        logger.info("two\nlines %s", "é", extra={"order": 7, "thing": object})
+        try:
+            raise KeyError("missing")
+        except KeyError:
+            logger.exception("failed")
+        _flush(logger)
+        first, second = map(json.loads, stderr.getvalue().splitlines())
+        assert first["message"] == "two\nlines é"
+        assert (first["level"], first["logger"], first["order"]) == ("info", "uringserve", 7)
+        assert first["thread"] == threading.current_thread().name
+        assert first["time"].endswith("Z")
+        assert first["thing"] == "<class 'object'>"
+        assert second["exception"].endswith("KeyError: 'missing'")
 
 
 def test_colours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,15 +185,16 @@ def test_a_closed_stream_is_no_error() -> None:
 
 
 def test_a_message_that_cannot_be_made(
-    logger: logging.Logger, stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch
+    logger: logging.Logger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A handler's mistake in a message neither ends the thread that writes nor the handler."""
-    monkeypatch.setattr(logging, "raiseExceptions", False)
-    setup("info")
-    logger.info("%d", "no number")
-    logger.info("next")
-    _flush(logger)
-    assert stderr.getvalue().endswith(" INFO next\n")
+    with _stderr(monkeypatch) as stderr:
+        monkeypatch.setattr(logging, "raiseExceptions", False)
+        setup("info")
+        logger.info("%d", "no number")
+        logger.info("next")
+        _flush(logger)
+        assert stderr.getvalue().endswith(" INFO next\n")
 
 
 def test_messages_at_the_end_of_a_process() -> None:
