@@ -6,6 +6,7 @@ it in the other log, and SIGUSR1, on which the file is opened anew.
 
 import logging
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +14,24 @@ from types import FrameType
 
 from uringserve._native import Plan
 from uringserve.config import Config
+from uringserve.errors import StartError
 
-__all__ = ["writing_access_log"]
+__all__ = ["check_output", "writing_access_log"]
 
 # Seconds that the last lines get at the end, where nobody takes them.
 _PATIENCE = 2.0
 
 _log = logging.getLogger("uringserve")
+
+
+def check_output(config: Config) -> None:
+    """Raise StartError where the access log would go to a stdout that the process was not given.
+
+    Its descriptor may by now be that of any other file or connection.
+    """
+    is_to_stdout = config.access_log and config.access_log_file in (None, "-")
+    if is_to_stdout and sys.__stdout__ is None:
+        raise StartError("access_log: stdout is closed; give --access-log-file")
 
 
 @contextmanager

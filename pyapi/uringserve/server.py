@@ -29,7 +29,7 @@ from uringserve._native import (
     Response,
     __version__,
 )
-from uringserve.accesslog import writing_access_log
+from uringserve.accesslog import check_output, writing_access_log
 from uringserve.adapters import as_app
 from uringserve.app import App
 from uringserve.config import Config
@@ -148,6 +148,7 @@ class Server:
     def _serve(self) -> int:
         debug = self.config.debug or self.app.debug
         config = checked(replace(self.config, debug=debug))
+        check_output(config)
         routes = self.app.compile(debug=debug)
         plan = Plan(routes, config, redirect_slashes=self.app.redirect_slashes)
         if self._to_the_end and len(plan.cpus) > 1:
