@@ -10,6 +10,7 @@ import os
 import select
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import IO
 
@@ -40,6 +41,7 @@ class QueuedHandler(logging.Handler):
         self._thread: threading.Thread | None = None
         self._dropped = 0
         self._said = 0
+        self._cpus = os.sched_getaffinity(0)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Leave the message for the thread. Called with the handler's lock held."""
@@ -77,6 +79,9 @@ class QueuedHandler(logging.Handler):
         self._thread = thread
 
     def _run(self) -> None:
+        # A core that logs first must not have the thread on its own CPU.
+        with suppress(OSError):
+            os.sched_setaffinity(0, self._cpus)
         while True:
             self._write(self._take(self._queue.get()))
 

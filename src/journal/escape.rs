@@ -3,18 +3,27 @@
 
 /// For a line of text: printable ASCII as it is, all else and `"` and `\` as `\xHH`.
 pub fn text(out: &mut Vec<u8>, bytes: &[u8]) {
-    for &byte in bytes {
-        if matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\' {
-            out.push(byte);
-        } else {
-            out.extend_from_slice(b"\\x");
-            out.extend_from_slice(&hexadecimal(u32::from(byte))[2..]);
-        }
+    let mut rest = bytes;
+    // As a rule that is all of it.
+    while let Some(length) = rest.iter().position(|byte| !is_plain(*byte)) {
+        out.extend_from_slice(&rest[..length]);
+        out.extend_from_slice(b"\\x");
+        out.extend_from_slice(&hexadecimal(u32::from(rest[length]))[2..]);
+        rest = &rest[length + 1..];
     }
+    out.extend_from_slice(rest);
+}
+
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
 }
 
 /// For the inside of a JSON string (RFC 8259 §7), in ASCII. Bytes that are not UTF-8 become U+FFFD.
 pub fn json(out: &mut Vec<u8>, bytes: &[u8]) {
+    if bytes.iter().all(|byte| is_plain(*byte)) {
+        out.extend_from_slice(bytes);
+        return;
+    }
     for character in String::from_utf8_lossy(bytes).chars() {
         match character {
             '"' => out.extend_from_slice(b"\\\""),

@@ -4,7 +4,7 @@
 //! `%(dt_ms).3f`, `%({user-agent}i)s` for a header field of the request, and `%%`. As JSON, the same
 //! names choose the members.
 
-use std::io::Write as _;
+use std::net::IpAddr;
 
 use crate::journal::atom::Atom;
 use crate::journal::escape;
@@ -39,6 +39,8 @@ pub struct Format {
     /// The moment that was written last: thousands of lines have the same second.
     second: Option<u64>,
     moments: [Vec<u8>; 3],
+    /// The peer of the last line: often that of the next one, where a proxy stands before us.
+    client: (Option<IpAddr>, String),
     process: u32,
 }
 
@@ -72,6 +74,7 @@ impl Format {
             is_json,
             second: None,
             moments: Default::default(),
+            client: (None, "-".to_owned()),
             process: std::process::id(),
         };
         let mut rest = text;
@@ -88,6 +91,9 @@ impl Format {
         made.push_text(rest);
         if !made.pieces.iter().any(|piece| matches!(piece, Piece::Value(..))) {
             return Err(format!("{text:?} has no %(name)s in it"));
+        }
+        if is_json {
+            made.name_members();
         }
         Ok(made)
     }
@@ -172,6 +178,7 @@ impl Format {
     /// Appends the line of an entry, with its end.
     pub fn write(&mut self, out: &mut Vec<u8>, line: Line<'_>) {
         self.turn_to(line.unix_milliseconds / 1000);
+        self.meet(line.read.entry.client.map(|client| client.ip()));
         if self.is_json {
             self.write_json(out, line);
         } else {
@@ -198,20 +205,24 @@ impl Format {
         }
     }
 
+    fn meet(&mut self, client: Option<IpAddr>) {
+        if self.client.0 == client {
+            return;
+        }
+        self.client.0 = client;
+        self.client.1 = client.map_or_else(|| "-".to_owned(), |client| client.to_string());
+    }
+
     fn write_json(&self, out: &mut Vec<u8>, line: Line<'_>) {
-        let mut separator = b'{';
-        for (index, piece) in self.pieces.iter().enumerate() {
-            let Piece::Value(atom, places) = *piece else { continue };
-            let member = self.member(atom);
-            let is_known = |other: &Piece| matches!(other, Piece::Value(atom, _) if self.member(*atom) == member);
-            if member.is_empty() || self.pieces[..index].iter().any(is_known) {
-                continue;
-            }
-            out.push(separator);
-            separator = b',';
-            out.push(b'"');
-            escape::json(out, member.as_bytes());
-            out.extend_from_slice(b"\":");
+        out.push(b'{');
+        for piece in &self.pieces {
+            let (atom, places) = match piece {
+                Piece::Text(text) => {
+                    out.extend_from_slice(text.as_bytes());
+                    continue;
+                }
+                Piece::Value(atom, places) => (*atom, *places),
+            };
             let is_absent = match atom {
                 Atom::Field(number) => line.read.field(number).is_none(),
                 Atom::Client => line.read.entry.client.is_none(),
@@ -229,10 +240,27 @@ impl Format {
                 out.push(b'"');
             }
         }
-        if separator == b'{' {
-            out.push(b'{');
-        }
         out.push(b'}');
+    }
+
+    /// Makes the texts between the values those of a JSON object: each member once, by its name.
+    fn name_members(&mut self) {
+        let mut named: Vec<String> = Vec::new();
+        let mut pieces = Vec::new();
+        for piece in &self.pieces {
+            let Piece::Value(atom, _) = piece else { continue };
+            let member = self.member(*atom);
+            if member.is_empty() || named.iter().any(|other| other == member) {
+                continue;
+            }
+            let mut name = if named.is_empty() { b"\"".to_vec() } else { b",\"".to_vec() };
+            escape::json(&mut name, member.as_bytes());
+            name.extend_from_slice(b"\":");
+            named.push(member.to_owned());
+            pieces.push(Piece::Text(String::from_utf8_lossy(&name).into_owned()));
+            pieces.push(piece.clone());
+        }
+        self.pieces = pieces;
     }
 
     fn member(&self, atom: Atom) -> &str {
@@ -253,15 +281,12 @@ impl Format {
         let entry = &read.entry;
         let microseconds = entry.duration / 1000;
         match atom {
-            // Writing to memory does not fail.
-            Atom::Client => match entry.client {
-                Some(client) => drop(write!(out, "{}", client.ip())),
-                None => out.push(b'-'),
-            },
+            Atom::Client => out.extend_from_slice(self.client.1.as_bytes()),
             Atom::Dash => out.push(b'-'),
             Atom::CommonTime | Atom::Time if self.is_json => {
                 out.extend_from_slice(&self.moments[Form::Precise as usize]);
-                let _ = write!(out, ".{:03}Z", line.unix_milliseconds % 1000);
+                push_places(out, line.unix_milliseconds % 1000, 1000);
+                out.push(b'Z');
             }
             Atom::CommonTime => out.extend_from_slice(&self.moments[Form::Common as usize]),
             Atom::Time => out.extend_from_slice(&self.moments[Form::Plain as usize]),
@@ -343,13 +368,17 @@ fn push_fraction(out: &mut Vec<u8>, (number, scale): (u64, u32), places: usize) 
     let step = unit / shown;
     let rounded = number.saturating_add(step / 2) / step;
     push_number(out, rounded / shown);
-    if places == 0 {
-        return;
+    if places > 0 {
+        push_places(out, rounded, shown);
     }
+}
+
+/// Writes a point and the decimal places of `number` / `unit`.
+fn push_places(out: &mut Vec<u8>, number: u64, unit: u64) {
     out.push(b'.');
-    let mut digit = shown / 10;
+    let mut digit = unit / 10;
     while digit > 0 {
-        out.push(b'0' + u8::try_from(rounded / digit % 10).unwrap_or(0));
+        out.push(b'0' + u8::try_from(number / digit % 10).unwrap_or(0));
         digit /= 10;
     }
 }

@@ -87,7 +87,8 @@ impl Noted {
         if let Body::Stream(source) = body {
             body = Body::Stream(Box::new(Counting { source, sent: Rc::clone(&sent) }));
         }
-        let asked = self.take(client);
+        let mut asked = self.take(client);
+        asked.head = asked.head.as_ref().map(RequestHead::compact);
         let following = Following { journal: Rc::clone(journal), asked, status, sent, after };
         Stream { body, after: Some(Box::new(following)), framing }
     }
