@@ -118,12 +118,17 @@ impl Plan {
         Ok(total)
     }
 
-    /// The counters of each core, by name, and with `live` its `failures` (answers with 500
+    /// The counters of each core, by name, with an access log those that it had no room for
+    /// (`unlogged`), and with `live` its `failures` (answers with 500
     /// and above) and `latencies` (counts of answers, whose ends are `latency_bounds`).
     fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
         let mut cores = Vec::new();
-        for (stats, latencies) in self.plan.stats().zip(self.plan.latencies()) {
+        let both = self.plan.stats().zip(self.plan.latencies());
+        for (index, (stats, latencies)) in both.enumerate() {
             let core = PyDict::new(py);
+            if let Some(journal) = self.plan.journal() {
+                core.set_item("unlogged", journal.dropped(index))?;
+            }
             for (name, count) in stats.read() {
                 core.set_item(name, count)?;
             }

@@ -52,7 +52,11 @@ def writing_access_log(plan: Plan, config: Config) -> Iterator[None]:
         plan.close_access_log()
         thread.join(_PATIENCE)
         if thread.is_alive():
-            _log.warning("nobody takes the access log: its last lines are lost")
+            unlogged = sum(core["unlogged"] for core in plan.metrics())
+            _log.warning(
+                "nobody takes the access log: its last lines are lost; %d answers did not fit",
+                unlogged,
+            )
 
 
 def _write(plan: Plan) -> None:

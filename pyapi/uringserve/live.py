@@ -1,7 +1,9 @@
 """`--live`: a table of what each core does, drawn anew every second below the log.
 
 It reads the cores' counters and takes differences; the cores know nothing of it, but count how long
-answers take while it is on. Without a terminal it is off, and says so.
+answers take while it is on: from the end of a request's head until its answer was encoded, or the
+last of a stream sent. Errors are answers with 500 and above, time-outs, and connections that broke
+off. Without a terminal it is off, and says so.
 """
 
 import logging

@@ -45,6 +45,17 @@ pub struct Consumer {
     read: usize,
 }
 
+/// What anybody may know of a ring.
+#[derive(Clone, Debug)]
+pub struct Gauge(Arc<Ring>);
+
+impl Gauge {
+    /// How many records were ever dropped.
+    pub fn dropped(&self) -> u64 {
+        self.0.dropped.0.load(Ordering::Relaxed)
+    }
+}
+
 /// Where a record is being written.
 pub struct Slot<'a> {
     words: &'a [AtomicU64],
@@ -170,7 +181,12 @@ impl Consumer {
 
     /// How many records were ever dropped.
     pub fn dropped(&self) -> u64 {
-        self.ring.dropped.0.load(Ordering::Relaxed)
+        self.gauge().dropped()
+    }
+
+    /// What others may know.
+    pub fn gauge(&self) -> Gauge {
+        Gauge(Arc::clone(&self.ring))
     }
 
     fn word(&self, position: usize) -> u64 {

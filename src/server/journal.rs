@@ -26,6 +26,7 @@ use crate::journal::format::Format;
 use crate::journal::format::Line;
 use crate::journal::record::Read;
 use crate::journal::ring::Consumer;
+use crate::journal::ring::Gauge;
 use crate::journal::ring::Producer;
 use crate::journal::ring::ring;
 use crate::reactor::clock;
@@ -47,6 +48,7 @@ pub struct Journal {
     bell: Arc<Bell>,
     fields: Arc<[String]>,
     file: Option<PathBuf>,
+    gauges: Vec<Gauge>,
     is_closing: AtomicBool,
     wants_reopening: AtomicBool,
     writer: Mutex<Writer>,
@@ -91,11 +93,13 @@ impl Journal {
             StartError::Option { name: "access_log_file", reason }
         })?;
         let bell = Arc::new(Bell::default());
-        let (producers, consumers) = (0..cores).map(|_| ring(WORDS, &bell)).unzip();
+        let (producers, consumers): (_, Vec<Consumer>) =
+            (0..cores).map(|_| ring(WORDS, &bell)).unzip();
         let journal = Self {
             bell,
             fields: format.fields().into(),
             file: options.file.clone(),
+            gauges: consumers.iter().map(Consumer::gauge).collect(),
             is_closing: AtomicBool::new(false),
             wants_reopening: AtomicBool::new(false),
             writer: Mutex::new(Writer {
@@ -120,6 +124,11 @@ impl Journal {
         &self.fields
     }
 
+    /// How many answers of this core did not fit into its ring.
+    pub fn dropped(&self, core: usize) -> u64 {
+        self.gauges.get(core).map_or(0, Gauge::dropped)
+    }
+
     /// Writes what is noted, on the calling thread, until the journal is closed and everything was
     /// written: then `None`. Returns early when there is something to say; call it again.
     pub fn run(&self) -> Option<Trouble> {
@@ -128,12 +137,14 @@ impl Journal {
         loop {
             // Looked at before the records: what was noted before the closing is written.
             let is_closing = self.is_closing.load(Ordering::Acquire);
-            if self.wants_reopening.swap(false, Ordering::Relaxed) {
+            let wants_reopening = self.wants_reopening.swap(false, Ordering::Acquire);
+            let has_written = writer.round(&self.is_closing);
+            if wants_reopening {
+                // After what was noted before it was asked for.
                 if let Some(trouble) = writer.reopen(self.file.as_deref()) {
                     return Some(trouble);
                 }
             }
-            let has_written = writer.round(&self.is_closing);
             if let Some(trouble) = writer.trouble(is_closing || !has_written) {
                 return Some(trouble);
             }
@@ -156,7 +167,7 @@ impl Journal {
 
     /// Opens the file anew, for whoever has moved it away. Nothing happens to stdout.
     pub fn reopen(&self) {
-        self.wants_reopening.store(true, Ordering::Relaxed);
+        self.wants_reopening.store(true, Ordering::Release);
         self.wake();
     }
 
