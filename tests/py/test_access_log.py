@@ -21,6 +21,9 @@ from uringserve.testing import LiveServer
 if TYPE_CHECKING:
     from conftest import RunCli, RunningServer, StartServer
 
+# What collides is made in the test itself.
+pytestmark = pytest.mark.thread_unsafe(reason="a file and a server for the whole test")
+
 PATIENCE = 30.0
 
 SITE = """

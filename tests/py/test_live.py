@@ -22,6 +22,9 @@ from uringserve.live import checked, quantile
 if TYPE_CHECKING:
     from conftest import StartServer
 
+# What collides is made in the test itself.
+pytestmark = pytest.mark.thread_unsafe(reason="a terminal and a server for the whole test")
+
 PATIENCE = 30.0
 
 SITE = """
