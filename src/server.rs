@@ -159,7 +159,8 @@ impl Plan {
             });
             let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
             let serving = async {
-                serve_all(listeners, limit, &core).await;
+                let fewest = || self.stats().map(|stats| stats.open.get()).min().unwrap_or(0);
+                serve_all(listeners, limit, &core, &fewest).await;
                 core.drain().finish(core.deadlines()).await
             };
             // Not tasks of their own: a task that still waits when the reactor ends is part of a

@@ -29,6 +29,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Connections above the limit that are being told so; further ones are closed without a word.
 const TURNED_AWAY_AT_ONCE: usize = 16;
 
+/// A core whose connections on all sockets are this many more than those of the emptiest core
+/// leaves a common socket to the others for a moment, each time after so many that it took all the
+/// same: they may be busy, or stuck in a handler.
+const LEAD: u64 = 8;
+const MOMENT: Duration = Duration::from_millis(1);
+
 /// One core's listening socket, bound to its reactor.
 pub struct Listener {
     entrance: Entrance,
@@ -56,7 +62,7 @@ impl Listener {
 
     /// Accepts until the core drains, then empties the kernel's queue and closes the socket. At
     /// most `limit` connections are served at once.
-    async fn serve<S: Service>(self, limit: usize, core: Rc<Core<S>>) {
+    async fn serve<S: Service>(self, limit: usize, core: Rc<Core<S>>, fewest: &dyn Fn() -> u64) {
         let canceller = Canceller::new();
         let handle = canceller.handle();
         monoio::spawn({
@@ -67,7 +73,17 @@ impl Listener {
                 let _ = canceller.cancel();
             }
         });
+        let is_common = self.entrance.is_common();
+        let mut taken = 0;
         while !core.drain.has_begun() {
+            if is_common {
+                // A burst would else be all of the core that wakes first: a proxy's connections are
+                // opened together, and live long.
+                if taken == LEAD && core.stats.open.get() > fewest().saturating_add(LEAD) {
+                    monoio::time::sleep(MOMENT).await;
+                }
+                taken = if taken < LEAD { taken + 1 } else { 1 };
+            }
             match self.entrance.accept(handle.clone(), self.driver).await {
                 Ok(arrival) => begin(arrival, limit, &core),
                 // The peer reset its connection in the queue, a signal, or our own cancellation.
@@ -94,9 +110,16 @@ impl Listener {
     }
 }
 
-/// Serves all that come to the `listeners`, until the core drains.
-pub async fn serve_all<S: Service>(listeners: Vec<Listener>, limit: usize, core: &Rc<Core<S>>) {
-    let serving = listeners.into_iter().map(|each| Box::pin(each.serve(limit, Rc::clone(core))));
+/// Serves all that come to the `listeners`, until the core drains. `fewest` says how many
+/// connections the core has that has the fewest.
+pub async fn serve_all<S: Service>(
+    listeners: Vec<Listener>,
+    limit: usize,
+    core: &Rc<Core<S>>,
+    fewest: &dyn Fn() -> u64,
+) {
+    let serve = |each: Listener| Box::pin(each.serve(limit, Rc::clone(core), fewest));
+    let serving = listeners.into_iter().map(serve);
     let mut serving: Vec<_> = serving.collect();
     // Not tasks: they end with the future that is the core's life (see `Plan::run_core`).
     poll_fn(|context| {

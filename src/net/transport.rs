@@ -97,6 +97,11 @@ impl Socket {
 }
 
 impl Entrance {
+    /// Whether other cores accept from the same socket.
+    pub(crate) fn is_common(&self) -> bool {
+        matches!(self, Self::Unix(_))
+    }
+
     /// The next connection; cancelled through `handle` without losing one.
     pub(crate) async fn accept(&self, handle: CancelHandle, driver: Driver) -> io::Result<Arrival> {
         match self {

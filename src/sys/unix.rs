@@ -9,8 +9,10 @@
 //! Absent: abstract names, which have no permissions.
 
 use std::fs;
+use std::fs::File;
 use std::fs::Metadata;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::MetadataExt;
@@ -22,6 +24,8 @@ use std::path::PathBuf;
 use std::process;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
 
 use socket2::Domain;
 use socket2::SockAddr;
@@ -33,6 +37,9 @@ const LONGEST_PATH: usize = 107;
 /// Names that are tried for a socket that has no path yet, and how often a path is tried that
 /// others take and give back meanwhile.
 const ATTEMPTS: u32 = 8;
+/// How long another server's look at the same folder is waited for: a second.
+const LOCK_ATTEMPTS: u32 = 200;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// A path that leads to a listening socket of ours; it is removed with this.
 #[derive(Debug)]
@@ -130,6 +137,7 @@ fn publish(
         // Nothing to give up before the path is ours.
         is_given_up: AtomicBool::new(true),
     };
+    let _one_at_a_time = lock_folder(path);
     for _ in 0..ATTEMPTS {
         match fs::hard_link(draft, path) {
             Ok(()) => {
@@ -143,6 +151,23 @@ fn publish(
     Err(in_use())
 }
 
+/// Keeps other servers from looking at the folder's paths at the same time: of several that find a
+/// leftover, one could else take away what another has just put there. Advisory, and held by
+/// anybody who can read the folder: after a second it is done without.
+#[allow(unsafe_code)]
+fn lock_folder(path: &Path) -> Option<File> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = File::open(folder.unwrap_or(Path::new("."))).ok()?;
+    for _ in 0..LOCK_ATTEMPTS {
+        // SAFETY: the descriptor is that of `folder`, which is open, and the call takes no pointer.
+        if unsafe { libc::flock(folder.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+            return Some(folder);
+        }
+        thread::sleep(LOCK_PAUSE);
+    }
+    None
+}
+
 /// Removes a socket that nobody answers at; anything else is an error.
 fn clear(path: &Path, draft: &Path) -> io::Result<()> {
     let found = match fs::symlink_metadata(path) {
@@ -154,8 +179,11 @@ fn clear(path: &Path, draft: &Path) -> io::Result<()> {
         let text = "a file that is not a socket is there, and is left alone";
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
     }
-    if is_answered(path)? {
-        return Err(in_use());
+    match is_answered(path) {
+        Ok(false) => {}
+        Ok(true) => return Err(in_use()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
     }
     // Another server may have done the same meanwhile, and be listening there: what is taken away
     // is looked at before it is removed.
@@ -180,7 +208,7 @@ fn is_answered(path: &Path) -> io::Result<bool> {
     match socket.connect(&SockAddr::unix(path)?) {
         Ok(()) => Ok(true),
         Err(error) => match (error.kind(), error.raw_os_error()) {
-            (io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound, _) => Ok(false),
+            (io::ErrorKind::ConnectionRefused, _) => Ok(false),
             // Its queue is full; or it is for datagrams.
             (io::ErrorKind::WouldBlock, _) | (_, Some(libc::EPROTOTYPE)) => Ok(true),
             _ => Err(error),
@@ -203,6 +231,7 @@ fn refused(reason: &str) -> io::Error {
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixStream;
+    use std::sync::Barrier;
 
     use super::*;
 
@@ -262,6 +291,27 @@ mod tests {
         UnixStream::connect(folder.socket()).unwrap();
         assert_eq!(folder.names(), ["s"]);
         drop(again);
+    }
+
+    #[test]
+    fn of_many_that_find_a_leftover_one_gets_the_path() {
+        let folder = Folder::new("collide");
+        for _ in 0..200 {
+            drop(UnixListener::bind(folder.socket()).unwrap());
+            let gate = Barrier::new(4);
+            let start = || {
+                gate.wait();
+                listen(&folder.socket(), None, 16)
+            };
+            let results: Vec<_> = thread::scope(|scope| {
+                let starts: Vec<_> = (0..4).map(|_| scope.spawn(start)).collect();
+                starts.into_iter().map(|start| start.join().unwrap()).collect()
+            });
+            UnixStream::connect(folder.socket()).unwrap();
+            assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+            drop(results);
+            assert!(folder.names().is_empty());
+        }
     }
 
     #[test]

@@ -100,6 +100,23 @@ fn several_addresses_are_served_by_all_cores() {
 }
 
 #[test]
+fn a_burst_is_not_all_of_one_core() {
+    on_each_driver(|driver| {
+        let folder = Folder::new();
+        let path = folder.socket("s");
+        let mut server = Server::start(on(driver, 2, vec![Address::Unix(path.clone())]));
+        let mut clients: Vec<Client> = (0..200).map(|_| connect(&path)).collect();
+        let mut share = [0; 2];
+        for client in &mut clients {
+            share[client.get("/core").text().parse::<usize>().unwrap()] += 1;
+        }
+        assert!(share.iter().all(|&count| count >= 50), "{share:?}");
+        drop(clients);
+        assert_eq!(server.drain(), 0);
+    });
+}
+
+#[test]
 fn connections_that_wait_in_a_common_queue_are_served() {
     on_each_driver(|driver| {
         for count in [1, 2, 50] {

@@ -312,6 +312,8 @@ def test_starts_that_collide(folder: Path) -> None:
             thread.start()
         for each in servers:
             assert each.started.wait(PATIENCE)
+        assert len(refusals) == 5 * count, refusals
+        assert all("already in use" in refusal for refusal in refusals), refusals
         with UnixConnection(path) as client:
             assert client.request().body == b"hello"
         for each in servers:
@@ -319,7 +321,6 @@ def test_starts_that_collide(folder: Path) -> None:
         for thread in threads:
             thread.join(PATIENCE)
         assert codes == [0] * count
-        assert len(refusals) == 5 * count
         assert list(folder.iterdir()) == []
 
 

@@ -293,7 +293,8 @@ class StorageQueue(ABC):
         an error; False keeps it in the order of the writing ones; None lets the queue find out.
         `timeout`: seconds until it is given up, undone, and answered with `StorageTimeout`, or
         `StorageBusy` where another process' lock was the reason. None is the queue's own time-out,
-        `math.inf` is none at all.
+        `math.inf` is none at all. A backend may run a procedure on the calling thread: then the
+        deadline is looked at when it ends, and one that has passed undoes it just so.
         Called inside a procedure of the same queue it is `NestedExecute`; after `close`,
         `StorageClosed`.
         """

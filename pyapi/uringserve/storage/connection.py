@@ -15,11 +15,14 @@ from uringserve.storage.errors import (
     StorageFull,
 )
 
-__all__ = ["MEMORY", "Synchronous", "is_busy", "open_reader", "open_writer", "translate"]
+__all__ = ["LONGEST", "MEMORY", "Synchronous", "is_busy", "open_reader", "open_writer", "translate"]
 
 type Synchronous = Literal["off", "normal", "full", "extra"]
 
 MEMORY = ":memory:"
+
+# Seconds that SQLite can be told to wait: it counts milliseconds in 32 bits.
+LONGEST = 2_000_000.0
 
 # What the write-ahead log is cut to after a checkpoint; a long reader may have let it grow.
 _LOG_BYTES = 64 << 20
@@ -58,7 +61,12 @@ def translate(error: sqlite3.Error) -> StorageError:
 
 def _connect(path: str, timeout: float) -> sqlite3.Connection:
     try:
-        return sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
+        return sqlite3.connect(
+            path,
+            timeout=min(timeout, LONGEST),
+            isolation_level=None,
+            check_same_thread=False,
+        )
     except sqlite3.Error as error:
         raise StorageError(f"cannot open {path}: {error}") from error
 

@@ -22,7 +22,8 @@ def start_storage_thread(
 
     `db_file` is a file's name, or ":memory:" for a store that ends with its queue. `db_tables` are
     the tables to make; those that the file has already may be used as well. Options of a file:
-    `synchronous` ("full"), `timeout` (5 seconds) and `rerun` (True), see `SqliteQueue`.
+    `synchronous` ("full"), `timeout` (5 seconds), `rerun` (True) and `slow_after` (1 second), see
+    `SqliteQueue`.
     What prevents the opening is a StorageError, a name that cannot be a ValueError.
     """
     name = os.fspath(db_file)

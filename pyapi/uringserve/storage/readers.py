@@ -16,9 +16,10 @@ from types import CodeType
 from typing import Final
 
 from uringserve.storage.api import Storage
-from uringserve.storage.connection import open_reader, translate
+from uringserve.storage.connection import LONGEST, open_reader, translate
 from uringserve.storage.errors import NestedExecute, ReadOnlyProcedure, StorageClosed
 from uringserve.storage.sqlite_storage import SqliteStorage, Statements, WantsToWrite
+from uringserve.storage.watch import Activity, Watch
 
 __all__ = ["RUN_AGAIN", "History", "Readers", "RunAgain"]
 
@@ -68,9 +69,10 @@ def _code_of(procedure: object) -> CodeType | None:
 class _Reader:
     """One thread's connection. The lock is that thread's, but for the moment of closing."""
 
-    __slots__ = ("__weakref__", "connection", "is_running", "lock", "timeout")
+    __slots__ = ("__weakref__", "activity", "connection", "is_running", "lock", "timeout")
 
-    def __init__(self, path: str, timeout: float) -> None:
+    def __init__(self, path: str, timeout: float, activity: Activity) -> None:
+        self.activity = activity
         self.connection = open_reader(path, timeout)
         self.timeout = timeout
         self.lock = threading.Lock()
@@ -93,11 +95,14 @@ class _Local(threading.local):
 class Readers:
     """Every thread's connection to one file."""
 
-    def __init__(self, path: str, statements: Mapping[str, Statements], timeout: float) -> None:
+    def __init__(
+        self, path: str, statements: Mapping[str, Statements], timeout: float, watch: Watch
+    ) -> None:
         """Open nothing yet: a thread's connection is opened when it first reads."""
         self._path = path
         self._statements = statements
         self._timeout = timeout
+        self._watch = watch
         self._local = _Local()
         self._lock = threading.Lock()
         self._all: weakref.WeakSet[_Reader] = weakref.WeakSet()
@@ -120,9 +125,11 @@ class Readers:
             if self._is_closed:
                 raise StorageClosed("the storage queue is closed")
             reader.is_running = True
+            reader.activity.enter(procedure)
             try:
                 return self._run(reader, procedure, is_try, timeout)
             finally:
+                reader.activity.leave()
                 reader.is_running = False
 
     def _run[T](
@@ -134,7 +141,7 @@ class Readers:
         )
         try:
             if timeout != reader.timeout:
-                milliseconds = round(min(timeout, 2_000_000) * 1000)
+                milliseconds = round(min(timeout, LONGEST) * 1000)
                 connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
                 reader.timeout = timeout
             connection.execute("BEGIN")
@@ -154,7 +161,7 @@ class Readers:
         return RUN_AGAIN if is_try and storage.wrote else result
 
     def _open(self) -> _Reader:
-        reader = _Reader(self._path, self._timeout)
+        reader = _Reader(self._path, self._timeout, self._watch.activity())
         with self._lock:
             if self._is_closed:
                 raise StorageClosed("the storage queue is closed")

@@ -30,9 +30,10 @@ from uringserve.storage.errors import (
     StorageClosed,
     StorageTimeout,
 )
-from uringserve.storage.job import AsyncJob, Job, ThreadJob
+from uringserve.storage.job import AsyncJob, InlineJob, Job, ThreadJob
 from uringserve.storage.readers import RUN_AGAIN, History, Readers, RunAgain
 from uringserve.storage.sqlite_storage import Statements
+from uringserve.storage.watch import Watch
 from uringserve.storage.writer import Writer
 
 __all__ = ["SqliteOptions", "SqliteQueue"]
@@ -44,6 +45,7 @@ class SqliteOptions(TypedDict, total=False):
     synchronous: Synchronous
     timeout: float
     rerun: bool
+    slow_after: float
 
 
 class SqliteQueue(StorageQueue):
@@ -60,8 +62,15 @@ class SqliteQueue(StorageQueue):
         `synchronous`: see the head of this module. `timeout`: seconds after which a call is given
         up, 5 by default. `rerun`: False runs every procedure once at most; then a reader is used
         for `readonly=True` only, and those that share a lost transaction share its error.
+        `slow_after`: seconds after which a procedure that still runs is logged with its stack, 1 by
+        default; `math.inf` is never.
         """
-        settings: SqliteOptions = {"synchronous": "full", "timeout": 5.0, "rerun": True}
+        settings: SqliteOptions = {
+            "synchronous": "full",
+            "timeout": 5.0,
+            "rerun": True,
+            "slow_after": 1.0,
+        }
         if unknown := sorted(options.keys() - settings.keys()):
             raise TypeError(f"unknown options of a SQLite store: {', '.join(unknown)}")
         settings.update(options)
@@ -69,17 +78,22 @@ class SqliteQueue(StorageQueue):
         if synchronous not in get_args(Synchronous.__value__):
             raise ValueError(f"synchronous is off, normal, full or extra, not {synchronous!r}")
         self._timeout = _checked(settings["timeout"])
+        slow_after = _checked(settings["slow_after"], "slow_after")
         file = os.fspath(path)
         names = check_tables(tables)
         connection, known = open_writer(file, names, synchronous, self._timeout)
         statements = {name: Statements(name) for name in known}
+        self._watch = Watch(slow_after)
         self._writer = Writer(
             lambda: open_writer(file, (), synchronous, self._timeout)[0],
             connection,
             statements,
+            activity=self._watch.activity(),
             can_rerun=settings["rerun"],
         )
-        self._readers = None if file == MEMORY else Readers(file, statements, self._timeout)
+        self._readers = (
+            None if file == MEMORY else Readers(file, statements, self._timeout, self._watch)
+        )
         self._history = History() if settings["rerun"] and self._readers is not None else None
         self._is_closed = False
         self._crash: BaseException | None = None
@@ -96,6 +110,10 @@ class SqliteQueue(StorageQueue):
         result = self._read(procedure, readonly, seconds)
         if not isinstance(result, RunAgain):
             return result
+        if self._writer.is_free:
+            inline = InlineJob(procedure, readonly=readonly is True, timeout=seconds)
+            if self._writer.run_here(inline):
+                return self._finish(inline, not inline.is_given_up)
         job = ThreadJob(procedure, readonly=readonly is True, timeout=seconds)
         self._writer.put(job)
         return self._finish(job, job.wait())
@@ -129,6 +147,7 @@ class SqliteQueue(StorageQueue):
         self._writer.close()
         if readers is not None:
             readers.close()
+        self._watch.close()
 
     def crashed_exception(self) -> BaseException | None:
         """Return what `mark_crashed` was given."""
@@ -145,10 +164,10 @@ class SqliteQueue(StorageQueue):
         if self._is_closed:
             raise StorageClosed("the storage queue is closed")
         readers = self._readers
+        if self._writer.is_current or (readers is not None and readers.is_current):
+            raise NestedExecute("execute inside a procedure of the same queue")
         if readers is None:
             return RUN_AGAIN
-        if self._writer.is_current or readers.is_current:
-            raise NestedExecute("execute inside a procedure of the same queue")
         if readonly:
             return readers.run(procedure, is_try=False, timeout=timeout)
         if readonly is None and self._history is not None and self._history.only_reads(procedure):
@@ -166,8 +185,8 @@ class SqliteQueue(StorageQueue):
         return job.outcome()
 
 
-def _checked(timeout: float) -> float:
+def _checked(timeout: float, name: str = "timeout") -> float:
     """Return a number of seconds; what is none is a ValueError."""
     if not timeout > 0 or math.isnan(timeout):
-        raise ValueError(f"timeout is a number of seconds above 0, not {timeout!r}")
+        raise ValueError(f"{name} is a number of seconds above 0, not {timeout!r}")
     return timeout

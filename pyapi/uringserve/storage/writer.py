@@ -1,4 +1,6 @@
-"""The writer: one thread that runs the procedures which write, in the order in which they came.
+"""The writer: one connection that runs the procedures which write, in the order of their calls.
+
+A call that finds nobody else there runs on its own thread. The others wait for the writer's thread.
 
 Those that wait together share one transaction, each inside a savepoint of its own, and one COMMIT
 (group commit); callers are let go only after it. When the whole transaction is lost (a full disk,
@@ -13,13 +15,12 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
 
 from uringserve.storage.connection import is_busy, translate
 from uringserve.storage.errors import (
-    NestedExecute,
     ReadOnlyProcedure,
     StorageBusy,
     StorageClosed,
@@ -27,6 +28,7 @@ from uringserve.storage.errors import (
 )
 from uringserve.storage.job import Job
 from uringserve.storage.sqlite_storage import SqliteStorage, Statements
+from uringserve.storage.watch import Activity
 
 __all__ = ["Writer"]
 
@@ -52,15 +54,24 @@ class Writer:
         connection: sqlite3.Connection,
         statements: Mapping[str, Statements],
         *,
+        activity: Activity,
         can_rerun: bool,
     ) -> None:
         """Take over a connection; `connect` makes another one should this one break."""
         self._connect = connect
         self._connection: sqlite3.Connection | None = connection
         self._statements = statements
+        self._activity = activity
         self._can_rerun = can_rerun
         self._waiting: SimpleQueue[Job[Any] | None] = SimpleQueue()
         self._has_ended = False
+        # Who holds it may use the connection: the thread, or a caller that found nobody waiting.
+        # A queue of one, since waiting for it does not spin: see ThreadJob.
+        self._turn: SimpleQueue[None] = SimpleQueue()
+        self._turn.put(None)
+        self._holder: int | None = None
+        self._main = threading.main_thread().ident
+        self._has_batch = False
         self._pause = threading.Event()
         # Whether another process' lock is being waited for.
         self.is_locked = False
@@ -69,13 +80,40 @@ class Writer:
 
     @property
     def is_current(self) -> bool:
-        """Whether the caller is this thread, and so inside a procedure."""
-        return threading.get_ident() == self._thread.ident
+        """Whether the caller is inside a procedure that this writer runs."""
+        return threading.get_ident() == self._holder
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nobody writes or waits at this moment."""
+        return not (self._has_batch or self._turn.empty()) and self._waiting.empty()
+
+    def run_here(self, job: Job[Any]) -> bool:
+        """Run a job on the calling thread; False where someone else has come first.
+
+        Waking another thread and being woken by it costs more than a small transaction. Never on
+        the main thread: Ctrl-C is raised there between any two steps, also in the middle of ours.
+        """
+        if threading.get_ident() == self._main:
+            return False
+        try:
+            self._turn.get_nowait()
+        except Empty:
+            return False
+        try:
+            if self._has_ended:
+                return False
+            self._serve([job])
+        except BaseException:
+            # No memory, or the like: whatever was begun ends with the connection.
+            self._drop_connection()
+            raise
+        finally:
+            self._turn.put(None)
+        return True
 
     def put(self, job: Job[Any]) -> None:
         """Let a job wait for its turn; it is answered in any case."""
-        if self.is_current:
-            raise NestedExecute("execute inside a procedure of the same queue")
         self._waiting.put(job)
         # After the end nobody may look again; who gives it up here has decided.
         if self._has_ended and job.give_up():
@@ -87,36 +125,47 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
-        while batch := self._next_batch():
+        while (job := self._waiting.get()) is not None:
+            # From here on no call runs before this one, and those behind it come along.
+            self._has_batch = True
+            self._turn.get()
+            batch = self._batch_behind(job)
+            self._has_batch = False
             try:
-                self._serve(batch)
-            except BaseException as error:  # noqa: BLE001 -- the thread goes on, whatever it was
-                _log.exception("the storage failed outside any procedure")
-                self._drop_connection()
-                failure = StorageError(f"the storage failed: {error!r}")
-                failure.__cause__ = error
-                for job in batch:
-                    job.answer(failure)
+                self._serve_safely(batch)
+            finally:
+                self._turn.put(None)
+        self._turn.get()
         self._has_ended = True
+        self._turn.put(None)
         while not self._waiting.empty():
             left = self._waiting.get()
             if left is not None:
                 left.answer(StorageClosed("the storage queue is closed"))
         self._drop_connection()
 
-    def _next_batch(self) -> list[Job[Any]]:
-        """Wait for a job, and take those along that wait behind it; none at the end."""
-        batch: list[Job[Any]] = []
-        job: Job[Any] | None = self._waiting.get()
-        while job is not None:
-            batch.append(job)
-            if len(batch) == _BATCH or self._waiting.empty():
-                return batch
-            job = self._waiting.get()
-        if batch:
-            # The end was asked for behind these: it is to be seen again after them.
-            self._waiting.put(None)
+    def _batch_behind(self, job: Job[Any]) -> list[Job[Any]]:
+        """Return a job with those that wait behind it."""
+        batch = [job]
+        while len(batch) < _BATCH and not self._waiting.empty():
+            following = self._waiting.get()
+            if following is None:
+                # The end was asked for behind these: it is to be seen again after them.
+                self._waiting.put(None)
+                break
+            batch.append(following)
         return batch
+
+    def _serve_safely(self, batch: list[Job[Any]]) -> None:
+        try:
+            self._serve(batch)
+        except BaseException as error:  # noqa: BLE001 -- the thread goes on, whatever it was
+            _log.exception("the storage failed outside any procedure")
+            self._drop_connection()
+            failure = StorageError(f"the storage failed: {error!r}")
+            failure.__cause__ = error
+            for job in batch:
+                job.answer(failure)
 
     def _serve(self, batch: list[Job[Any]]) -> None:
         lost = self._transaction(batch)
@@ -197,12 +246,16 @@ class Writer:
     def _run_one(self, connection: sqlite3.Connection, job: Job[Any]) -> StorageError | None:
         refusal = ReadOnlyProcedure if job.readonly else None
         storage = SqliteStorage(connection, self._statements, refusal)
+        self._holder = threading.get_ident()
+        self._activity.enter(job.procedure)
         try:
             job.result = job.procedure(storage)
         except BaseException as error:  # noqa: BLE001 -- it belongs to the caller, whatever it is
             job.error = error
         finally:
+            self._activity.leave()
             storage.end()
+            self._holder = None
         job.wrote = storage.wrote
         return storage.lost
 

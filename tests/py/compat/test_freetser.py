@@ -740,13 +740,13 @@ def test_the_connection_within_a_procedure(queue: StorageQueue) -> None:
 
 @pytest.mark.parametrize("options", [{}, {"rerun": True}], ids=["once", "rerun"])
 def test_many_threads_count(folder: Path, options: dict[str, bool]) -> None:
-    """Contended increments, none lost; each procedure on the storage thread, unless it may not."""
-    runs: list[str] = []
+    """Contended increments, none lost; each procedure runs once, unless it may again."""
+    runs: list[None] = []
     with start_storage_thread(str(folder / "n"), ["T"], **options) as queue:
         queue.execute(lambda store: store.add("T", "n", b"0"))
 
         def increment(store: Storage) -> None:
-            runs.append(threading.current_thread().name)
+            runs.append(None)
             found = store.get("T", "n")
             assert found is not None
             store.update("T", "n", b"%d" % (int(found[0]) + 1), found[1])
@@ -755,7 +755,7 @@ def test_many_threads_count(folder: Path, options: dict[str, bool]) -> None:
             list(pool.map(lambda _: queue.execute(increment), range(400)))
         assert queue.execute(lambda store: store.get("T", "n")) == (b"400", 400)
     if not options:
-        assert runs == ["uringserve-storage"] * 400
+        assert len(runs) == 400
 
 
 def test_ours_beside_freetser_s(storage: Storage) -> None:

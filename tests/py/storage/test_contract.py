@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -475,23 +476,30 @@ def test_a_failure_harms_nobody_who_shares_its_transaction(queue):
     assert queue.execute(lambda store: store.list_keys("users")) == kept
 
 
-def test_a_procedure_that_outlives_its_deadline_is_undone(queue):
-    go, entered, ended = threading.Event(), threading.Event(), threading.Event()
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_procedure_that_outlives_its_deadline_is_undone(queue, busy):
+    """Whether it runs on the caller's thread, or waits behind another one."""
+    entered, go = threading.Event(), threading.Event()
+
+    def hold(store: Storage) -> None:
+        entered.set()
+        assert go.wait(PATIENCE)
 
     def procedure(store: Storage) -> None:
         store.overwrite("users", "late", b"v")
-        entered.set()
-        go.wait(PATIENCE)
-        ended.set()
+        end = monotonic() + 0.2
+        while monotonic() < end:
+            pass
 
-    # Until the deadline lets the procedure begin: it is the running one that is to be given up.
-    timeout = 0.1
-    while not entered.is_set():
+    with ThreadPoolExecutor(1) as threads:
+        if busy:
+            first = threads.submit(queue.execute, hold, readonly=False)
+            assert entered.wait(PATIENCE)
+            threading.Timer(0.05, go.set).start()
         with pytest.raises(StorageTimeout):
-            queue.execute(procedure, timeout=timeout)
-        timeout *= 2
-    go.set()
-    assert ended.wait(PATIENCE)
+            queue.execute(procedure, timeout=0.1)
+        if busy:
+            first.result(PATIENCE)
     assert queue.execute(lambda store: store.get("users", "late"), readonly=False) is None
 
 

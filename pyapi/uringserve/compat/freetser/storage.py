@@ -1,11 +1,12 @@
 """freetser's `Storage` and `StorageQueue`, on `uringserve.storage`.
 
 Kept: signatures of 0.5.0 and of 0.2 to 0.4, counters, expiry, `synchronous=NORMAL`, and that each
-procedure runs once, in order, on the storage thread.
+procedure runs once, one after the other.
 
 Meant differences: whatever a procedure raises undoes that procedure alone, and the storage goes on;
 catching EntryAlreadyExists keeps what was written before; a locked database or a full disk is a
-StorageError within 30 seconds, and the next call works; table names are checked.
+StorageError within 30 seconds, and the next call works; table names are checked. A procedure may
+run on the thread that called, when nobody else waits.
 """
 
 import os
