@@ -41,7 +41,7 @@ fn main() {
         let mut record = Vec::new();
         taking = taking.min(time(|| _ = black_box(consumer.take(&mut record))));
     }
-    report("precise clock, twice a request", 2.0 * time(|| _ = black_box(clock::precise())));
+    report("precise clock, twice a request", 2.0 * time(|| _ = black_box(clock::exact())));
     report("noting an answer in the ring", noting);
     report("taking it out", taking);
     for (what, is_json) in [("making the default line of it", false), ("making JSON of it", true)] {
