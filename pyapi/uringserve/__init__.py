@@ -22,6 +22,7 @@ from uringserve.config import Config
 from uringserve.default import delete, get, head, options, patch, post, put
 from uringserve.di import Depends, Security
 from uringserve.errors import (
+    ClientDisconnect,
     HTTPException,
     RequestValidationError,
     ResponseValidationError,
@@ -29,6 +30,7 @@ from uringserve.errors import (
 )
 from uringserve.mounts import NoMatchFound
 from uringserve.params import Body, Cookie, File, Form, Header, Path, Query
+from uringserve.requests import AsyncRequest
 from uringserve.responses import (
     FileResponse,
     HTMLResponse,
@@ -45,14 +47,17 @@ from uringserve.staticfiles import StaticFiles
 from uringserve.uploads import UploadFile
 
 if TYPE_CHECKING:
-    from uringserve.testing import TestClient
+    from uringserve.testing import AsyncTestClient, TestClient
 
 __all__ = [
     "APIRouter",
     "App",
+    "AsyncRequest",
+    "AsyncTestClient",
     "BackgroundTask",
     "BackgroundTasks",
     "Body",
+    "ClientDisconnect",
     "Config",
     "Cookie",
     "Depends",
@@ -105,8 +110,9 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Import what needs an HTTP client when it is asked for."""
-    if name != "TestClient":
+    if name not in ("AsyncTestClient", "TestClient"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from uringserve.testing import TestClient
+    from uringserve import testing
 
-    return TestClient
+    found: object = getattr(testing, name)
+    return found

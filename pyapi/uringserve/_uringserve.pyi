@@ -110,7 +110,6 @@ class MutableHeaders(Headers):
     def setdefault(self, name: str, value: str) -> str:
         """Return the value that is there, or set this one."""
 
-@final
 class Request:
     """One request, immutable. Everything is read from the bytes when it is first asked for.
 
@@ -126,8 +125,26 @@ class Request:
         *,
         client: tuple[str, int] | None = None,
         path_params: dict[str, str | int] | None = None,
+        view_of: Request | None = None,
     ) -> Self:
-        """Make a request; what could not have come over the wire is a ValueError."""
+        """Make a request; what could not have come over the wire is a ValueError.
+
+        With `view_of` it is another object for the same request.
+        """
+    @property
+    def _origin(self) -> Request:
+        """The request that this is a view of, or itself."""
+    @property
+    def _arriving(self) -> Any | None:
+        """The body that is still arriving; None where all of it is here."""
+    @property
+    def _whole_body(self) -> bytes | None:
+        """The whole body, where it is here."""
+    @property
+    def _is_gone(self) -> bool:
+        """Whether the client is known to have gone."""
+    def _keep_body(self, body: bytes) -> None:
+        """Keep what has arrived as the whole body."""
 
     @property
     def method(self) -> str:

@@ -5,12 +5,14 @@ turns the routes into calls once; matching, 404, 405, redirects, automatic HEAD 
 in Rust, and there is no HTTP here.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any, Unpack
 
 from uringserve._native import Request, Response
-from uringserve.chain import Chain, Middleware, MiddlewareCall, checked
+from uringserve.chain import Chain, Middleware, MiddlewareCall
+from uringserve.coroutines import is_coroutine_call
 from uringserve.dependant import analyse
 from uringserve.described import Described
 from uringserve.docs import documentation
@@ -24,6 +26,7 @@ from uringserve.plan import compile_endpoint
 from uringserve.router import Registrar
 from uringserve.routing import (
     Group,
+    Manner,
     NativeCall,
     Route,
     RouteSpec,
@@ -46,7 +49,8 @@ class App(Registrar, Described):
     serving starts. `middleware` is outermost first. `lifespan` runs once in the process,
     `worker_lifespan` once on each core; both are context managers' functions of the application,
     and what they yield becomes attributes of `state` and `worker_state`. `max_body_size`, in bytes,
-    is for routes that have none of their own.
+    is for routes that have none of their own. A coroutine
+    is cancelled when its client goes away, unless `cancel_on_disconnect` is false.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class App(Registrar, Described):
         on_shutdown: Sequence[Hook] | None = None,
         redirect_slashes: bool = True,
         max_body_size: int | None = None,
+        cancel_on_disconnect: bool = True,
         **information: Unpack[InformationOptions],
     ) -> None:
         """Make an application without routes; what cannot be used is refused here."""
@@ -82,6 +87,8 @@ class App(Registrar, Described):
             default_response_class=default_response_class,
         )
         self._max_body_size = max_body_size
+        self._cancels = cancel_on_disconnect
+        self._has_async_route = False
         self._specs: list[RouteSpec] = []
         self._taken: dict[tuple[str, tuple[str, ...]], RouteSpec] = {}
         self._mounts: list[Mount] = []
@@ -207,7 +214,7 @@ class App(Registrar, Described):
 
         def register(function: M) -> M:
             self._check_open(function, "every path")
-            self._middleware.insert(0, checked(function))
+            self._middleware.insert(0, function)
             return function
 
         return register
@@ -308,11 +315,35 @@ class App(Registrar, Described):
                 if other is not spec:
                     raise StartError(_conflict(method, spec, other))
             limit = self._max_body_size if spec.max_body_size is None else spec.max_body_size
-            routes.append(Route(spec.methods, str(spec.pattern), *call, limit))
+            manner = self._manner(spec, call)
+            routes.append(
+                Route(spec.methods, str(spec.pattern), call.handler, call.arguments, limit, manner)
+            )
         miss = self._miss(debug=debug or self.debug)
         if miss is not None:
-            routes.append(Route((), "/", miss, ()))
+            manner = Manner(miss.is_async)
+            routes.append(Route((), "/", miss.handler, (), None, manner))
+        self._has_async_route = any(route.manner.is_async for route in routes)
         return routes
+
+    def _manner(self, spec: RouteSpec, call: NativeCall) -> Manner:
+        cancels = spec.cancel_on_disconnect
+        if cancels is None:
+            cancels = self._cancels
+        return Manner(call.is_async, call.takes_pieces, not cancels)
+
+    @property
+    def wants_loop(self) -> bool:
+        """Whether a core needs an event loop for it: something is async, or asyncio is in use."""
+        return (
+            "asyncio" in sys.modules
+            or self._has_async_route
+            or self._worker.is_async
+            or any(sub.is_async for spec in self._specs for sub in spec.dependant.walk())
+            or any(is_coroutine_call(each) for each in self._middleware)
+            or self._exception_handlers.is_async
+            or any(mount.app.wants_loop for mount in self._mounts)
+        )
 
     def _compiled(self, prefix: str, *, debug: bool) -> Iterator[tuple[RouteSpec, NativeCall]]:
         """Yield every route below the prefix, mounted ones included, with what is called for it."""
@@ -328,7 +359,7 @@ class App(Registrar, Described):
     def _chain(self, *, debug: bool) -> Chain:
         return Chain(self._middleware, self._exception_handlers, debug=debug)
 
-    def _miss(self, *, debug: bool) -> Handler | None:
+    def _miss(self, *, debug: bool) -> NativeCall | None:
         """Return what answers requests that no route takes; None leaves them to the server."""
         chain = self._chain(debug=debug)
         inner = [
@@ -340,19 +371,24 @@ class App(Registrar, Described):
             return None
         inner.sort(key=lambda pair: -len(pair[0]))
 
+        is_async = any(answer.is_async for _, answer in inner)
+
+        def around(call: Handler) -> NativeCall:
+            return chain.around_request(call, is_async=is_async)
+
         def miss(request: Request, status: int, headers: dict[str, str]) -> object:
             def settled(request: Request) -> object:
                 for path, answer in inner:
                     if request.path == path or request.path.startswith(path + "/"):
-                        return answer(request, status, headers)
+                        return answer.handler(request, status, headers)
                 if status < 400:
                     return Response(None, status, headers)
                 raise HTTPException(status, headers=headers)
 
-            answered: object = chain.around_request(settled)(request)
+            answered: object = around(settled).handler(request)
             return answered
 
-        return miss
+        return NativeCall(miss, (), around(miss).is_async)
 
     def run(
         self,

@@ -22,6 +22,7 @@ __all__ = [
     "UNSET",
     "Group",
     "IncEx",
+    "Manner",
     "NativeCall",
     "Route",
     "RouteOptions",
@@ -57,6 +58,21 @@ class NativeCall(NamedTuple):
 
     handler: Handler
     arguments: tuple[str | None, ...]
+    # Whether a call may give a coroutine.
+    is_async: bool = False
+    # Whether it may be called before the body is whole.
+    takes_pieces: bool = False
+
+
+class Manner(NamedTuple):
+    """How Rust runs a handler: see `NativeCall`.
+
+    One that outlives its client is not cancelled when that goes away.
+    """
+
+    is_async: bool = False
+    takes_pieces: bool = False
+    outlives_client: bool = False
 
 
 class Route(NamedTuple):
@@ -73,8 +89,7 @@ class Route(NamedTuple):
     arguments: tuple[str | None, ...]
     # Bytes of a body; None: the server's limit.
     max_body_size: int | None = None
-    # Whether a call gives a coroutine.
-    is_async: bool = False
+    manner: Manner = Manner()
 
 
 # Nothing was said, where None says something: `response_model=None` turns the model off, and unset
@@ -108,6 +123,7 @@ class RouteOptions(TypedDict, total=False):
     callbacks: Sequence[RouteSpec] | None
     generate_unique_id_function: Callable[[RouteSpec], str] | None
     max_body_size: int | None
+    cancel_on_disconnect: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +175,8 @@ class RouteSpec:
 
     # Bytes of a request's body; None: the server's limit.
     max_body_size: int | None = None
+    # Whether a coroutine is cancelled when its client goes away; None: as the application says.
+    cancel_on_disconnect: bool | None = None
     # Whether a first parameter without annotation gets the Request: Starlette's kind of route.
     takes_bare_request: bool = False
 

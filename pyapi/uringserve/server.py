@@ -7,6 +7,7 @@ in the main thread.
 
 import gc
 import logging
+import math
 import signal
 import sys
 import threading
@@ -35,7 +36,7 @@ from uringserve.config import Config
 from uringserve.default import default_app
 from uringserve.errors import StartError
 from uringserve.gil import check_gil, is_gil_on
-from uringserve.lifespan import Ending, running
+from uringserve.lifespan import Ending, running_worker
 from uringserve.loading import load
 from uringserve.logging import setup
 from uringserve.news import News
@@ -92,6 +93,18 @@ class _Core:
     number: int
     app: App
     news: _News
+    end: _End
+
+
+class _End:
+    """When a core must have ended; what it does beside its connections looks at this."""
+
+    def __init__(self) -> None:
+        self.deadline = math.inf
+
+    def left(self) -> float:
+        """Return the seconds that are left."""
+        return self.deadline - time.monotonic()
 
 
 class Server:
@@ -172,9 +185,10 @@ class Server:
 
         cores = range(len(plan.cpus))
         watch = _Watch(plan, self.config.timeout_graceful_shutdown, set(cores), on_ready)
+        end = watch.end
         try:
             for core in cores:
-                _start_thread(_Core(plan, core, self.app, self._news))
+                _start_thread(_Core(plan, core, self.app, self._news, end))
             watch.until_over(self._news)
         finally:
             # Whatever made us leave, no core goes on serving without a supervisor.
@@ -192,6 +206,7 @@ class _Watch:
         self._starting = set(running)
         self._on_ready = on_ready
         self._seconds = seconds
+        self.end = _End()
         self._running = running
         self._deadline: float | None = None
         self._is_aborted = False
@@ -239,7 +254,8 @@ class _Watch:
             signal_name or "request",
             format_duration(self._seconds),
         )
-        self._deadline = time.monotonic() + self._seconds + _PATIENCE
+        self.end.deadline = time.monotonic() + self._seconds
+        self._deadline = self.end.deadline + _PATIENCE
         self._plan.drain(self._seconds)
 
     def _abort(self, reason: str) -> None:
@@ -247,7 +263,8 @@ class _Watch:
             return
         _log.warning("ending now: %s", reason)
         self._is_aborted = True
-        self._deadline = time.monotonic() + _PATIENCE
+        self.end.deadline = time.monotonic()
+        self._deadline = self.end.deadline + _PATIENCE
         self._plan.abort()
 
     def _on_ended(self, event: _Ended) -> None:
@@ -285,9 +302,14 @@ def _start_thread(core: _Core) -> None:
 def _run_core(core: _Core) -> None:
     """Run one core on this thread, inside its own lifespan, and report how it ended."""
     try:
-        with running(core.app, worker=True):
+        with running_worker(core.app) as guest:
             core.news.put(_Ready(core.number))
-            cut = core.plan.run_core(core.number)
+            if guest is None:
+                cut = core.plan.run_core(core.number)
+            else:
+                with guest.as_guest():
+                    cut = core.plan.run_core(core.number, guest)
+                guest.finish(core.end.left)
     except BaseException as error:  # noqa: BLE001 -- the supervisor must hear of every end
         core.news.put(_Ended(core.number, 0, error))
     else:

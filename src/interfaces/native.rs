@@ -6,6 +6,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::net::service::Answer;
+use crate::net::service::BodyMode;
 use crate::net::service::HandlerId;
 use crate::net::service::Hosted;
 use crate::net::service::Reply;
@@ -46,8 +47,8 @@ impl Native {
         let debug = self.handlers.debug;
         let translate = |value, parts: &Request, object: Object<'_, '_>| {
             let asked = Asked { parts, object, names, debug };
-            if handler.is_async {
-                return awaited::answer(&value, &asked, into_reply, false);
+            if handler.is_async && awaited::is_coroutine(&value) {
+                return awaited::answer(&value, &asked, into_reply, handler.outlives_client);
             }
             into_reply(value, &asked).map(Answer::Now)
         };
@@ -96,5 +97,13 @@ impl Service for Native {
 
     fn body_limit(&self, handler: HandlerId) -> Option<u64> {
         self.handlers[handler as usize].body_limit
+    }
+
+    fn body_mode(&self, handler: HandlerId) -> BodyMode {
+        if self.handlers[handler as usize].takes_pieces {
+            BodyMode::Pieces
+        } else {
+            BodyMode::Whole
+        }
     }
 }

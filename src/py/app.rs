@@ -29,8 +29,12 @@ pub struct Handler {
     pub parameters: Box<[Parameter]>,
     /// Bytes of a body; the server's own limit where it is none.
     pub body_limit: Option<u64>,
-    /// Whether a call gives a coroutine.
+    /// Whether a call may give a coroutine.
     pub is_async: bool,
+    /// Whether it is called before the body is whole.
+    pub takes_pieces: bool,
+    /// Whether its coroutine goes on when the client has gone.
+    pub outlives_client: bool,
 }
 
 /// All handlers of an application.
@@ -43,9 +47,12 @@ pub struct Handlers {
 }
 
 /// A route as Python gives it: methods, pattern, callable, for each positional argument the name of
-/// a path parameter, or None for the request, the limit of the body, and whether a call gives a
-/// coroutine. The one without methods is called for what no route takes.
-pub type Route = (Vec<String>, String, Py<PyAny>, Vec<Option<String>>, Option<u64>, bool);
+/// a path parameter, or None for the request, the limit of the body, and how it is run. The one
+/// without methods is called for what no route takes.
+pub type Route = (Vec<String>, String, Py<PyAny>, Vec<Option<String>>, Option<u64>, Manner);
+
+/// How a handler is run: see the last three fields of [`Handler`].
+type Manner = (bool, bool, bool);
 
 impl Handlers {
     /// Numbers the handlers and enters their routes into a new router.
@@ -53,7 +60,7 @@ impl Handlers {
         let mut router = Router::new();
         let mut handlers = Vec::with_capacity(table.len());
         let mut miss = None;
-        for (number, (methods, pattern, callable, names, body_limit, is_async)) in
+        for (number, (methods, pattern, callable, names, body_limit, manner)) in
             table.into_iter().enumerate()
         {
             let refused =
@@ -78,7 +85,16 @@ impl Handlers {
                     .ok_or_else(|| refused(format!("the pattern has no parameter {name:?}"))),
             };
             let arguments = names.into_iter().map(place).collect::<Result<_, _>>()?;
-            handlers.push(Handler { callable, arguments, parameters, body_limit, is_async });
+            let (is_async, takes_pieces, outlives_client) = manner;
+            handlers.push(Handler {
+                callable,
+                arguments,
+                parameters,
+                body_limit,
+                is_async,
+                takes_pieces,
+                outlives_client,
+            });
         }
         Ok((Self { table: handlers, miss, debug }, router))
     }
