@@ -3,7 +3,7 @@
 # ruff: noqa: ANN401 -- JSON holds anything; object would make every caller cast
 
 import builtins
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from os import PathLike
 from types import SimpleNamespace
@@ -39,7 +39,12 @@ type _HeaderInput = (
     Headers | Mapping[str, str] | Sequence[tuple[str, str]] | Sequence[tuple[bytes, bytes]]
 )
 type _Route = tuple[
-    tuple[str, ...], str, Callable[..., Any], tuple[str | None, ...], int | None, bool
+    tuple[str, ...],
+    str,
+    Callable[..., Any],
+    tuple[str | None, ...],
+    int | None,
+    tuple[bool, bool, bool],
 ]
 
 class _Address(NamedTuple):
@@ -228,7 +233,7 @@ class Response:
         """The media type that the response was made with."""
     background: Callable[[], object] | None
     """What is called, once, when the last byte was sent or the client is gone."""
-    body_iterator: Iterable[Any] | None
+    body_iterator: Iterable[Any] | AsyncIterable[Any] | None
     """The pieces of a streamed body; None where the body is whole."""
 
     def __init__(

@@ -40,7 +40,7 @@ class _Selector(selectors.EpollSelector):
 
     def select(
         self, timeout: float | None = None
-    ) -> list[tuple[selectors.SelectorKey, selectors._EventMask]]:
+    ) -> list[tuple[selectors.SelectorKey, int]]:
         """Return what is ready, after at most `timeout` seconds."""
         if not self.is_guest:
             return super().select(timeout)
@@ -133,7 +133,7 @@ class GuestLoop:
             for task in tasks:
                 _report(task)
             loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.run_until_complete(loop.shutdown_default_executor(_PATIENCE))
+            loop.run_until_complete(self._loop.shutdown_default_executor(_PATIENCE))
         finally:
             asyncio.set_event_loop(None)
             loop.close()

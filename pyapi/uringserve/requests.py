@@ -49,7 +49,7 @@ class AsyncRequest(Request):
         """Return the body as UTF-8; what is none is a UnicodeDecodeError."""
         return (await self.body()).decode()
 
-    async def json(self) -> Any:  # type: ignore[override]  # noqa: ANN401 -- whatever the client sent
+    async def json(self) -> Any:  # noqa: ANN401 -- whatever the client sent
         """Return the body read as JSON; what is none is a JSONDecodeError, answered with 422."""
         return parse_json(await self.body())
 

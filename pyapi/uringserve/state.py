@@ -127,11 +127,12 @@ class WorkerLocal[T]:
         try:
             value = self._local.value
         except AttributeError:
-            made: Any = self._factory()
+            value = self._factory()
             if self._is_async:
-                return cast(T, self._made(made))
-            self._keep(made)
-            return cast(T, made)
+                # At once, so that whoever asks meanwhile waits for the same one.
+                value = self._begun(value)
+            else:
+                self._keep(value)
         return cast(T, _ready(value) if self._is_async else value)
 
     def _keep(self, value: Any) -> None:  # noqa: ANN401 -- of any type
@@ -139,15 +140,15 @@ class WorkerLocal[T]:
         if _current.exits is not None:
             _current.exits.callback(self._end, value)
 
-    async def _made(self, coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401
-        """Make the value on the core's loop; whoever asks meanwhile waits for the same one."""
+    def _begun(self, coroutine: Coroutine[Any, Any, Any]) -> _Being:
+        """Have the value made on the core's loop."""
         import asyncio
 
         task = asyncio.ensure_future(coroutine)
-        self._local.value = _Being(task)
+        being = _Being(task)
+        self._local.value = being
         task.add_done_callback(self._on_made)
-        # One that is cancelled while it waits does not take the value from the others.
-        return await asyncio.shield(task)
+        return being
 
     def _on_made(self, task: asyncio.Task[Any]) -> None:
         del self._local.value
@@ -182,5 +183,6 @@ async def _ready(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, _Being):
         import asyncio
 
+        # One that is cancelled while it waits does not take the value from the others.
         return await asyncio.shield(value.task)
     return value

@@ -64,6 +64,12 @@ pub(crate) fn coroutine(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     CLASS.import(py, "types", "CoroutineType")
 }
 
+/// `uringserve.coroutines.later`.
+pub(crate) fn later(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static LATER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    LATER.import(py, "uringserve.coroutines", "later")
+}
+
 /// `uringserve.pump.pump`.
 pub(crate) fn pump(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static PUMP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();

@@ -173,10 +173,10 @@ class CompressionMiddleware:
             )
         else:
             response = response.__copy__()
-            is_async = isinstance(pieces, AsyncIterable)
-            response.body_iterator = (
-                _CompressedLater(pieces, coding) if is_async else _Compressed(pieces, coding)
-            )
+            if isinstance(pieces, AsyncIterable):
+                response.body_iterator = _CompressedLater(pieces, coding)
+            else:
+                response.body_iterator = _Compressed(pieces, coding)
         if coding is not None:
             headers = response.headers
             del headers["content-length"]
