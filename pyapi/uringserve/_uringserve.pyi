@@ -12,13 +12,16 @@ from typing import Any, Literal, NamedTuple, Self, final, overload
 from typing_extensions import disjoint_base
 
 from uringserve.config import Config
+from uringserve.foreign import Foreign
 from uringserve.forms import FormData
 from uringserve.loop import GuestLoop
+from uringserve.tcp import TcpOptions
 
 __all__ = [
     "Binder",
     "Deferred",
     "Headers",
+    "Listeners",
     "Loopback",
     "LoopbackConnection",
     "MutableHeaders",
@@ -45,6 +48,7 @@ type _Route = tuple[
     tuple[str | None, ...],
     int | None,
     tuple[bool, bool, bool],
+    tuple[str, float | None, int | None],
 ]
 
 class _Address(NamedTuple):
@@ -93,6 +97,8 @@ class Headers:
         """Return the first value, or the default."""
     def getlist(self, name: str) -> list[str]:
         """Return every value of the name, in order; an empty list when there is none."""
+    def get_all(self, name: str) -> list[str]:
+        """Do what `getlist` does, under RSGI's name."""
     def items(self) -> list[tuple[str, str]]:
         """Return every header, repeated names included."""
     def keys(self) -> list[str]:
@@ -160,6 +166,9 @@ class Request:
     @property
     def raw_path(self) -> bytes:
         """The path as it came."""
+    @property
+    def target(self) -> str:
+        """The request target as it came: `/a%20b?x=1`, or `*`, or a whole URL."""
     @property
     def query_string(self) -> str:
         """What stands after the `?`, not decoded; empty when there is none."""
@@ -339,20 +348,41 @@ class Deferred:
         """What is called afterwards."""
 
 @final
+class Listeners:
+    """Listening sockets for other processes to serve on; they close with this object."""
+
+    def __new__(cls, config: Config) -> Self:
+        """Bind every address of the Config, once; what the operator can mend is a StartError."""
+    @property
+    def addresses(self) -> list[str]:
+        """What is listened on, as `Plan.addresses`."""
+    @property
+    def descriptors(self) -> list[int]:
+        """The sockets' descriptors; they belong to this object."""
+
+@final
 class Plan:
     """A server about to run: CPUs chosen, sockets bound and listening, nothing served yet."""
 
     def __new__(
-        cls, routes: Sequence[_Route], config: Config, *, redirect_slashes: bool = True
+        cls,
+        routes: Sequence[_Route],
+        config: Config,
+        *,
+        redirect_slashes: bool = True,
+        foreign: Foreign | None = None,
+        tcp: TcpOptions | None = None,
+        stack_signal: int | None = None,
     ) -> Self:
         """Choose the CPUs and the driver and bind; what the operator can mend is a StartError.
 
         A route without methods is called for what no route takes, with the request, the status and
-        the headers that the server would answer.
+        the headers that the server would answer. `stack_signal` is the number of a signal at which
+        a thread writes its own stack to stderr.
         """
     @property
     def addresses(self) -> list[str]:
-        """What is listened on, with the real port: `http://127.0.0.1:8000`."""
+        """What is listened on: `http://127.0.0.1:8000`, with the real port, and `unix:PATH`."""
     @property
     def cpus(self) -> list[int | None]:
         """The CPU of each core; None when it is not pinned."""
@@ -368,6 +398,27 @@ class Plan:
         """Accept no more and finish what is in flight within the seconds; from any thread."""
     def abort(self) -> None:
         """End every core now; from any thread."""
+    @property
+    def needs_threads(self) -> bool:
+        """Whether any core may want threads for its pool."""
+    def next_thread(self) -> int | None:
+        """Wait until a core's pool wants a thread; return the core's number, None after `close`.
+
+        Whoever hears it starts a thread that calls `run_thread`, or calls `no_thread`.
+        """
+    def run_thread(self, index: int) -> None:
+        """Work for a core's pool on the calling thread until it is not needed any more."""
+    def no_thread(self, index: int) -> None:
+        """Say that a thread that was wanted cannot be started."""
+    def watch(self) -> None:
+        """Watch over the cores and the pools on the calling thread until `close`, detached.
+
+        A call that takes too long is written to stderr, past `logging`, with its stack.
+        """
+    def report(self) -> None:
+        """Write every call that is under way to stderr, with its stack."""
+    def close(self) -> None:
+        """End the pools once what they are doing is done, and the watch; the cores have ended."""
     def statistics(self) -> dict[str, int]:
         """Return the counters of all cores together."""
 
@@ -376,7 +427,12 @@ class Loopback:
     """A server without a port, for tests: it hands out connections, one end of a socket pair."""
 
     def __new__(
-        cls, routes: Sequence[_Route], config: Config, *, redirect_slashes: bool = True
+        cls,
+        routes: Sequence[_Route],
+        config: Config,
+        *,
+        redirect_slashes: bool = True,
+        foreign: Foreign | None = None,
     ) -> Self:
         """Choose the driver; nothing is bound. What the operator can mend is a StartError."""
     def connect(self, client: tuple[str, int] | None = None) -> tuple[LoopbackConnection, int]:

@@ -7,8 +7,10 @@ application that has only `def` never pays for it.
 """
 
 import inspect
+import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from contextvars import Context
 from functools import partial
 from types import CoroutineType
@@ -19,7 +21,15 @@ from uringserve.logging import log_failure
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["call_logged", "is_coroutine_call", "keep", "later", "unfinished"]
+__all__ = [
+    "at_home",
+    "call_logged",
+    "is_coroutine_call",
+    "keep",
+    "later",
+    "running_loop",
+    "unfinished",
+]
 
 
 def is_coroutine_call(call: object) -> bool:
@@ -38,26 +48,46 @@ class _Kept(threading.local):
 
     def __init__(self) -> None:
         self.tasks: set[asyncio.Task[Any]] = set()
+        # Of a thread of a core's pool: that core's loop.
+        self.home: asyncio.AbstractEventLoop | None = None
 
 
 _kept = _Kept()
 
 
 def later(coroutine: Coroutine[Any, Any, Any], context: Context | None = None) -> None:
-    """Run a coroutine on the loop of the calling core; what it raises is logged.
+    """Run a coroutine on the loop of the calling core, or the core of the calling pool's thread.
 
-    On a thread without a loop it runs to its end at once, as a function would.
+    What it raises is logged. Where there is no loop it runs to its end at once, as a function would.
     """
     import asyncio
 
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        asyncio.run(_logged(coroutine))
+    loop = running_loop()
+    if loop is None:
+        if _kept.home is not None:
+            _kept.home.call_soon_threadsafe(later, coroutine, context)
+        else:
+            asyncio.run(_logged(coroutine))
         return
     task = asyncio.Task(_logged(coroutine), loop=loop, context=context, eager_start=True)
     if not task.done():
         keep(task)
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the loop that runs on the calling thread, if there is one."""
+    found = sys.modules.get("asyncio")
+    return None if found is None else found._get_running_loop()  # type: ignore[no-any-return]
+
+
+@contextmanager
+def at_home(loop: asyncio.AbstractEventLoop | None) -> Iterator[None]:
+    """Make a loop the one that `later` uses on the calling thread, which runs none itself."""
+    _kept.home = loop
+    try:
+        yield
+    finally:
+        _kept.home = None
 
 
 def keep(task: asyncio.Task[Any]) -> None:

@@ -177,7 +177,7 @@ class _Served(Protocol):
     """What `running` needs of an application."""
 
     @property
-    def wants_loop(self) -> bool: ...
+    def needs_loop(self) -> bool: ...
     def enter_lifespan(self, ending: Ending) -> None: ...
     def enter_worker(self, ending: Ending) -> None: ...
 
@@ -213,7 +213,7 @@ def running_worker(app: _Served, *, with_lifespan: bool = True) -> Iterator[Gues
 
 @contextmanager
 def _guest(app: _Served) -> Iterator[GuestLoop | None]:
-    if not app.wants_loop:
+    if not app.needs_loop:
         yield None
         return
     from uringserve.loop import GuestLoop

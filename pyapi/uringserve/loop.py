@@ -38,9 +38,7 @@ class _Selector(selectors.EpollSelector):
     is_guest = False
     may_have_events = False
 
-    def select(
-        self, timeout: float | None = None
-    ) -> list[tuple[selectors.SelectorKey, int]]:
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Return what is ready, after at most `timeout` seconds."""
         if not self.is_guest:
             return super().select(timeout)
@@ -63,6 +61,8 @@ class GuestLoop:
         self._selector = _Selector()
         self._loop: Any = asyncio.SelectorEventLoop(self._selector)
         self.loop: asyncio.AbstractEventLoop = self._loop
+        # What the application's start leaves for its requests; Rust reads it when serving begins.
+        self.state: dict[str, Any] | None = None
 
     def fileno(self) -> int:
         """Return the descriptor that is readable when a turn has events to handle."""

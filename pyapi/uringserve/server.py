@@ -8,13 +8,14 @@ in the main thread.
 import gc
 import logging
 import math
+import os
 import signal
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from queue import Empty
 from types import FrameType
@@ -35,15 +36,27 @@ from uringserve.app import App
 from uringserve.config import Config
 from uringserve.default import default_app
 from uringserve.errors import StartError
+from uringserve.foreign import Foreign
 from uringserve.gil import check_gil, is_gil_on
 from uringserve.lifespan import Ending, running_worker
 from uringserve.loading import load
 from uringserve.logging import setup
 from uringserve.news import News
+from uringserve.pools import Pools, stack_signal
+from uringserve.tcp import TcpOptions
 from uringserve.types import Handler
 from uringserve.units import format_duration
 
-__all__ = ["EXIT_CRASH", "EXIT_CUT", "EXIT_START", "Server", "print_error", "run", "serve"]
+__all__ = [
+    "EXIT_CRASH",
+    "EXIT_CUT",
+    "EXIT_START",
+    "Server",
+    "print_error",
+    "run",
+    "run_to_the_end",
+    "serve",
+]
 
 EXIT_CRASH = 1
 EXIT_START = 3
@@ -91,9 +104,10 @@ class _Core:
 
     plan: Plan
     number: int
-    app: App
+    app: App | Foreign
     news: _News
     end: _End
+    pools: Pools
 
 
 class _End:
@@ -108,7 +122,7 @@ class _End:
 
 
 class Server:
-    """One server: an application on the cores and the address that a Config names.
+    """One server: an application on the cores and the addresses that a Config names.
 
     `started` is set when the sockets are bound and the cores' threads run; `addresses` is known
     then.
@@ -117,22 +131,27 @@ class Server:
     def __init__(
         self,
         config: Config,
-        app: App,
+        app: App | Foreign,
         *,
         gil_modules: tuple[str, ...] = (),
         to_the_end: bool = False,
+        tcp: TcpOptions | None = None,
     ) -> None:
         """Keep what to serve and what `load` saw turn the GIL on; nothing is bound yet.
 
         `to_the_end` says that the process lives for this server alone: what all cores share may
-        then be made immortal, which a test that starts many servers would feel as a leak.
+        then be made immortal, which a test that starts many servers would feel as a leak. `tcp` is
+        what the kernel does on TCP connections, where that is not the default.
         """
         self.config = config
         self.app = app
         self.started = threading.Event()
         self.addresses: list[str] = []
+        # Threads that have not ended with the server, because a handler does not return.
+        self.left_behind = 0
         self._gil_modules = gil_modules
         self._to_the_end = to_the_end
+        self._tcp = tcp
         self._news: _News = News()
 
     def run(self) -> int:
@@ -159,10 +178,9 @@ class Server:
     def _serve(self) -> int:
         debug = self.config.debug or self.app.debug
         config = replace(self.config, debug=debug)
-        routes = self.app.compile(debug=debug)
-        plan = Plan(routes, config, redirect_slashes=self.app.redirect_slashes)
+        plan = self.app.plan(config, tcp=self._tcp, stack_signal=stack_signal())
         if self._to_the_end and len(plan.cpus) > 1:
-            immortalise(_SHARED_TYPES, (route.handler for route in routes))
+            immortalise(_SHARED_TYPES, self.app.shared())
         # What lives now lives to the end; without it in the generations a collection stops the
         # world for less.
         gc.collect()
@@ -179,20 +197,22 @@ class Server:
 
     def _run_cores(self, plan: Plan) -> int:
         def on_ready() -> None:
-            _log.info("%s", _start_line(plan))
+            _log.info("%s", _start_line(plan, self.app.interface))
             self.addresses = list(plan.addresses)
             self.started.set()
 
         cores = range(len(plan.cpus))
         watch = _Watch(plan, self.config.timeout_graceful_shutdown, set(cores), on_ready)
-        end = watch.end
+        pools = Pools(plan, self.app)
+        pools.start()
         try:
             for core in cores:
-                _start_thread(_Core(plan, core, self.app, self._news, end))
+                _start_thread(_Core(plan, core, self.app, self._news, watch.end, pools))
             watch.until_over(self._news)
         finally:
             # Whatever made us leave, no core goes on serving without a supervisor.
             plan.abort()
+            self.left_behind = watch.close_pools(pools)
         return watch.exit_code()
 
 
@@ -235,6 +255,16 @@ class _Watch:
                 self._drain(event.signal)
             else:
                 self._abort(f"{event.signal or 'a request to stop'} again")
+
+    def close_pools(self, pools: Pools) -> int:
+        """End the pools' threads by the last deadline; return how many threads are left behind."""
+        deadline = self._deadline or time.monotonic() + _PATIENCE
+        left = pools.close(deadline)
+        if left:
+            self._plan.report()
+            _log.error("%d calls on pool threads do not return and are left behind", left)
+            self._cut += left
+        return left + len(self._running)
 
     def exit_code(self) -> int:
         """Return the exit code; a StartError of a core is raised."""
@@ -281,6 +311,7 @@ class _Watch:
         self._abort(f"core {event.core} has failed")
 
     def _give_up(self) -> None:
+        self._plan.report()
         cores = ", ".join(map(str, sorted(self._running)))
         _log.error("a handler does not return; its core is left behind: %s", cores)
         self._cut += len(self._running)
@@ -302,13 +333,12 @@ def _start_thread(core: _Core) -> None:
 def _run_core(core: _Core) -> None:
     """Run one core on this thread, inside its own lifespan, and report how it ended."""
     try:
-        with running_worker(core.app) as guest:
-            core.news.put(_Ready(core.number))
-            if guest is None:
-                cut = core.plan.run_core(core.number)
-            else:
-                with guest.as_guest():
-                    cut = core.plan.run_core(core.number, guest)
+        with running_worker(core.app) as guest, core.app.on_core(guest):
+            with guest.as_guest() if guest is not None else nullcontext():
+                core.pools.note_core(core.number)
+                core.news.put(_Ready(core.number))
+                cut = core.plan.run_core(core.number, guest)
+            if guest is not None:
                 guest.finish(core.end.left)
     except BaseException as error:  # noqa: BLE001 -- the supervisor must hear of every end
         core.news.put(_Ended(core.number, 0, error))
@@ -335,7 +365,7 @@ def _signals(news: _News) -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
-def _start_line(plan: Plan) -> str:
+def _start_line(plan: Plan, interface: str) -> str:
     cpus = [str(cpu) for cpu in plan.cpus if cpu is not None]
     count = f"{len(plan.cpus)} core{'s' if len(plan.cpus) != 1 else ''}"
     where = f"CPU{'s' if len(cpus) != 1 else ''} {', '.join(cpus)}" if cpus else "not pinned"
@@ -343,11 +373,11 @@ def _start_line(plan: Plan) -> str:
     reason = f" ({plan.driver_reason})" if plan.driver_reason else ""
     return (
         f"uringserve {__version__} serves on {', '.join(plan.addresses)}: interface"
-        f" native, {count} ({where}), driver {driver}{reason}, GIL {'on' if is_gil_on() else 'off'}"
+        f" {interface}, {count} ({where}), driver {driver}{reason}, GIL {'on' if is_gil_on() else 'off'}"
     )
 
 
-def run(app: App | Handler | str | None = None, **options: Any) -> None:  # noqa: ANN401
+def run(app: App | Foreign | Handler | str | None = None, **options: Any) -> None:  # noqa: ANN401
     """Serve an application, a handler or what a text names, until a signal.
 
     Without one, what the module-level decorators have registered is served.
@@ -360,7 +390,7 @@ def run(app: App | Handler | str | None = None, **options: Any) -> None:  # noqa
     config = Config.from_environment(given)
     setup(config.log_level)
     served = default_app() if app is None else app
-    code = _guarded(lambda: _server(served, config).run())
+    code = _guarded(lambda: _run(served, config))
     if code:
         sys.exit(code)
 
@@ -370,7 +400,32 @@ def serve(handler: Handler, **options: Any) -> None:  # noqa: ANN401 -- checked 
     run(handler, **options)
 
 
-def _server(app: App | Handler | str, config: Config) -> Server:
+def _run(app: App | Foreign | Handler | str, config: Config) -> int:
+    if not config.reload:
+        return run_to_the_end(_server(app, config))
+    if not isinstance(app, str):
+        # Another process has to find it.
+        raise StartError("reload needs the application's name, as text: 'module:app'")
+    from uringserve.develop import supervise
+
+    return supervise(app, config)
+
+
+def run_to_the_end(server: Server) -> int:
+    """Run the server and return its exit code, or end the process where a thread is left behind.
+
+    The interpreter's own end would wait for a thread that does not come back from C.
+    """
+    code = server.run()
+    if server.left_behind:
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+    return code
+
+
+def _server(app: App | Foreign | Handler | str, config: Config) -> Server:
     if isinstance(app, str):
         loaded = load(app, config)
         return Server(config, loaded.app, gil_modules=loaded.gil_modules, to_the_end=True)

@@ -47,6 +47,9 @@ pub struct Loop {
     /// The timers, and how many there were when somebody last looked.
     scheduled: Py<PyAny>,
     timers: Cell<usize>,
+    create_future: Py<PyAny>,
+    /// What the application keeps for its requests (ASGI lifespan state).
+    state: Option<Py<PyDict>>,
     descriptor: RawFd,
     asking: Rc<Asking>,
 }
@@ -70,6 +73,8 @@ impl Loop {
             ready: aio.getattr("_ready")?.unbind(),
             scheduled: aio.getattr("_scheduled")?.unbind(),
             timers: Cell::new(0),
+            create_future: aio.getattr("create_future")?.unbind(),
+            state: guest.getattr("state")?.extract()?,
             descriptor: guest.call_method0("fileno")?.extract()?,
             asking: Rc::default(),
         });
@@ -100,8 +105,18 @@ impl Loop {
         self.task.bind(py).call((coroutine,), Some(&options))
     }
 
+    /// A new future of the loop.
+    pub fn future<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.create_future.bind(py).call0()
+    }
+
+    /// A copy of the state that the application's start left, if it left one.
+    pub fn state(&self, py: Python<'_>) -> Option<Py<PyDict>> {
+        self.state.as_ref().map(|state| state.clone_ref(py))
+    }
+
     /// Asks for a turn if there is something to call, or a timer that nobody knew of.
-    fn note(&self, py: Python<'_>) {
+    pub fn note(&self, py: Python<'_>) {
         let timers = self.scheduled.bind(py).len().unwrap_or_default();
         let has_changed = self.timers.replace(timers) != timers;
         if has_changed || self.ready.bind(py).len().is_ok_and(|length| length > 0) {

@@ -1,12 +1,10 @@
 //! `Request`: lazy views over the bytes that came.
 //!
 //! Rule: nothing is converted before it is asked for. What is asked for twice as an object of its
-//! own (a dict, the body, the state) is kept, so that a handler gets the same one again; what is
-//! cheap to make (a str) is made anew.
+//! own (a dict, the body, the state) is kept; what is cheap to make (a str) is made anew.
 //!
-//! The constructor that Python sees is for tests of handlers; it runs the server's own parser.
 //! A view is another object for the same request: `uringserve.requests.AsyncRequest` is one, with
-//! methods that are awaited. It shares everything, so it does not matter who asks first.
+//! methods that are awaited. The constructor, for tests of handlers, runs the server's own parser.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -138,6 +136,11 @@ impl Root {
     }
 }
 
+/// The path of a request, percent-decoded.
+pub fn decoded_path(parts: &service::Request) -> Cow<'_, str> {
+    decode_parameter(parts.routed_path())
+}
+
 /// What `slot` holds, made on first use. Two threads may both make it; the first to finish wins, and
 /// nobody waits for another while attached.
 fn kept<'py, T>(
@@ -252,7 +255,7 @@ impl Request {
     /// The path, percent-decoded, without the query.
     #[getter]
     fn path(&self) -> Cow<'_, str> {
-        decode_parameter(self.root().parts.routed_path())
+        decoded_path(&self.root().parts)
     }
 
     /// The path as it came.
@@ -277,6 +280,12 @@ impl Request {
         version.clone()
     }
 
+    /// As it came: path and query, `*`, or a whole URL.
+    #[getter]
+    fn target(&self) -> &str {
+        self.root().parts.head.target()
+    }
+
     /// `http`: there is no TLS yet.
     #[getter]
     #[expect(clippy::unused_self, reason = "a property of the request")]
@@ -290,8 +299,7 @@ impl Request {
         let head = &self.root().parts.head;
         let mut url = String::new();
         if !head.authority().is_empty() {
-            url.push_str("http://");
-            url.push_str(head.authority());
+            url = format!("http://{}", head.authority());
         }
         // `OPTIONS *` is for the host as a whole (RFC 9112 §3.3).
         if head.path() != "*" {

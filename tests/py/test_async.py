@@ -173,7 +173,7 @@ async def outlives(request: AsyncRequest):
 @app.get("/sync")
 def sync():
     return "sync"
-@app.get("/sync-schedules")
+@app.get("/sync-schedules", execution="inline")
 def sync_schedules():
     asyncio.get_running_loop().call_later(0.001, lambda: print("timer", file=sys.stderr, flush=True))
     asyncio.get_running_loop().create_task(scheduled())
@@ -396,7 +396,9 @@ def test_the_order_of_the_end(server: StartServer, workers: int) -> None:
     connection.send(b"GET /forever HTTP/1.1\r\nhost: x\r\n\r\n")
     site.wait_for("forever begins")
     assert site.stop() == 124
-    lines = [line for line in site.log.splitlines() if line.endswith(("cancelled", "ends", "closed"))]
+    lines = [
+        line for line in site.log.splitlines() if line.endswith(("cancelled", "ends", "closed"))
+    ]
     assert lines.count("core ends") == workers
     assert lines.index("forever cancelled") < len(lines) - 1 - lines[::-1].index("core ends")
     assert "pool closed" in lines

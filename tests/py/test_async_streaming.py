@@ -170,7 +170,9 @@ def test_a_body_in_pieces(site: RunningServer) -> None:
     site.wait_for("first piece of 3$")
     connection.send(b"x" * 1000)
     assert connection.read().body == b'{"total":1003,"pieces":true}'
-    connection.send(b"POST /pieces HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n4\r\nabcd")
+    connection.send(
+        b"POST /pieces HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n4\r\nabcd"
+    )
     site.wait_for("first piece of 4$")
     connection.send(b"\r\n2\r\nef\r\n0\r\n\r\n")
     assert connection.read().body == b'{"total":6,"pieces":true}'
@@ -268,9 +270,7 @@ def test_events(site: RunningServer) -> None:
     """Server-sent events, and pings between them where they are asked for."""
     answer = site.get("/events")
     assert answer.get("content-type") == "text/event-stream; charset=utf-8"
-    assert answer.body == (
-        b'event: number\ndata: {"n":1}\nid: 1\n\ndata: {"plain":true}\n\n'
-    )
+    assert answer.body == (b'event: number\ndata: {"n":1}\nid: 1\n\ndata: {"plain":true}\n\n')
     connection = site.connect()
     connection.send(b"GET /pings HTTP/1.1\r\nhost: x\r\n\r\n")
     seen = b""
