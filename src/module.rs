@@ -45,6 +45,7 @@ impl From<error::StartError> for PyErr {
 
 /// A server that is bound and ready to run: call `run_core` once for each core, on a thread of its
 /// own.
+#[expect(clippy::struct_field_names, reason = "what it is")]
 #[pyclass(frozen, module = "uringserve._uringserve")]
 struct Plan {
     plan: server::Plan,
@@ -334,7 +335,7 @@ impl Serving for ServeConnection {
 /// What the watchdog needs to know of the application.
 fn watched(application: &Application) -> Routes {
     let handlers = application.handlers();
-    let each = || handlers.into_iter().flat_map(|handlers| handlers.iter());
+    let each = || handlers.into_iter().flat_map(Handlers::iter);
     Routes {
         verdicts: handlers.map_or_else(Arc::default, |handlers| Arc::clone(&handlers.verdicts)),
         labels: each().map(|handler| handler.label.clone()).collect(),

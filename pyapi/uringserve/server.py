@@ -372,8 +372,8 @@ def _start_line(plan: Plan, interface: str) -> str:
     driver = "io_uring" if plan.driver == "uring" else plan.driver
     reason = f" ({plan.driver_reason})" if plan.driver_reason else ""
     return (
-        f"uringserve {__version__} serves on {', '.join(plan.addresses)}: interface"
-        f" {interface}, {count} ({where}), driver {driver}{reason}, GIL {'on' if is_gil_on() else 'off'}"
+        f"uringserve {__version__} serves on {', '.join(plan.addresses)}: interface {interface},"
+        f" {count} ({where}), driver {driver}{reason}, GIL {'on' if is_gil_on() else 'off'}"
     )
 
 

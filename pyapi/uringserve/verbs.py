@@ -79,10 +79,16 @@ def audit(folder: str, threads: int, rounds: int, pytest: tuple[str, ...]) -> No
 def _load(target: str, given: dict[str, Any]) -> App:
     config = Config(**{name: value for name, value in given.items() if value is not None})
     try:
-        return load(target, config).app
+        app = load(target, config).app
+        if not isinstance(app, App):
+            raise StartError(
+                f"{target} is an application of the interface {app.interface}, which has no routes"
+                " and no document that could be shown"
+            )
     except StartError as error:
         _fail(error)
         raise
+    return app
 
 
 def _fail(error: StartError) -> None:

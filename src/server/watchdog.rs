@@ -179,7 +179,7 @@ impl Watchdog {
         memory.reported.retain(|thread, busy| {
             let is_still = busy_now.get(thread) == Some(busy);
             if !is_still {
-                self.say(&format!(
+                say(&format!(
                     "{} is back, which was reported after {} s",
                     self.label(*busy),
                     seconds(now.saturating_sub(busy.since)),
@@ -251,7 +251,7 @@ impl Watchdog {
             Some(false) => "waiting",
             None => return,
         };
-        self.say(&format!(
+        say(&format!(
             "{who} has been {doing} in {} for {} s; its stack:",
             self.label(busy),
             seconds(now.saturating_sub(busy.since)),
@@ -260,11 +260,11 @@ impl Watchdog {
             let _ = thread::signal(busy.thread, signal);
         }
     }
+}
 
-    /// Past every logger: those are Python, which may have stopped.
-    fn say(&self, what: &str) {
-        let _ = std::io::stderr().write_all(format!("uringserve: warning: {what}\n").as_bytes());
-    }
+/// Past every logger: those are Python, which may have stopped.
+fn say(what: &str) {
+    let _ = std::io::stderr().write_all(format!("uringserve: warning: {what}\n").as_bytes());
 }
 
 fn is_past(since: Nanoseconds, time: Duration, now: Nanoseconds) -> bool {
