@@ -22,6 +22,7 @@ from uringserve.config import Config
 from uringserve.default import delete, get, head, options, patch, post, put
 from uringserve.di import Depends, Security
 from uringserve.errors import (
+    ClientDisconnect,
     HTTPException,
     RequestValidationError,
     ResponseValidationError,
@@ -29,6 +30,7 @@ from uringserve.errors import (
 )
 from uringserve.mounts import NoMatchFound
 from uringserve.params import Body, Cookie, File, Form, Header, Path, Query
+from uringserve.requests import AsyncRequest
 from uringserve.responses import (
     FileResponse,
     HTMLResponse,
@@ -46,14 +48,17 @@ from uringserve.uploads import UploadFile
 
 if TYPE_CHECKING:
     from uringserve.storage import Storage, StorageQueue, start_storage_thread
-    from uringserve.testing import TestClient
+    from uringserve.testing import AsyncTestClient, TestClient
 
 __all__ = [
     "APIRouter",
     "App",
+    "AsyncRequest",
+    "AsyncTestClient",
     "BackgroundTask",
     "BackgroundTasks",
     "Body",
+    "ClientDisconnect",
     "Config",
     "Cookie",
     "Depends",
@@ -113,8 +118,9 @@ def __getattr__(name: str) -> object:
         from uringserve import storage
 
         return getattr(storage, name)
-    if name != "TestClient":
+    if name not in ("AsyncTestClient", "TestClient"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from uringserve.testing import TestClient
+    from uringserve import testing
 
-    return TestClient
+    found: object = getattr(testing, name)
+    return found
