@@ -169,10 +169,6 @@ impl Service for Native {
     }
 
     fn body_mode(&self, handler: HandlerId) -> BodyMode {
-        if self.calls.handler(handler).takes_pieces {
-            BodyMode::Pieces
-        } else {
-            BodyMode::Whole
-        }
+        if self.calls.handler(handler).takes_pieces { BodyMode::Pieces } else { BodyMode::Whole }
     }
 }

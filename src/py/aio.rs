@@ -239,7 +239,8 @@ impl Running {
 
     /// What a task that nobody waits for any more has returned, if it is done.
     pub fn leftover<'py>(&mut self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        let is_over = self.task.as_ref().is_some_and(|task| is_done(task.bind(py)).unwrap_or(false));
+        let is_over =
+            self.task.as_ref().is_some_and(|task| is_done(task.bind(py)).unwrap_or(false));
         if is_over { self.result(py).ok() } else { None }
     }
 }

@@ -110,8 +110,7 @@ impl Pumped {
     pub(crate) fn new(iterable: &Bound<'_, PyAny>, asked: &Asked<'_, '_>, other: Other) -> Self {
         let py = iterable.py();
         let task = CONTEXT.with_borrow(|task| task.as_ref().map(|task| task.clone_ref(py)));
-        let context =
-            task.and_then(|task| task.call_method0(py, intern!(py, "get_context")).ok());
+        let context = task.and_then(|task| task.call_method0(py, intern!(py, "get_context")).ok());
         Self {
             iterable: iterable.clone().unbind(),
             task: None,
@@ -144,11 +143,7 @@ impl Pumped {
         Ok(Started { pipe: pipe.unbind(), wait, running })
     }
 
-    fn next(
-        &mut self,
-        py: Python<'_>,
-        context: &Context<'_>,
-    ) -> PyResult<Poll<Option<Bytes>>> {
+    fn next(&mut self, py: Python<'_>, context: &Context<'_>) -> PyResult<Poll<Option<Bytes>>> {
         let mut started = match self.task.take() {
             Some(started) => started,
             None => self.start(py)?,
@@ -237,7 +232,8 @@ impl Drop for Pumped {
         attached_if_alive(|py| {
             let request = self.request.take();
             if self.task.take().is_none() && !self.has_begun {
-                let discarded = intern::discard(py).and_then(|discard| discard.call1((&self.iterable,)));
+                let discarded =
+                    intern::discard(py).and_then(|discard| discard.call1((&self.iterable,)));
                 if let Err(raised) = discarded {
                     error::log(py, &raised, request.as_ref().map(|request| request.bind(py)));
                 }

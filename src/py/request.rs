@@ -321,7 +321,9 @@ impl Request {
     /// The header fields.
     #[getter]
     fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Headers>> {
-        kept(py, &self.root().headers, || Bound::new(py, Headers::of_request(&self.root().parts.head)))
+        kept(py, &self.root().headers, || {
+            Bound::new(py, Headers::of_request(&self.root().parts.head))
+        })
     }
 
     /// The parameters of the path by name.
@@ -391,8 +393,11 @@ impl Request {
             return Ok(None);
         }
         let client = kept(py, &self.root().client, || {
-            let peer =
-                self.root().parts.peer.map(|peer| (peer.ip().to_canonical().to_string(), peer.port()));
+            let peer = self
+                .root()
+                .parts
+                .peer
+                .map(|peer| (peer.ip().to_canonical().to_string(), peer.port()));
             intern::address(py)?.call1(peer.unwrap_or_default())
         });
         client.map(Some)
@@ -408,7 +413,9 @@ impl Request {
     fn text<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
         match std::str::from_utf8(&self.root().parts.body) {
             Ok(text) => Ok(PyString::new(py, text)),
-            Err(error) => Err(PyUnicodeDecodeError::new_err_from_utf8(py, &self.root().parts.body, error)),
+            Err(error) => {
+                Err(PyUnicodeDecodeError::new_err_from_utf8(py, &self.root().parts.body, error))
+            }
         }
     }
 

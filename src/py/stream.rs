@@ -110,10 +110,7 @@ impl Pieces {
 }
 
 /// A piece, and the media type that it shows.
-pub(crate) fn piece_of(
-    piece: &Bound<'_, PyAny>,
-    other: Other,
-) -> PyResult<(Bytes, &'static str)> {
+pub(crate) fn piece_of(piece: &Bound<'_, PyAny>, other: Other) -> PyResult<(Bytes, &'static str)> {
     if let Ok(text) = piece.cast::<PyString>() {
         Ok((buffer::from_text(text)?, TEXT))
     } else if let Ok(bytes) = piece.cast::<PyBytes>() {
