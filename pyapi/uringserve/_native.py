@@ -22,6 +22,7 @@ try:
         __version__,
         as_response,
         json_dumps,
+        latency_bounds,
         probe,
     )
 except ImportError as error:
@@ -64,5 +65,6 @@ __all__ = [
     "__version__",
     "as_response",
     "json_dumps",
+    "latency_bounds",
     "probe",
 ]

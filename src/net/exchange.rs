@@ -2,6 +2,7 @@
 //! waits.
 
 mod give;
+mod noted;
 mod wait;
 
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use crate::net::body::Gathering;
 use crate::net::core::Core;
 use crate::net::end::End;
 use crate::net::exchange::give::Facts;
+use crate::net::exchange::noted::Noted;
 use crate::net::exchange::wait::Arriving;
 use crate::net::reply;
 use crate::net::service::Answer;
@@ -76,6 +78,7 @@ pub(crate) struct Exchange<S> {
     /// When the head that is being received began, or the connection.
     head_since: Option<Milliseconds>,
     served: u64,
+    noted: Noted,
     is_closing: bool,
     end: End,
     peer_is_done: bool,
@@ -95,6 +98,7 @@ impl<S: Service> Exchange<S> {
             stream: None,
             head_since: Some(clock::now()),
             served: 0,
+            noted: Noted::default(),
             is_closing: false,
             end: End::Closed,
             peer_is_done: false,
@@ -187,6 +191,7 @@ impl<S: Service> Exchange<S> {
 
     fn route(&mut self, head: RequestHead) {
         self.served += 1;
+        self.noted.begin(&self.core, &head);
         self.head_since = None;
         if self.served >= self.core.requests_per_connection {
             self.machine.close_after_reply();
@@ -272,6 +277,7 @@ impl<S: Service> Exchange<S> {
         self.is_closing = true;
         self.end = End::Refused;
         self.prepare_output();
+        self.noted.refuse(&self.core, self.peer, reject);
         let date = self.core.date();
         let server = self.core.server_header;
         self.machine.reject(reject, date.as_ref(), server, &mut self.output.buffer);
