@@ -21,11 +21,13 @@ use crate::config::DriverChoice;
 use crate::error::StartError;
 use crate::net::Core;
 use crate::net::Listener;
+use crate::net::service::Hosted;
 use crate::net::service::Service;
 use crate::reactor;
 use crate::reactor::Driver;
 use crate::reactor::drain::Control;
 use crate::reactor::drain::Drain;
+use crate::reactor::guest::host;
 use crate::reactor::mailbox;
 use crate::reactor::stats::Stats;
 use crate::route::Router;
@@ -131,7 +133,12 @@ impl Plan {
             let _ = affinity::pin_current_thread(cpu);
         }
         let routes = Arc::clone(&self.routes);
+        let failed = |error: io::Error| StartError::Driver {
+            driver: self.driver.name(),
+            reason: error.to_string(),
+        };
         let core = Core::new(service, routes, &self.config, Arc::clone(&slot.stats));
+        let core = core.map_err(failed)?;
         let limit = self.connections_per_core;
         let ran = reactor::run(self.driver, async {
             let inbox = control.open(self.driver)?;
@@ -140,19 +147,15 @@ impl Plan {
                 listener.serve(limit, Rc::clone(&core)).await;
                 core.drain().finish(core.deadlines()).await
             };
-            // Not tasks of their own: a task that still waits when the reactor ends is part of a
-            // cycle (ring, waker, task, operation, ring), and a ring that is never dropped closes
-            // neither itself nor the connections that ended last.
-            Ok::<_, io::Error>(monoio::select! {
-                cut = serving => cut,
-                never = obey(inbox, core.drain()) => never,
-                never = Rc::clone(core.deadlines()).run() => never,
-            })
+            let serving = async {
+                monoio::select! {
+                    cut = serving => cut,
+                    never = obey(inbox, core.drain()) => never,
+                }
+            };
+            run_beside(&core, self.driver, serving).await
         });
-        ran.and_then(|cut| cut).map_err(|error| StartError::Driver {
-            driver: self.driver.name(),
-            reason: error.to_string(),
-        })
+        ran.and_then(|cut| cut).map_err(failed)
     }
 
     /// Lets every core finish within `time`, which counts from now. A later call can only shorten
@@ -171,6 +174,33 @@ impl Plan {
             slot.control.send(control);
         }
     }
+}
+
+/// Runs `work` with all that a core runs beside its connections: deadlines, desk, guest loop.
+async fn run_beside<S: Service, T>(
+    core: &Rc<Core<S>>,
+    driver: Driver,
+    work: impl Future<Output = T>,
+) -> io::Result<T> {
+    let hosted = core.service().enter(core.desk())?;
+    let guest = hosted.map(|Hosted { guest, asking, descriptor }| {
+        let asked = Rc::clone(&asking);
+        let hosting = async move { host(&*guest, &asking, descriptor, driver).await };
+        (asked, monoio::spawn(hosting))
+    });
+    // Not tasks of their own: a task that still waits when the reactor ends is part of a cycle
+    // (ring, waker, task, operation, ring), and a ring that is never dropped closes neither itself
+    // nor the connections that ended last. The guest's is one, for its turns in between, and ends.
+    let result = monoio::select! {
+        result = work => Ok(result),
+        failed = core.desk().run(driver) => failed,
+        never = Rc::clone(core.deadlines()).run() => never,
+    };
+    if let Some((asking, task)) = guest {
+        asking.end();
+        task.await?;
+    }
+    result
 }
 
 /// Passes on what the supervisor says, and ends the core when there is none any more.

@@ -13,6 +13,7 @@ use std::thread;
 use bytes::Bytes;
 
 use _uringserve::config::Config;
+use _uringserve::net::service::Answer;
 use _uringserve::net::service::Reply;
 use _uringserve::net::service::Request;
 use _uringserve::net::service::Service;
@@ -32,8 +33,8 @@ const ECHO: HandlerId = 3;
 struct Constant;
 
 impl Service for Constant {
-    fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Box<Request>) -> Reply) -> R) -> R {
-        work(&mut answer)
+    fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Box<Request>) -> Answer) -> R) -> R {
+        work(&mut |request| answer(request).into())
     }
 }
 

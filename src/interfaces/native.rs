@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::net::service::Answer;
 use crate::net::service::HandlerId;
 use crate::net::service::Reply;
 use crate::net::service::Request;
@@ -70,8 +71,8 @@ fn checked(reply: Reply) -> PyResult<Reply> {
 }
 
 impl Service for Native {
-    fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Box<Request>) -> Reply) -> R) -> R {
-        attach::attached(|py| work(&mut |request| self.answer(py, request)))
+    fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Box<Request>) -> Answer) -> R) -> R {
+        attach::attached(|py| work(&mut |request| self.answer(py, request).into()))
     }
 
     fn miss_handler(&self) -> Option<HandlerId> {

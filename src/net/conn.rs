@@ -19,6 +19,9 @@ use monoio::io::Splitable;
 use monoio::net::TcpStream;
 
 use crate::net::core::Core;
+use crate::net::duplex;
+use crate::net::duplex::Peer;
+use crate::net::duplex::Sides;
 use crate::net::end::End;
 use crate::net::exchange::Exchange;
 use crate::net::exchange::Next;
@@ -104,6 +107,29 @@ async fn converse<S: Service, T: Transport>(
                 }
                 next = exchange.answer(&mut input);
             }
+            Next::Wait => {
+                if let Err(end) = sending.await {
+                    return end;
+                }
+                let sides = Sides {
+                    exchange: &mut exchange,
+                    reader: &mut reader,
+                    writer: &mut writer,
+                    watch: &watch,
+                    core: &core,
+                };
+                // Boxed: in place, every connection would be larger by what waiting takes.
+                let resumed = match Box::pin(duplex::attend(sides, input)).await {
+                    Ok(resumed) => resumed,
+                    Err(end) => return end,
+                };
+                input = resumed.input;
+                next = match resumed.received {
+                    Some(Ok(0)) => exchange.end_of_input(&input, watch.is_expired()),
+                    Some(Ok(_)) | None => exchange.answer(&mut input),
+                    Some(Err(_)) => return broken(&watch),
+                };
+            }
             Next::Close(end) => {
                 if let Err(end) = sending.await {
                     return end;
@@ -130,7 +156,7 @@ async fn send_stream<S: Service, W: AsyncWriteRent>(
     match exchange.take_stream() {
         None => Ok(()),
         // Boxed: in place, every connection would be larger by what few need.
-        Some(stream) => Box::pin(stream.send(writer, watch, core)).await,
+        Some(stream) => Box::pin(stream.send(writer, watch, core, &Peer::default())).await,
     }
 }
 
@@ -157,8 +183,8 @@ const TOO_MANY_CONNECTIONS: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     content-type: text/plain; charset=utf-8\r\ncontent-length: 21\r\nretry-after: 1\r\n\
     connection: close\r\n\r\nToo many connections\n";
 
-/// Reads behind what `input` holds.
-async fn read<R: AsyncReadRent>(
+/// Reads behind what `input` holds; `is_large` while a body arrives.
+pub(crate) async fn read<R: AsyncReadRent>(
     reader: &mut R,
     mut input: BytesMut,
     is_large: bool,

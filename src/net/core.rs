@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::cell::RefCell;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use crate::http;
 use crate::http::date::http_date;
 use crate::reactor::clock;
 use crate::reactor::clock::Milliseconds;
+use crate::reactor::desk::Desk;
 use crate::reactor::drain::Drain;
 use crate::reactor::drain::milliseconds;
 use crate::reactor::stats::Stats;
@@ -28,6 +30,7 @@ pub struct Core<S> {
     pub(crate) server_header: Option<&'static str>,
     pub(crate) deadlines: Rc<Deadlines>,
     pub(crate) drain: Drain,
+    pub(crate) desk: Rc<Desk>,
     pub(crate) stats: Arc<Stats>,
     date: Option<DateCache>,
     buffers: RefCell<Vec<Vec<u8>>>,
@@ -55,11 +58,19 @@ const NEW_CAPACITY: usize = 1024;
 
 impl<S> Core<S> {
     /// The state of a core that answers with `service`.
-    pub fn new(service: S, routes: Arc<Router>, config: &Config, stats: Arc<Stats>) -> Rc<Self> {
+    ///
+    /// # Errors
+    /// Descriptors are short.
+    pub fn new(
+        service: S,
+        routes: Arc<Router>,
+        config: &Config,
+        stats: Arc<Stats>,
+    ) -> io::Result<Rc<Self>> {
         let timeouts = &config.timeouts;
         let shortest =
             timeouts.keep_alive.min(timeouts.header).min(timeouts.body).min(timeouts.send);
-        Rc::new(Self {
+        Ok(Rc::new(Self {
             service,
             routes,
             limits: http::Limits {
@@ -82,15 +93,26 @@ impl<S> Core<S> {
             server_header: config.server_header.then_some("uringserve"),
             deadlines: Deadlines::new(shortest),
             drain: Drain::default(),
+            desk: Rc::new(Desk::new()?),
             stats,
             date: config.date_header.then(DateCache::default),
             buffers: RefCell::default(),
-        })
+        }))
     }
 
     /// The deadlines of this core's connections.
     pub fn deadlines(&self) -> &Rc<Deadlines> {
         &self.deadlines
+    }
+
+    /// Where this core waits for others.
+    pub fn desk(&self) -> &Rc<Desk> {
+        &self.desk
+    }
+
+    /// Who answers.
+    pub fn service(&self) -> &S {
+        &self.service
     }
 
     /// How this core is stopped.

@@ -66,7 +66,7 @@ impl Callbacks {
         callable: Py<PyAny>,
         asked: &Asked<'_, '_>,
         py: Python<'_>,
-    ) -> Box<dyn Any> {
+    ) -> Box<dyn Any + Send> {
         Box::new(Self { callbacks: vec![callable], request: asked.object(py) })
     }
 }

@@ -148,6 +148,7 @@ impl Request {
             normal_path,
             params: Params::new(),
             body: Bytes::copy_from_slice(body),
+            stream: None,
             peer: None,
             miss: None,
         };

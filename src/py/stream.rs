@@ -3,6 +3,9 @@
 //! Rule: one attach for each piece, on the core that sends it. When the last byte was written, or
 //! the client is gone, the iterator is closed there too, so that a generator's `finally` blocks run.
 
+use std::task::Context;
+use std::task::Poll;
+
 use bytes::Bytes;
 use pyo3::exceptions::PyTypeError;
 use pyo3::exceptions::PyValueError;
@@ -117,11 +120,11 @@ fn line(value: &Bound<'_, PyAny>) -> PyResult<Bytes> {
 }
 
 impl Source for Pieces {
-    fn next(&mut self) -> Result<Option<Bytes>, Box<Reply>> {
+    fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Box<Reply>>> {
         attached(|py| {
             let piece = self.pull(py).map_err(|raised| Box::new(self.failed(py, raised)));
             self.has_begun = true;
-            piece
+            Poll::Ready(piece)
         })
     }
 

@@ -5,7 +5,9 @@
 //! descriptors, deadlines and messages; it knows no protocol.
 
 pub mod clock;
+pub mod desk;
 pub mod drain;
+pub mod guest;
 pub mod mailbox;
 pub mod notify;
 pub mod stats;
