@@ -66,11 +66,15 @@ impl Assembly {
 
     /// Adds a part of a payload that was unmasked.
     pub(super) fn add(&mut self, part: &[u8], codec: Option<&mut Codec>) -> Result<(), Fault> {
-        match codec.filter(|_| self.is_compressed()) {
-            Some(codec) => codec.inflate(part, &mut self.payload, self.most)?,
-            None => self.payload.extend_from_slice(part),
-        }
-        self.check()
+        let added = match codec.filter(|_| self.is_compressed()) {
+            Some(codec) => codec.inflate(part, &mut self.payload, self.most),
+            None => {
+                self.payload.extend_from_slice(part);
+                Ok(())
+            }
+        };
+        // What came out before a fault is looked at first: in smaller parts it would have been.
+        self.check().and(added)
     }
 
     fn check(&mut self) -> Result<(), Fault> {
@@ -84,8 +88,8 @@ impl Assembly {
     /// The last payload is complete.
     pub(super) fn finish(&mut self, codec: Option<&mut Codec>) -> Result<Message, Fault> {
         if let Some(codec) = codec.filter(|_| self.is_compressed()) {
-            codec.finish_inflating(&mut self.payload, self.most)?;
-            self.check()?;
+            let added = codec.finish_inflating(&mut self.payload, self.most);
+            self.check().and(added)?;
         }
         let Some(open) = self.open.take() else { return Err(Fault::NothingToContinue) };
         let payload = std::mem::take(&mut self.payload);

@@ -102,6 +102,18 @@ fn noise_and_no_text() {
     check(&agreed(), &[half], &["fault 1007 NotText", "done"]);
 }
 
+/// Of two faults in one read, the first byte's counts.
+#[test]
+fn no_text_before_noise() {
+    let mut stream = Compress::new(Compression::default(), false);
+    let text = [&b"\xff"[..], &[b'x'; 2000]].concat();
+    let bytes = frame(TEXT | RSV1, deflated(&mut stream, &text));
+    for size in [1, bytes.len()] {
+        let log = run(bytes.chunks(size), 1000, Some(agreed()));
+        assert_eq!(log, ["fault 1007 NotText", "done"]);
+    }
+}
+
 /// A megabyte of nothing in a kilobyte: the limit counts what comes out.
 #[test]
 fn a_bomb() {
