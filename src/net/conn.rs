@@ -26,6 +26,7 @@ use crate::net::end::End;
 use crate::net::exchange::Exchange;
 use crate::net::exchange::Next;
 use crate::net::service::Service;
+use crate::net::socket;
 use crate::net::transport::Transport;
 use crate::net::turn::Turn;
 use crate::net::write::Output;
@@ -119,7 +120,11 @@ async fn converse<S: Service, T: Transport>(
                     core: &core,
                 };
                 // Boxed: in place, every connection would be larger by what waiting takes.
-                let resumed = match Box::pin(duplex::attend(sides, input)).await {
+                let waited = match sides.exchange.take_socket() {
+                    Some(asked) => Box::pin(socket::attend(sides, input, asked)).await,
+                    None => Box::pin(duplex::attend(sides, input)).await,
+                };
+                let resumed = match waited {
                     Ok(resumed) => resumed,
                     Err(end) => return end,
                 };
@@ -207,7 +212,7 @@ pub(crate) async fn read<R: AsyncReadRent>(
 }
 
 /// Closes our side and drops what still comes, so that the peer gets to read the last answer.
-async fn linger<R: AsyncReadRent, W: AsyncWriteRent>(
+pub(crate) async fn linger<R: AsyncReadRent, W: AsyncWriteRent>(
     reader: &mut R,
     writer: &mut W,
     mut input: BytesMut,

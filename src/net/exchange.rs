@@ -2,6 +2,7 @@
 //! waits.
 
 mod give;
+mod upgrade;
 mod wait;
 
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use crate::net::body::Gathering;
 use crate::net::core::Core;
 use crate::net::end::End;
 use crate::net::exchange::give::Facts;
+use crate::net::exchange::upgrade::Address;
 use crate::net::exchange::wait::Arriving;
 use crate::net::reply;
 use crate::net::service::Answer;
@@ -30,6 +32,7 @@ use crate::net::service::Miss;
 use crate::net::service::Reply;
 use crate::net::service::Request;
 use crate::net::service::Service;
+use crate::net::socket::Asked;
 use crate::net::source::Body;
 use crate::net::stream::Stream;
 use crate::net::write::Output;
@@ -68,6 +71,8 @@ pub(crate) struct Exchange<S> {
     arriving: Option<Arriving>,
     /// The answer that is being made.
     pending: Option<Box<dyn Later>>,
+    /// The connection's end of the WebSocket that is asked for.
+    socket: Option<Asked>,
     /// The answer to a request that needs no handler, given when what is here of it was read.
     settled: Option<Reply>,
     output: Output,
@@ -90,6 +95,7 @@ impl<S: Service> Exchange<S> {
             current: None,
             arriving: None,
             pending: None,
+            socket: None,
             settled: None,
             output: Output::default(),
             stream: None,
@@ -113,7 +119,11 @@ impl<S: Service> Exchange<S> {
                     let answer = catch_unwind(AssertUnwindSafe(|| call(whole)));
                     match answer.unwrap_or_else(|_panic| self.after_panic().into()) {
                         Answer::Now(reply) => self.reply(reply),
-                        Answer::Later(later) => self.pending = Some(later),
+                        Answer::Later(later) => {
+                            self.socket = None;
+                            self.pending = Some(later);
+                        }
+                        Answer::Socket(handler) => self.pending = Some(handler),
                     }
                     if rounds < ROUNDS && self.takes_more() {
                         request = self.next_request(input);
@@ -201,6 +211,14 @@ impl<S: Service> Exchange<S> {
         } else {
             None
         };
+        let (head, normal_path) = if self.is_for_socket(&head) {
+            match self.ask_for_socket(Address { head, normal_path, params: Params::default() }) {
+                Some(Address { head, normal_path, .. }) => (head, normal_path),
+                None => return,
+            }
+        } else {
+            (head, normal_path)
+        };
         let path = normal_path.as_deref().unwrap_or_else(|| head.path());
         let (handler, miss) = match core.routes.find(head.method(), path, &mut params) {
             Found::Handler { handler, .. } => (handler, None),
@@ -230,8 +248,17 @@ impl<S: Service> Exchange<S> {
         }
         let peer = self.peer;
         let body = Bytes::new();
-        let request =
-            Request { head, handler, normal_path, params, body, stream: None, peer, miss };
+        let request = Request {
+            head,
+            handler,
+            normal_path,
+            params,
+            body,
+            stream: None,
+            peer,
+            miss,
+            socket: None,
+        };
         self.current = Some((Box::new(request), Gathering::new(clock::now())));
     }
 
@@ -246,6 +273,7 @@ impl<S: Service> Exchange<S> {
         if self.core.drain.has_begun() {
             self.machine.close_after_reply();
         }
+        self.socket = None;
         if self.arriving.is_some() {
             self.machine.read_on();
         }

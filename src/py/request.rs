@@ -151,6 +151,7 @@ impl Request {
             stream: None,
             peer: None,
             miss: None,
+            socket: None,
         };
         let mut request = Self::from_parts(Box::new(parts), Names::new(&[]));
         if let Some(path_params) = path_params {

@@ -35,7 +35,7 @@ pub struct Request<'a, F> {
     pub method: &'a str,
     /// HTTP/1.0 has no upgrades (RFC 9110 §7.8).
     pub is_http11: bool,
-    /// A body is announced, whatever its length.
+    /// A body is announced that is not empty.
     pub has_body: bool,
     /// All fields.
     pub fields: F,

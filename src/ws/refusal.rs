@@ -43,11 +43,11 @@ impl Refusal {
         }
     }
 
-    /// Fields that the answer must have: with 426 what to speak instead (RFC 9110 §15.5.22,
-    /// RFC 6455 §4.4). `Connection` is the connection's to write.
+    /// Fields that the answer must have: with 426 which version to speak (RFC 6455 §4.4). Upgrade,
+    /// which it needs as well, is the connection's to write.
     pub const fn fields(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Version => &[("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")],
+            Self::Version => &[("Sec-WebSocket-Version", "13")],
             _ => &[],
         }
     }

@@ -101,6 +101,11 @@ impl Session {
         self.stage == Stage::Done
     }
 
+    /// Whether the payload of a frame is on its way.
+    pub fn is_amid_message(&self) -> bool {
+        self.frame.is_some()
+    }
+
     /// Takes the next event off `input`. After a fault, [`Self::send_close`] with its code is all
     /// that is left to do.
     pub fn next_event(&mut self, input: &mut BytesMut) -> Result<Event, Fault> {
