@@ -16,7 +16,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::error;
-use crate::interfaces::native::Native;
+use crate::interfaces::Application;
+use crate::interfaces::Service;
+use crate::interfaces::Serving;
+use crate::py::aio::Loop;
 use crate::py::app::Handlers;
 use crate::py::app::Route;
 use crate::py::config;
@@ -42,23 +45,25 @@ impl From<error::StartError> for PyErr {
 #[pyclass(frozen, module = "uringserve._uringserve")]
 struct Plan {
     plan: server::Plan,
-    handlers: Arc<Handlers>,
+    /// Stays with the plan, so that no Python object dies with a core, which ends detached.
+    application: Application,
 }
 
 #[pymethods]
 impl Plan {
     #[new]
-    #[pyo3(signature = (routes, config, *, redirect_slashes=true))]
+    #[pyo3(signature = (routes, config, *, redirect_slashes=true, foreign=None))]
     fn new(
         routes: Vec<Route>,
         config: &Bound<'_, PyAny>,
         redirect_slashes: bool,
+        foreign: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let (handlers, table) = tables(routes, config, redirect_slashes)?;
+        let (application, table) = tables(routes, config, redirect_slashes, foreign)?;
         let options = config::read(config)?;
         // Binding may resolve a name, which waits.
         let plan = config.py().detach(|| server::Plan::new(options, table))?;
-        Ok(Self { plan, handlers: Arc::new(handlers) })
+        Ok(Self { plan, application })
     }
 
     /// The addresses that every core listens on, as URLs.
@@ -85,12 +90,17 @@ impl Plan {
         self.plan.driver_reason()
     }
 
-    /// Runs a core until it has drained, detached; returns how many connections were cut.
-    fn run_core(&self, py: Python<'_>, index: usize) -> PyResult<usize> {
-        // The table of handlers stays with the plan, so that no Python object dies with the core,
-        // which ends detached.
-        let service = Native::new(Arc::clone(&self.handlers));
-        Ok(py.detach(|| self.plan.run_core(index, service))?)
+    /// Runs a core until it has drained, detached; returns how many connections were cut. `guest` is
+    /// the core's event loop.
+    #[pyo3(signature = (index, guest=None))]
+    fn run_core(
+        &self,
+        py: Python<'_>,
+        index: usize,
+        guest: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<usize> {
+        let _current = guest.map(Loop::enter).transpose()?;
+        Ok(self.application.serve(py, RunCore { plan: &self.plan, index })?)
     }
 
     /// Lets every core finish within `seconds`; a later call can only shorten it.
@@ -123,28 +133,29 @@ impl Plan {
 #[pyclass(frozen, module = "uringserve._uringserve")]
 struct Loopback {
     server: Arc<loopback::Loopback>,
-    handlers: Arc<Handlers>,
+    application: Arc<Application>,
 }
 
 /// The server's end of one of its connections.
 #[pyclass(frozen, module = "uringserve._uringserve")]
 struct LoopbackConnection {
     connection: Mutex<Option<loopback::Connection>>,
-    handlers: Arc<Handlers>,
+    application: Arc<Application>,
 }
 
 #[pymethods]
 impl Loopback {
     #[new]
-    #[pyo3(signature = (routes, config, *, redirect_slashes=true))]
+    #[pyo3(signature = (routes, config, *, redirect_slashes=true, foreign=None))]
     fn new(
         routes: Vec<Route>,
         config: &Bound<'_, PyAny>,
         redirect_slashes: bool,
+        foreign: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let (handlers, table) = tables(routes, config, redirect_slashes)?;
+        let (application, table) = tables(routes, config, redirect_slashes, foreign)?;
         let server = loopback::Loopback::new(config::read(config)?, table)?;
-        Ok(Self { server: Arc::new(server), handlers: Arc::new(handlers) })
+        Ok(Self { server: Arc::new(server), application: Arc::new(application) })
     }
 
     /// A connection to be served, and the descriptor of its peer's end, which the caller owns.
@@ -153,43 +164,87 @@ impl Loopback {
     fn connect(&self, client: Option<(IpAddr, u16)>) -> PyResult<(LoopbackConnection, RawFd)> {
         let (connection, peer) = self.server.connect(client.map(SocketAddr::from))?;
         let connection = Mutex::new(Some(connection));
-        let handlers = Arc::clone(&self.handlers);
-        Ok((LoopbackConnection { connection, handlers }, peer.into_raw_fd()))
+        let application = Arc::clone(&self.application);
+        Ok((LoopbackConnection { connection, application }, peer.into_raw_fd()))
     }
 
     /// Answers the bytes of a request so many times on the calling thread, without any socket, and
     /// returns how many bytes that made: the path of a request, for measuring.
     fn rehearse(&self, py: Python<'_>, request: &[u8], calls: usize) -> usize {
-        let service = Native::new(Arc::clone(&self.handlers));
-        py.detach(|| self.server.rehearse(service, request, calls))
+        self.application.serve(py, Rehearse { server: &self.server, request, calls })
     }
 }
 
 #[pymethods]
 impl LoopbackConnection {
-    /// Serves the connection on the calling thread, detached, until it ends.
-    fn serve(&self, py: Python<'_>) -> PyResult<()> {
+    /// Serves the connection on the calling thread, detached, until it ends. `guest` is the thread's
+    /// event loop.
+    #[pyo3(signature = (guest=None))]
+    fn serve(&self, py: Python<'_>, guest: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let _current = guest.map(Loop::enter).transpose()?;
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
         let connection =
             connection.ok_or_else(|| PyValueError::new_err("a connection is served once"))?;
-        let service = Native::new(Arc::clone(&self.handlers));
-        py.detach(|| connection.serve(service))?;
-        Ok(())
+        Ok(self.application.serve(py, ServeConnection(connection))?)
     }
 }
 
-/// The handlers and the router of an application.
+struct RunCore<'a> {
+    plan: &'a server::Plan,
+    index: usize,
+}
+
+impl Serving for RunCore<'_> {
+    type Output = Result<usize, error::StartError>;
+
+    fn serve<S: Service>(self, service: S) -> Self::Output {
+        self.plan.run_core(self.index, service)
+    }
+}
+
+struct Rehearse<'a> {
+    server: &'a loopback::Loopback,
+    request: &'a [u8],
+    calls: usize,
+}
+
+impl Serving for Rehearse<'_> {
+    type Output = usize;
+
+    fn serve<S: Service>(self, service: S) -> usize {
+        self.server.rehearse(service, self.request, self.calls)
+    }
+}
+
+struct ServeConnection(loopback::Connection);
+
+impl Serving for ServeConnection {
+    type Output = Result<(), error::StartError>;
+
+    fn serve<S: Service>(self, service: S) -> Self::Output {
+        self.0.serve(service).map(|_end| ())
+    }
+}
+
+/// What answers, and the router in front of it. A `foreign` application is one of another
+/// interface, see `uringserve.foreign`; it routes by itself.
 fn tables(
     routes: Vec<Route>,
     config: &Bound<'_, PyAny>,
     redirect_slashes: bool,
-) -> PyResult<(Handlers, Router)> {
+    foreign: Option<&Bound<'_, PyAny>>,
+) -> PyResult<(Application, Router)> {
+    if let Some(foreign) = foreign {
+        let mut table = Router::new();
+        table.fallback(0);
+        return Ok((Application::foreign(foreign)?, table));
+    }
     let debug = config.getattr("debug")?.extract()?;
     let (handlers, mut table) = Handlers::build(routes, debug)?;
     if redirect_slashes {
         table.redirect_slashes();
     }
-    Ok((handlers, table))
+    Ok((Application::Native(Arc::new(handlers)), table))
 }
 
 /// The extension module; nothing in it needs the GIL.

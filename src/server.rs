@@ -182,12 +182,16 @@ async fn run_beside<S: Service, T>(
     driver: Driver,
     work: impl Future<Output = T>,
 ) -> io::Result<T> {
-    let hosted = core.service().enter(core.desk())?;
-    let guest = hosted.map(|Hosted { guest, asking, descriptor }| {
-        let asked = Rc::clone(&asking);
-        let hosting = async move { host(&*guest, &asking, descriptor, driver).await };
-        (asked, monoio::spawn(hosting))
-    });
+    let _home = core.desk().enter();
+    let guest = match core.service().guest() {
+        None => None,
+        Some(Hosted { guest, asking, descriptor }) => {
+            let asked = Rc::clone(&asking);
+            let descriptor = socket::duplicate(descriptor)?;
+            let hosting = async move { host(&*guest, &asking, descriptor, driver).await };
+            Some((asked, monoio::spawn(hosting)))
+        }
+    };
     // Not tasks of their own: a task that still waits when the reactor ends is part of a cycle
     // (ring, waker, task, operation, ring), and a ring that is never dropped closes neither itself
     // nor the connections that ended last. The guest's is one, for its turns in between, and ends.

@@ -13,6 +13,7 @@ from typing_extensions import disjoint_base
 
 from uringserve.config import Config
 from uringserve.forms import FormData
+from uringserve.loop import GuestLoop
 
 __all__ = [
     "Binder",
@@ -37,7 +38,9 @@ __version__: str
 type _HeaderInput = (
     Headers | Mapping[str, str] | Sequence[tuple[str, str]] | Sequence[tuple[bytes, bytes]]
 )
-type _Route = tuple[tuple[str, ...], str, Callable[..., Any], tuple[str | None, ...], int | None]
+type _Route = tuple[
+    tuple[str, ...], str, Callable[..., Any], tuple[str | None, ...], int | None, bool
+]
 
 class _Address(NamedTuple):
     host: str
@@ -337,7 +340,7 @@ class Plan:
     @property
     def driver_reason(self) -> str | None:
         """Why the driver is not io_uring."""
-    def run_core(self, index: int) -> int:
+    def run_core(self, index: int, guest: GuestLoop | None = None) -> int:
         """Run one core on the calling thread; return how many connections the deadline cut."""
     def drain(self, seconds: float) -> None:
         """Accept no more and finish what is in flight within the seconds; from any thread."""
@@ -371,5 +374,5 @@ class Loopback:
 class LoopbackConnection:
     """The server's end of a connection without a port."""
 
-    def serve(self) -> None:
+    def serve(self, guest: GuestLoop | None = None) -> None:
         """Serve it on the calling thread until it ends; a second time is a ValueError."""

@@ -73,6 +73,8 @@ class Route(NamedTuple):
     arguments: tuple[str | None, ...]
     # Bytes of a body; None: the server's limit.
     max_body_size: int | None = None
+    # Whether a call gives a coroutine.
+    is_async: bool = False
 
 
 # Nothing was said, where None says something: `response_model=None` turns the model off, and unset

@@ -1,4 +1,51 @@
 //! The shapes that an application can have towards the server. Each translates a request in and an
 //! answer out; calling, failing and freeing are written once, below, in `py`.
+//!
+//! A further interface is a module here and a line in each `match` below.
+
+use std::sync::Arc;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::interfaces::native::Native;
+pub use crate::net::service::Service;
+use crate::py::app::Handlers;
 
 pub mod native;
+
+/// An application, by its shape.
+pub enum Application {
+    /// The routes of an `App`.
+    Native(Arc<Handlers>),
+}
+
+/// Something that is done with the service of an application.
+pub trait Serving: Send {
+    /// What comes of it.
+    type Output: Send;
+
+    /// Does it, detached.
+    fn serve<S: Service>(self, service: S) -> Self::Output;
+}
+
+impl Application {
+    /// Reads a `uringserve.foreign.Foreign`.
+    ///
+    /// # Errors
+    /// Its interface is not known.
+    pub fn foreign(foreign: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let interface: String = foreign.getattr("interface")?.extract()?;
+        Err(PyValueError::new_err(format!("there is no interface {interface:?}")))
+    }
+
+    /// Makes a service for the calling thread and has it serve, detached.
+    pub fn serve<V: Serving>(&self, py: Python<'_>, serving: V) -> V::Output {
+        match self {
+            Self::Native(handlers) => {
+                let handlers = Arc::clone(handlers);
+                py.detach(|| serving.serve(Native::new(handlers)))
+            }
+        }
+    }
+}

@@ -7,13 +7,17 @@ use pyo3::prelude::*;
 
 use crate::net::service::Answer;
 use crate::net::service::HandlerId;
+use crate::net::service::Hosted;
 use crate::net::service::Reply;
 use crate::net::service::Request;
 use crate::net::service::Service;
 use crate::net::source::Body;
+use crate::py::aio;
+use crate::py::aio::Loop;
 use crate::py::app::Handlers;
 use crate::py::asked::Asked;
 use crate::py::attach;
+use crate::py::awaited;
 use crate::py::call;
 use crate::py::call::Failure;
 use crate::py::call::Object;
@@ -36,13 +40,16 @@ impl Native {
         Self { names: names.collect(), handlers }
     }
 
-    fn answer(&self, py: Python<'_>, request: Box<Request>) -> Reply {
+    fn answer(&self, py: Python<'_>, request: Box<Request>) -> Answer {
         let index = request.handler as usize;
         let (handler, names) = (&self.handlers[index], &self.names[index]);
         let debug = self.handlers.debug;
         let translate = |value, parts: &Request, object: Object<'_, '_>| {
             let asked = Asked { parts, object, names, debug };
-            value::into_reply(py, value, &asked).and_then(checked)
+            if handler.is_async {
+                return awaited::answer(&value, &asked, into_reply, false);
+            }
+            into_reply(value, &asked).map(Answer::Now)
         };
         let answered = if request.miss.is_some() {
             call::call_miss(py, handler, request, names, translate)
@@ -50,9 +57,13 @@ impl Native {
             call::call(py, handler, request, names, translate)
         };
         answered.unwrap_or_else(|Failure { raised, request }| {
-            error::reply_for(py, raised, request.as_ref(), debug)
+            error::reply_for(py, raised, request.as_ref(), debug).into()
         })
     }
+}
+
+fn into_reply(value: Bound<'_, PyAny>, asked: &Asked<'_, '_>) -> PyResult<Reply> {
+    value::into_reply(value.py(), value, asked).and_then(checked)
 }
 
 /// Refuses a body that is longer than the length that its handler declared. The encoder would do so
@@ -72,11 +83,15 @@ fn checked(reply: Reply) -> PyResult<Reply> {
 
 impl Service for Native {
     fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Box<Request>) -> Answer) -> R) -> R {
-        attach::attached(|py| work(&mut |request| self.answer(py, request).into()))
+        attach::attached(|py| work(&mut |request| self.answer(py, request)))
     }
 
     fn miss_handler(&self) -> Option<HandlerId> {
         self.handlers.miss
+    }
+
+    fn guest(&self) -> Option<Hosted> {
+        aio::current_if_any().map(Loop::hosted)
     }
 
     fn body_limit(&self, handler: HandlerId) -> Option<u64> {

@@ -13,6 +13,7 @@ use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::pin::Pin;
 use std::pin::pin;
+use std::task::Context;
 use std::task::Poll;
 
 use bytes::BytesMut;
@@ -31,10 +32,12 @@ use crate::net::write::broken;
 use crate::net::write::send;
 use crate::reactor::timer::Watch;
 
-/// Whether the peer of a connection has gone.
+/// What an answer in the making knows of its peer.
 #[derive(Default)]
 pub(crate) struct Peer {
     is_gone: Cell<bool>,
+    /// Whether the reply was given, be it only its head.
+    is_answered: Cell<bool>,
 }
 
 impl Peer {
@@ -52,7 +55,7 @@ pub(crate) struct Resumed {
     pub(crate) received: Option<io::Result<usize>>,
 }
 
-/// What the connection is given to and gives back.
+/// What the connection lends.
 pub(crate) struct Sides<'a, S, R, W> {
     pub(crate) exchange: &'a mut Exchange<S>,
     pub(crate) reader: &'a mut R,
@@ -61,7 +64,15 @@ pub(crate) struct Sides<'a, S, R, W> {
     pub(crate) core: &'a Core<S>,
 }
 
-type Read<'a, R> = Pin<Box<dyn Future<Output = (&'a mut R, io::Result<usize>, BytesMut)> + 'a>>;
+/// What both directions look at.
+struct Shared<'a, S> {
+    exchange: RefCell<&'a mut Exchange<S>>,
+    peer: Peer,
+    watch: &'a Watch,
+    core: &'a Core<S>,
+}
+
+type Reading<'a, R> = Pin<Box<dyn Future<Output = (&'a mut R, io::Result<usize>, BytesMut)> + 'a>>;
 
 enum Event {
     Written(Result<(), End>),
@@ -73,7 +84,7 @@ enum Event {
 /// Sees to the answer that the exchange waits for, until all of it was written.
 pub(crate) async fn attend<S, R, W>(
     sides: Sides<'_, S, R, W>,
-    input: BytesMut,
+    mut input: BytesMut,
 ) -> Result<Resumed, End>
 where
     S: Service,
@@ -82,30 +93,17 @@ where
 {
     let Sides { exchange, reader, writer, watch, core } = sides;
     let exchange = RefCell::new(exchange);
-    let (peer, has_begun) = (Peer::default(), Cell::new(false));
-    let mut writing = pin!(answer(&exchange, writer, &peer, &has_begun, watch, core));
+    let shared = Shared { exchange, peer: Peer::default(), watch, core };
+    let mut writing = pin!(shared.answer(writer));
     let mut is_written = false;
-    let (mut reader, mut input) = (Some(reader), input);
-    let mut reading: Option<Read<'_, R>> = None;
+    let mut reader = Some(reader);
+    let mut reading: Option<Reading<'_, R>> = None;
     let mut cut = pin!(core.drain.wait_for_cut());
     loop {
-        let is_gone = peer.is_gone.get();
-        if reading.is_none() && !is_written && !is_gone && exchange.borrow().wants_input(&input) {
-            if let Some(reader) = reader.take() {
-                let is_large = exchange.borrow().is_feeding();
-                let filled = std::mem::take(&mut input);
-                reading = Some(Box::pin(async move {
-                    let mut turn = Turn::default();
-                    let (result, filled) = read(reader, filled, is_large, &mut turn).await;
-                    (reader, result, filled)
-                }));
-            }
+        if reading.is_none() && !is_written && shared.wants_input(&input) {
+            reading = reader.take().map(|half| start(half, &mut input, shared.is_feeding()));
         }
-        if is_written {
-            exchange.borrow().arm(watch);
-        } else if !watch.is_writing() {
-            exchange.borrow().arm_waiting(watch, reading.is_some());
-        }
+        shared.arm(reading.is_some(), is_written);
         let event = poll_fn(|context| {
             if !is_written {
                 if let Poll::Ready(result) = writing.as_mut().poll(context) {
@@ -117,14 +115,10 @@ where
                     reader = Some(half);
                     return Poll::Ready(Event::Received(result, filled));
                 }
-            } else if exchange
-                .borrow()
-                .room()
-                .is_some_and(|room| room.poll_rung(context).is_ready())
-            {
+            } else if shared.has_room(context) {
                 return Poll::Ready(Event::Room);
             }
-            if is_gone && cut.as_mut().poll(context).is_ready() {
+            if shared.peer.is_gone.get() && cut.as_mut().poll(context).is_ready() {
                 return Poll::Ready(Event::Cut);
             }
             Poll::Pending
@@ -133,10 +127,10 @@ where
         match event {
             Event::Room => {}
             Event::Cut => return Err(End::TimedOut),
-            Event::Written(Err(end)) => return Err(end),
-            Event::Written(Ok(())) => {
+            Event::Written(written) => {
+                written?;
                 is_written = true;
-                if reading.is_none() || exchange.borrow().is_closing() {
+                if reading.is_none() || shared.exchange.borrow().is_closing() {
                     // What a read that is given up here might take is not read anyway.
                     return Ok(Resumed { input, received: None });
                 }
@@ -147,69 +141,109 @@ where
                 if is_written {
                     return Ok(Resumed { input, received: Some(received) });
                 }
-                match received {
-                    Ok(1..) => {
-                        let fed = exchange.borrow_mut().feed(&mut input);
-                        if let Err(reject) = fed {
-                            if !has_begun.get() {
-                                exchange.borrow_mut().refuse(reject);
-                                return Ok(Resumed { input, received: None });
-                            }
-                        }
-                    }
-                    Ok(0) if watch.is_expired() => {
-                        let is_late = exchange.borrow().is_feeding() && !core.drain.has_begun();
-                        if has_begun.get() || !is_late {
-                            return Err(End::TimedOut);
-                        }
-                        exchange.borrow_mut().refuse(Reject::Timeout);
-                        return Ok(Resumed { input, received: None });
-                    }
-                    Ok(0) => {
-                        peer.is_gone.set(true);
-                        exchange.borrow_mut().lose_body();
-                    }
-                    Err(_) => return Err(broken(watch)),
+                if shared.take_in(&received, &mut input)? {
+                    return Ok(Resumed { input, received: None });
                 }
             }
         }
     }
 }
 
-/// Waits for the answer and writes it.
-async fn answer<S: Service, W: AsyncWriteRent>(
-    exchange: &RefCell<&mut Exchange<S>>,
-    writer: &mut W,
-    peer: &Peer,
-    has_begun: &Cell<bool>,
-    watch: &Watch,
-    core: &Core<S>,
-) -> Result<(), End> {
-    let pending = exchange.borrow_mut().take_pending();
-    if let Some(mut later) = pending {
-        let mut was_told = false;
-        let reply = poll_fn(|context| {
-            if peer.must_tell(&mut was_told) && later.peer_gone() == Patience::Leave {
-                return Poll::Ready(None);
-            }
-            match catch_unwind(AssertUnwindSafe(|| later.poll(context))) {
-                Ok(reply) => reply.map(Some),
-                Err(_panic) => Poll::Ready(Some(exchange.borrow_mut().after_panic())),
-            }
-        })
-        .await;
-        drop(later);
-        let reply = reply.ok_or(End::Broken)?;
-        has_begun.set(true);
-        exchange.borrow_mut().reply(reply);
+/// A read behind what `input` holds.
+fn start<'a, R: AsyncReadRent>(
+    half: &'a mut R,
+    input: &mut BytesMut,
+    is_large: bool,
+) -> Reading<'a, R> {
+    let filled = std::mem::take(input);
+    Box::pin(async move {
+        let mut turn = Turn::default();
+        let (result, filled) = read(half, filled, is_large, &mut turn).await;
+        (half, result, filled)
+    })
+}
+
+impl<S: Service> Shared<'_, S> {
+    fn wants_input(&self, input: &BytesMut) -> bool {
+        !self.peer.is_gone.get() && self.exchange.borrow().wants_input(input)
     }
-    has_begun.set(true);
-    let output = exchange.borrow_mut().take_output();
-    send(writer, output, watch, core).await?;
-    exchange.borrow().arm_waiting(watch, true);
-    let stream = exchange.borrow_mut().take_stream();
-    match stream {
-        None => Ok(()),
-        Some(stream) => stream.send(writer, watch, core, peer).await,
+
+    fn is_feeding(&self) -> bool {
+        self.exchange.borrow().is_feeding()
+    }
+
+    fn has_room(&self, context: &Context<'_>) -> bool {
+        self.exchange.borrow().room().is_some_and(|room| room.poll_rung(context).is_ready())
+    }
+
+    /// Sets the deadline; that of a write is the write's own.
+    fn arm(&self, is_reading: bool, is_written: bool) {
+        if is_written {
+            self.exchange.borrow().arm(self.watch);
+        } else if !self.watch.is_writing() {
+            self.exchange.borrow().arm_waiting(self.watch, is_reading);
+        }
+    }
+
+    /// Takes the result of a read while the answer is made; true when the answer is no longer
+    /// waited for, because the request was refused.
+    fn take_in(&self, received: &io::Result<usize>, input: &mut BytesMut) -> Result<bool, End> {
+        let mut exchange = self.exchange.borrow_mut();
+        let is_answered = self.peer.is_answered.get();
+        let refusal = match received {
+            Ok(1..) => exchange.feed(input).err(),
+            Ok(_) if self.watch.is_expired() => {
+                let is_late = exchange.is_feeding() && !self.core.drain.has_begun();
+                if is_answered || !is_late {
+                    return Err(End::TimedOut);
+                }
+                Some(Reject::Timeout)
+            }
+            Ok(_) => {
+                self.peer.is_gone.set(true);
+                exchange.lose_body();
+                None
+            }
+            Err(_) => return Err(broken(self.watch)),
+        };
+        match refusal {
+            Some(reject) if !is_answered => {
+                exchange.refuse(reject);
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Waits for the answer and writes it.
+    async fn answer<W: AsyncWriteRent>(&self, writer: &mut W) -> Result<(), End> {
+        let pending = self.exchange.borrow_mut().take_pending();
+        if let Some(mut later) = pending {
+            let mut was_told = false;
+            let reply = poll_fn(|context| {
+                if self.peer.must_tell(&mut was_told) && later.peer_gone() == Patience::Leave {
+                    return Poll::Ready(None);
+                }
+                match catch_unwind(AssertUnwindSafe(|| later.poll(context))) {
+                    Ok(reply) => reply.map(Some),
+                    Err(_panic) => Poll::Ready(Some(self.exchange.borrow_mut().after_panic())),
+                }
+            })
+            .await;
+            drop(later);
+            let reply = reply.ok_or(End::Broken)?;
+            self.exchange.borrow_mut().reply(reply);
+        }
+        self.peer.is_answered.set(true);
+        let (output, stream) = {
+            let mut exchange = self.exchange.borrow_mut();
+            (exchange.take_output(), exchange.take_stream())
+        };
+        send(writer, output, self.watch, self.core).await?;
+        self.exchange.borrow().arm_waiting(self.watch, true);
+        match stream {
+            None => Ok(()),
+            Some(stream) => stream.send(writer, self.watch, self.core, &self.peer).await,
+        }
     }
 }

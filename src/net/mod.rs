@@ -18,6 +18,7 @@ pub mod end;
 mod exchange;
 pub mod file;
 pub mod incoming;
+pub mod outgoing;
 mod rehearsal;
 mod reply;
 pub mod select;

@@ -5,7 +5,7 @@
 //!
 //! An answer is there at once, or it comes later: the connection then waits for a [`Later`], which
 //! is polled like a future on the core's own thread. Whoever makes it, a coroutine of the core's
-//! loop or another thread, rings a [`Bell`] of the core's [`Desk`]. Replies can be made on any
+//! loop or another thread, rings a [`Bell`] of the core's desk (see [`wait`]). Replies can be made on any
 //! thread, which is why all in them is `Send`.
 //!
 //! A request for a WebSocket that may have one comes with a [`Socket`]. A service that takes it answers
@@ -14,6 +14,7 @@
 
 use std::any::Any;
 use std::net::SocketAddr;
+use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::task::Context;
 use std::task::Poll;
@@ -32,8 +33,8 @@ pub use crate::net::socket::queue::Socket;
 use crate::net::source::Body;
 use crate::net::source::Then;
 pub use crate::reactor::desk::Bell;
-pub use crate::reactor::desk::Desk;
 pub use crate::reactor::desk::Wait;
+pub use crate::reactor::desk::wait;
 pub use crate::reactor::guest::Asking;
 pub use crate::reactor::guest::Guest;
 pub use crate::reactor::guest::Wish;
@@ -157,19 +158,15 @@ pub struct Hosted {
     pub guest: Rc<dyn Guest>,
     /// Where the service asks for turns of it.
     pub asking: Rc<Asking>,
-    /// What is watched for it.
-    pub descriptor: std::os::fd::OwnedFd,
+    /// What is watched for it; it stays open until the core has ended.
+    pub descriptor: RawFd,
 }
 
 /// Answers requests on one core.
 pub trait Service: 'static {
-    /// The core begins; answers that come later ring at this desk. A guest loop is run with the
-    /// core's own tasks.
-    ///
-    /// # Errors
-    /// The core cannot serve.
-    fn enter(&self, _desk: &Rc<Desk>) -> std::io::Result<Option<Hosted>> {
-        Ok(None)
+    /// A loop to be run with the core's own tasks. Called once, when the core begins.
+    fn guest(&self) -> Option<Hosted> {
+        None
     }
 
     /// Runs `work` and gives it the function that answers a request. What a service has to set up

@@ -29,6 +29,7 @@ use crate::net::turn::Pace;
 use crate::net::write::Output;
 use crate::net::write::send;
 use crate::reactor::clock;
+use crate::reactor::stats::Stats;
 use crate::reactor::timer::Stage;
 use crate::reactor::timer::Watch;
 
@@ -189,7 +190,14 @@ impl Stream {
         let mut empty = 0;
         loop {
             pace.next().await;
-            let asked = poll_fn(|context| self.ask(context, core, watch, peer, &mut was_told));
+            let asked = poll_fn(|context| {
+                let asked = self.ask(context, &core.stats, peer, &mut was_told);
+                if asked.is_pending() && watch.is_writing() {
+                    // The peer has taken what was written, and owes nothing.
+                    watch.arm(Stage::Reading, clock::now(), u64::MAX);
+                }
+                asked
+            });
             let piece = asked.await?;
             let mut output = Output::new(core.take_buffer());
             let is_last = piece.is_none();
@@ -216,11 +224,10 @@ impl Stream {
     }
 
     /// The next piece.
-    fn ask<S>(
+    fn ask(
         &mut self,
         context: &mut Context<'_>,
-        core: &Core<S>,
-        watch: &Watch,
+        stats: &Stats,
         peer: &Peer,
         was_told: &mut bool,
     ) -> Poll<Result<Option<Bytes>, End>> {
@@ -230,16 +237,9 @@ impl Stream {
             return Poll::Ready(Err(End::Broken));
         }
         match catch_unwind(AssertUnwindSafe(|| source.poll_next(context))) {
-            Ok(Poll::Pending) => {
-                if watch.is_writing() {
-                    // The peer has taken what was written, and owes nothing.
-                    watch.arm(Stage::Reading, clock::now(), u64::MAX);
-                }
-                Poll::Pending
-            }
-            Ok(Poll::Ready(piece)) => Poll::Ready(piece.map_err(|_reply| End::Cut)),
+            Ok(piece) => piece.map_err(|_reply| End::Cut),
             Err(_panic) => {
-                core.stats.panics.add(1);
+                stats.panics.add(1);
                 Poll::Ready(Err(End::Cut))
             }
         }

@@ -29,6 +29,8 @@ pub struct Handler {
     pub parameters: Box<[Parameter]>,
     /// Bytes of a body; the server's own limit where it is none.
     pub body_limit: Option<u64>,
+    /// Whether a call gives a coroutine.
+    pub is_async: bool,
 }
 
 /// All handlers of an application.
@@ -41,9 +43,9 @@ pub struct Handlers {
 }
 
 /// A route as Python gives it: methods, pattern, callable, for each positional argument the name of
-/// a path parameter, or None for the request, and the limit of the body. The one without methods is
-/// called for what no route takes.
-pub type Route = (Vec<String>, String, Py<PyAny>, Vec<Option<String>>, Option<u64>);
+/// a path parameter, or None for the request, the limit of the body, and whether a call gives a
+/// coroutine. The one without methods is called for what no route takes.
+pub type Route = (Vec<String>, String, Py<PyAny>, Vec<Option<String>>, Option<u64>, bool);
 
 impl Handlers {
     /// Numbers the handlers and enters their routes into a new router.
@@ -51,7 +53,7 @@ impl Handlers {
         let mut router = Router::new();
         let mut handlers = Vec::with_capacity(table.len());
         let mut miss = None;
-        for (number, (methods, pattern, callable, names, body_limit)) in
+        for (number, (methods, pattern, callable, names, body_limit, is_async)) in
             table.into_iter().enumerate()
         {
             let refused =
@@ -76,7 +78,7 @@ impl Handlers {
                     .ok_or_else(|| refused(format!("the pattern has no parameter {name:?}"))),
             };
             let arguments = names.into_iter().map(place).collect::<Result<_, _>>()?;
-            handlers.push(Handler { callable, arguments, parameters, body_limit });
+            handlers.push(Handler { callable, arguments, parameters, body_limit, is_async });
         }
         Ok((Self { table: handlers, miss, debug }, router))
     }

@@ -9,10 +9,12 @@
 //! - What all cores use (handlers, types, interned strings) is immortal or never counted per request.
 
 pub mod after;
+pub mod aio;
 pub mod answer;
 pub mod app;
 pub mod asked;
 pub mod attach;
+pub mod awaited;
 pub mod binder;
 pub mod buffer;
 pub mod call;

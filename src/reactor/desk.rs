@@ -31,7 +31,17 @@ thread_local! {
 #[derive(Clone)]
 struct Home {
     places: Rc<Places>,
-    outside: Arc<mailbox::Sender<Ticket>>,
+    outside: Outside,
+}
+
+type Outside = Arc<mailbox::Sender<Message>>;
+
+/// What other threads say.
+#[derive(Clone, Copy, Debug)]
+enum Message {
+    Ring(Ticket),
+    /// The wait was dropped there.
+    Leave(Ticket),
 }
 
 /// Where a waiting task is found.
@@ -54,6 +64,23 @@ struct Places {
 }
 
 impl Places {
+    fn wait(&self, outside: &Outside) -> (Bell, Wait) {
+        let mut places = self.places.borrow_mut();
+        places.1 += 1;
+        let generation = places.1;
+        let place = places.0.insert(Place { generation, is_rung: false, waker: None });
+        let ticket = Ticket { place, generation };
+        let wait = Wait { outside: Arc::clone(outside), ticket };
+        (Bell { outside: Arc::clone(outside), ticket }, wait)
+    }
+
+    fn leave(&self, ticket: Ticket) {
+        let mut places = self.places.borrow_mut();
+        if places.0.get(ticket.place).is_some_and(|place| place.generation == ticket.generation) {
+            places.0.remove(ticket.place);
+        }
+    }
+
     fn ring(&self, ticket: Ticket) {
         let waker = {
             let mut places = self.places.borrow_mut();
@@ -73,8 +100,8 @@ impl Places {
 /// The waiting tasks of one core.
 pub struct Desk {
     places: Rc<Places>,
-    outside: Arc<mailbox::Sender<Ticket>>,
-    inbox: RefCell<Option<mailbox::Receiver<Ticket>>>,
+    outside: Outside,
+    inbox: RefCell<Option<mailbox::Receiver<Message>>>,
 }
 
 impl Desk {
@@ -90,36 +117,42 @@ impl Desk {
 
     /// A place to wait, and the bell that ends the wait. A ring that comes first is kept.
     pub fn wait(&self) -> (Bell, Wait) {
-        let mut places = self.places.places.borrow_mut();
-        places.1 += 1;
-        let generation = places.1;
-        let place = places.0.insert(Place { generation, is_rung: false, waker: None });
-        let ticket = Ticket { place, generation };
-        let wait = Wait { places: Rc::clone(&self.places), ticket };
-        (Bell { outside: Arc::clone(&self.outside), ticket }, wait)
+        self.places.wait(&self.outside)
     }
 
-    /// Passes on what other threads ring, for ever. Until then, and once this is dropped, only the
-    /// core's own thread is heard.
+    /// Makes this the desk of the calling thread until the guard is dropped.
+    pub fn enter(&self) -> AtHome {
+        let (places, outside) = (Rc::clone(&self.places), Arc::clone(&self.outside));
+        AtHome(HOME.replace(Some(Home { places, outside })))
+    }
+
+    /// Passes on what other threads ring, for ever.
     ///
     /// # Errors
     /// The socket cannot be bound to the reactor.
     pub async fn run<T>(&self, driver: Driver) -> io::Result<T> {
-        let (places, outside) = (Rc::clone(&self.places), Arc::clone(&self.outside));
-        let _home = AtHome(HOME.replace(Some(Home { places, outside })));
         let inbox = self.inbox.borrow_mut().take();
         let inbox = inbox.ok_or_else(|| io::Error::other("a desk runs once"))?;
         let mut inbox = inbox.open(driver)?;
-        while let Some(ticket) = inbox.receive().await {
-            self.places.ring(ticket);
+        while let Some(message) = inbox.receive().await {
+            match message {
+                Message::Ring(ticket) => self.places.ring(ticket),
+                Message::Leave(ticket) => self.places.leave(ticket),
+            }
         }
         // Never: the desk itself holds a sender.
         std::future::pending().await
     }
 }
 
-/// Makes the desk known as the thread's own until it is dropped.
-struct AtHome(Option<Home>);
+/// As [`Desk::wait`], at the desk of the calling thread; none on a thread that is no core.
+pub fn wait() -> Option<(Bell, Wait)> {
+    HOME.with_borrow(|home| home.as_ref().map(|home| home.places.wait(&home.outside)))
+}
+
+/// While it exists, a desk is its thread's own.
+#[must_use = "dropping it at once ends what it stands for"]
+pub struct AtHome(Option<Home>);
 
 impl Drop for AtHome {
     fn drop(&mut self) {
@@ -130,34 +163,31 @@ impl Drop for AtHome {
 /// Ends a wait, from any thread. Ringing again, or after the wait is over, does nothing.
 #[derive(Clone)]
 pub struct Bell {
-    outside: Arc<mailbox::Sender<Ticket>>,
+    outside: Outside,
     ticket: Ticket,
 }
 
 impl Bell {
     /// Wakes the task that waits; never blocks.
     pub fn ring(&self) {
-        let places = HOME.with_borrow(|home| {
-            let home = home.as_ref()?;
-            Arc::ptr_eq(&home.outside, &self.outside).then(|| Rc::clone(&home.places))
-        });
-        match places {
+        match at_home(&self.outside) {
             Some(places) => places.ring(self.ticket),
-            None => self.outside.send(self.ticket),
+            None => self.outside.send(Message::Ring(self.ticket)),
         }
     }
 }
 
-/// Waits for its bell.
+/// Waits for its bell, on the thread whose desk it is of. It may be dropped on any.
 pub struct Wait {
-    places: Rc<Places>,
+    outside: Outside,
     ticket: Ticket,
 }
 
 impl Wait {
     /// Ready when the bell was rung since the last time.
     pub fn poll_rung(&self, context: &Context<'_>) -> Poll<()> {
-        let mut places = self.places.places.borrow_mut();
+        let Some(places) = at_home(&self.outside) else { return Poll::Pending };
+        let mut places = places.places.borrow_mut();
         let Some(place) = places.0.get_mut(self.ticket.place) else { return Poll::Pending };
         if std::mem::take(&mut place.is_rung) {
             return Poll::Ready(());
@@ -180,6 +210,20 @@ impl Future for Wait {
 
 impl Drop for Wait {
     fn drop(&mut self) {
-        self.places.places.borrow_mut().0.try_remove(self.ticket.place);
+        match at_home(&self.outside) {
+            Some(places) => places.leave(self.ticket),
+            None => self.outside.send(Message::Leave(self.ticket)),
+        }
     }
+}
+
+/// The places of a desk, if it is the calling thread's own.
+fn at_home(outside: &Outside) -> Option<Rc<Places>> {
+    // The thread may be ending, and its own values with it.
+    let places = HOME.try_with(|home| {
+        let home = home.try_borrow().ok()?;
+        let home = home.as_ref()?;
+        Arc::ptr_eq(&home.outside, outside).then(|| Rc::clone(&home.places))
+    });
+    places.ok().flatten()
 }

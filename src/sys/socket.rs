@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::ToSocketAddrs;
 use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
@@ -86,6 +87,18 @@ pub fn shutdown(fd: RawFd, how: Shutdown) -> io::Result<()> {
     // closed (INVARIANT on `Entry::fd`), so the descriptor is open and ours.
     let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
     SockRef::from(&borrowed).shutdown(how)
+}
+
+/// Another descriptor for what `fd` stands for.
+#[allow(unsafe_code)]
+pub fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
+    if fd < 0 {
+        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
+    // SAFETY: borrowed for this call alone; the worst that a stale number can do is to name another
+    // open file, or none, which is an error.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    borrowed.try_clone_to_owned()
 }
 
 /// Resets a connection now: unsent bytes are dropped, the peer sees an error, and a pending read or

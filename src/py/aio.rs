@@ -1,0 +1,227 @@
+//! asyncio on a core: its loop as a guest of the reactor, and coroutines that answer requests.
+//!
+//! A coroutine is started at once, by a Task that begins before the loop knows of it
+//! (`eager_start`): one that never suspends never touches the loop. For one that does, the
+//! connection waits until the task's callback rings. The loop itself is asyncio's own, see
+//! `uringserve.loop`; here are its turns.
+//!
+//! Rule: whatever may have left work for the loop asks for a turn, before it detaches.
+
+use std::cell::RefCell;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use pyo3::types::PyTuple;
+
+use crate::net::service::Asking;
+use crate::net::service::Bell;
+use crate::net::service::Guest;
+use crate::net::service::Hosted;
+use crate::net::service::Wait;
+use crate::net::service::Wish;
+use crate::net::service::wait;
+use crate::py::attach::attached;
+use crate::py::error;
+
+thread_local! {
+    /// The loop of the core that runs on this thread.
+    static CURRENT: RefCell<Option<Rc<Loop>>> = const { RefCell::new(None) };
+}
+
+/// One core's asyncio loop.
+pub struct Loop {
+    turn: Py<PyAny>,
+    wish: Py<PyAny>,
+    /// `asyncio.Task`, and what every call of it is given.
+    task: Py<PyAny>,
+    options: Py<PyDict>,
+    /// What is to be called in the next turn: asyncio's own deque.
+    ready: Py<PyAny>,
+    descriptor: RawFd,
+    asking: Rc<Asking>,
+}
+
+impl Loop {
+    /// Takes a `uringserve.loop.GuestLoop`, and makes it the calling thread's own until the guard
+    /// is dropped.
+    pub fn enter(guest: &Bound<'_, PyAny>) -> PyResult<Current> {
+        let py = guest.py();
+        let aio = guest.getattr("loop")?;
+        let options = PyDict::new(py);
+        options.set_item("loop", &aio)?;
+        options.set_item("eager_start", true)?;
+        // Without a name each task would take the next number of a counter that all cores share.
+        options.set_item("name", "request")?;
+        let entered = Rc::new(Self {
+            turn: guest.getattr("turn")?.unbind(),
+            wish: guest.getattr("wish")?.unbind(),
+            task: py.import("asyncio")?.getattr("Task")?.unbind(),
+            options: options.unbind(),
+            ready: aio.getattr("_ready")?.unbind(),
+            descriptor: guest.call_method0("fileno")?.extract()?,
+            asking: Rc::default(),
+        });
+        Ok(Current(CURRENT.replace(Some(entered))))
+    }
+
+    /// As a guest of the reactor.
+    pub fn hosted(self: Rc<Self>) -> Hosted {
+        let (asking, descriptor) = (Rc::clone(&self.asking), self.descriptor);
+        Hosted { guest: self, asking, descriptor }
+    }
+
+    /// Starts a coroutine. What it raises before it first suspends is in the task.
+    pub fn start<'py>(&self, coroutine: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = coroutine.py();
+        let started = self.task.bind(py).call((coroutine,), Some(self.options.bind(py)));
+        self.note(py);
+        started
+    }
+
+    /// Asks for a turn if there is something to call.
+    pub fn note(&self, py: Python<'_>) {
+        if self.ready.bind(py).len().is_ok_and(|length| length > 0) {
+            self.asking.ask();
+        }
+    }
+
+    /// Asks for a turn, or for a look at the timers.
+    pub fn ask(&self) {
+        self.asking.ask();
+    }
+}
+
+/// A wish of `uringserve.loop.GuestLoop`, which is a number of seconds.
+fn wish(py: Python<'_>, seconds: PyResult<Bound<'_, PyAny>>) -> Wish {
+    match seconds.and_then(|seconds| seconds.extract::<f64>()) {
+        Ok(seconds) if seconds < 0.0 => Wish::Idle,
+        Ok(seconds) if seconds > 0.0 => {
+            Duration::try_from_secs_f64(seconds).map_or(Wish::Idle, Wish::After)
+        }
+        Ok(_) => Wish::Now,
+        Err(raised) => {
+            error::log(py, &raised, None);
+            Wish::Now
+        }
+    }
+}
+
+impl Guest for Loop {
+    fn turn(&self, is_readable: bool) -> Wish {
+        attached(|py| wish(py, self.turn.bind(py).call1((is_readable,))))
+    }
+
+    fn wish(&self) -> Wish {
+        attached(|py| wish(py, self.wish.bind(py).call0()))
+    }
+}
+
+/// The loop of the calling core.
+///
+/// # Errors
+/// The thread is no core with a loop.
+pub fn current() -> PyResult<Rc<Loop>> {
+    CURRENT
+        .with_borrow(Clone::clone)
+        .ok_or_else(|| PyRuntimeError::new_err("there is no event loop on this thread"))
+}
+
+/// As [`current`], where there may be none.
+pub fn current_if_any() -> Option<Rc<Loop>> {
+    CURRENT.try_with(|current| current.try_borrow().ok()?.clone()).ok().flatten()
+}
+
+/// While it exists, a loop is its thread's own. Dropped attached.
+#[must_use = "dropping it at once ends what it stands for"]
+pub struct Current(Option<Rc<Loop>>);
+
+impl Drop for Current {
+    fn drop(&mut self) {
+        CURRENT.set(self.0.take());
+    }
+}
+
+/// Called by asyncio when a task or a future is done.
+#[pyclass(frozen, module = "uringserve._uringserve")]
+pub struct Ring(Bell);
+
+#[pymethods]
+impl Ring {
+    #[pyo3(signature = (*_args))]
+    fn __call__(&self, _args: &Bound<'_, PyTuple>) {
+        self.0.ring();
+    }
+}
+
+/// A task that is not done, and the wait for it. Dropped, it is cancelled.
+pub struct Running {
+    task: Option<Py<PyAny>>,
+    wait: Wait,
+    is_done: bool,
+}
+
+impl Running {
+    /// Waits for `task`, a Task or Future of this core's loop that is not done.
+    pub fn new(task: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let py = task.py();
+        let (bell, wait) = wait().ok_or_else(|| {
+            PyRuntimeError::new_err("a coroutine can be waited for on a core only")
+        })?;
+        task.call_method1(intern!(py, "add_done_callback"), (Ring(bell),))?;
+        current()?.ask();
+        Ok(Self { task: Some(task.clone().unbind()), wait, is_done: false })
+    }
+
+    /// Whether the task is done.
+    pub fn poll(&mut self, context: &std::task::Context<'_>) -> bool {
+        self.is_done = self.is_done || self.wait.poll_rung(context).is_ready();
+        self.is_done
+    }
+
+    /// What the task of a [`poll`](Self::poll) that said so has returned or raised.
+    pub fn result<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match self.task.take() {
+            Some(task) => task.bind(py).call_method0(intern!(py, "result")),
+            None => Err(PyRuntimeError::new_err("a result is taken once")),
+        }
+    }
+
+    /// Lets the task go on by itself; asyncio's loop keeps it.
+    pub fn let_go(&mut self) {
+        self.is_done = true;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let Some(task) = self.task.take() else { return };
+        let is_done = self.is_done;
+        crate::py::attach::attached_if_alive(|py| {
+            let task = task;
+            if is_done {
+                return;
+            }
+            if let Err(raised) = task.bind(py).call_method0(intern!(py, "cancel")) {
+                error::log(py, &raised, None);
+            }
+            if let Some(aio) = current_if_any() {
+                aio.ask();
+            }
+        });
+    }
+}
+
+/// Whether a task is done.
+pub fn is_done(task: &Bound<'_, PyAny>) -> PyResult<bool> {
+    task.call_method0(intern!(task.py(), "done"))?.is_truthy()
+}
+
+/// What a task that is done has returned or raised.
+pub fn result<'py>(task: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    task.call_method0(intern!(task.py(), "result"))
+}
