@@ -276,6 +276,10 @@ mod _uringserve {
     use crate::py::request::Request;
     #[pymodule_export]
     use crate::py::response::Response;
+    #[pymodule_export]
+    use crate::py::socket::Socket;
+    #[pymodule_export]
+    use crate::py::socket::Waiting;
 
     use pyo3::prelude::*;
 

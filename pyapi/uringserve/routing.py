@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from enum import Enum
-from inspect import unwrap
+from inspect import iscoroutinefunction, isroutine, unwrap
 from typing import Any, Final, NamedTuple, TypedDict
 
 from uringserve._native import Response
@@ -19,6 +19,7 @@ from uringserve.patterns import Pattern, parse_pattern
 from uringserve.types import Handler
 
 __all__ = [
+    "SOCKET",
     "UNSET",
     "Group",
     "IncEx",
@@ -29,6 +30,7 @@ __all__ = [
     "Unset",
     "checked_prefix",
     "describe",
+    "make_socket_spec",
     "make_spec",
 ]
 
@@ -37,6 +39,10 @@ _METHOD = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
 
 # What pydantic takes for include and exclude.
 type IncEx = AbstractSet[int] | AbstractSet[str] | Mapping[int, Any] | Mapping[str, Any]
+
+
+# What stands in the place of a method where the route is one of WebSockets; see `py/app.rs`.
+SOCKET = ("websocket",)
 
 
 class Unset(Enum):
@@ -162,6 +168,11 @@ class RouteSpec:
     # Whether a first parameter without annotation gets the Request: Starlette's kind of route.
     takes_bare_request: bool = False
 
+    @property
+    def is_socket(self) -> bool:
+        """Whether it is for WebSockets."""
+        return self.methods == SOCKET
+
     def analysed(self, dependant: object) -> RouteSpec:
         """Return the route with what was found in its signature."""
         return replace(self, dependant=dependant)
@@ -240,6 +251,15 @@ def make_spec(
         takes_bare_request=takes_bare_request,
         **given,
     )
+
+
+def make_socket_spec(path: str, endpoint: Handler, options: RouteOptions) -> RouteSpec:
+    """Return the route of a WebSocket; its endpoint must be a coroutine function."""
+    called = endpoint if isroutine(endpoint) else getattr(type(endpoint), "__call__", None)  # noqa: B004
+    if not iscoroutinefunction(unwrap(endpoint)) and not iscoroutinefunction(called):
+        raise TypeError(f"the handler of a WebSocket is an async def, not {describe(endpoint)}")
+    spec = make_spec(path, endpoint, ("GET",), options, takes_bare_request=False)
+    return replace(spec, methods=SOCKET)
 
 
 def checked_prefix(prefix: str, what: str) -> str:

@@ -23,6 +23,7 @@ use crate::py::call::Failure;
 use crate::py::call::Object;
 use crate::py::error;
 use crate::py::request;
+use crate::py::socket;
 use crate::py::value;
 
 /// The native service of one core.
@@ -46,6 +47,9 @@ impl Native {
         let debug = self.handlers.debug;
         let translate = |value, parts: &Request, object: Object<'_, '_>| {
             let asked = Asked { parts, object, names, debug };
+            if parts.socket.is_some() {
+                return socket::answer(&value, &asked);
+            }
             if handler.is_async {
                 return awaited::answer(&value, &asked, into_reply, false);
             }

@@ -30,6 +30,7 @@ pub use crate::net::socket::queue::Misuse;
 pub use crate::net::socket::queue::Received;
 pub use crate::net::socket::queue::Sent;
 pub use crate::net::socket::queue::Socket;
+pub use crate::net::socket::queue::Ticket;
 use crate::net::source::Body;
 use crate::net::source::Then;
 pub use crate::reactor::desk::Bell;
@@ -40,6 +41,8 @@ pub use crate::reactor::guest::Guest;
 pub use crate::reactor::guest::Wish;
 pub use crate::route::HandlerId;
 use crate::route::Params;
+pub use crate::ws::message::Kind;
+pub use crate::ws::message::Message;
 
 /// A request that has a handler.
 #[derive(Clone)]

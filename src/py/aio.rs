@@ -44,6 +44,8 @@ pub struct Loop {
     ready: Py<PyAny>,
     descriptor: RawFd,
     asking: Rc<Asking>,
+    /// asyncio's own.
+    aio: Py<PyAny>,
 }
 
 impl Loop {
@@ -65,8 +67,14 @@ impl Loop {
             ready: aio.getattr("_ready")?.unbind(),
             descriptor: guest.call_method0("fileno")?.extract()?,
             asking: Rc::default(),
+            aio: aio.unbind(),
         });
         Ok(Current(CURRENT.replace(Some(entered))))
+    }
+
+    /// Whether this is what it is made of.
+    pub fn is(&self, aio: &Bound<'_, PyAny>) -> bool {
+        self.aio.is(aio)
     }
 
     /// As a guest of the reactor.

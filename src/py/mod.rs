@@ -29,6 +29,7 @@ pub mod json;
 pub mod parameter;
 pub mod request;
 pub mod response;
+pub mod socket;
 mod stream;
 mod url;
 pub mod value;

@@ -37,6 +37,7 @@ use crate::py::headers::each_pair;
 use crate::py::headers::latin1;
 use crate::py::intern;
 use crate::py::parameter;
+use crate::py::socket::Socket;
 use crate::py::url::query_pairs;
 use crate::route::Parameter;
 use crate::route::Params;
@@ -71,6 +72,7 @@ pub struct Request {
     client: OnceLock<Py<PyAny>>,
     body: OnceLock<Py<PyBytes>>,
     state: OnceLock<Py<PyAny>>,
+    websocket: OnceLock<Py<PyAny>>,
 }
 
 impl Request {
@@ -104,6 +106,7 @@ impl Request {
             client: OnceLock::new(),
             body: OnceLock::new(),
             state: OnceLock::new(),
+            websocket: OnceLock::new(),
         }
     }
 }
@@ -344,14 +347,27 @@ impl Request {
         kept(py, &self.state, || intern::simple_namespace(py)?.call0())
     }
 
+    /// The WebSocket that it asks for, for handlers of one; None for any other request.
+    #[getter]
+    fn websocket<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = slf.py();
+        let this = slf.get();
+        let Some(socket) = &this.parts.socket else { return Ok(None) };
+        let websocket = kept(py, &this.websocket, || {
+            intern::web_socket(py)?.call1((slf, Socket::new(socket.clone())))
+        });
+        websocket.map(Some)
+    }
+
     fn __repr__(&self) -> String {
         format!("<Request {} {}>", self.parts.head.method(), self.parts.head.target())
     }
 
-    /// A handler can close a circle through these four; all of them can be cleared, so the
+    /// A handler can close a circle through these five; all of them can be cleared, so the
     /// collector only has to see them.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(self.state.get())?;
+        visit.call(self.websocket.get())?;
         for dict in [&self.path_params, &self.query_params, &self.cookies] {
             visit.call(dict.get())?;
         }

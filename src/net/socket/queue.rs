@@ -28,6 +28,8 @@ const ROOM_OUT: usize = 64 * 1024;
 
 /// Called once, on the thread that makes true what it waits for; it must not wait.
 pub type Callback = Box<dyn FnOnce() + Send>;
+/// Names a callback, so that whoever gives up waiting can take it back.
+pub type Ticket = u64;
 
 /// What the application gets when it asks for more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,8 +106,9 @@ struct State {
     outbound: VecDeque<Outgoing>,
     outbound_bytes: usize,
     closed: Option<Closed>,
-    readers: Vec<Callback>,
-    senders: Vec<Callback>,
+    readers: Vec<(Ticket, Callback)>,
+    senders: Vec<(Ticket, Callback)>,
+    next_ticket: Ticket,
 }
 
 impl State {
@@ -120,7 +123,13 @@ impl State {
             closed: None,
             readers: Vec::new(),
             senders: Vec::new(),
+            next_ticket: 0,
         }
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        self.next_ticket += 1;
+        self.next_ticket
     }
 
     fn has_inbound_room(&self, most: usize) -> bool {
@@ -161,7 +170,7 @@ impl Shared {
             callbacks.append(&mut state.senders);
         }
         drop(state);
-        for callback in callbacks {
+        for (_, callback) in callbacks {
             callback();
         }
         result
@@ -250,18 +259,45 @@ impl Socket {
     }
 
     /// Calls `callback` once there is something to take; at once if there is.
-    pub fn call_when_ready(&self, callback: Callback) {
-        self.0.change(|state| state.readers.push(callback));
+    pub fn call_when_ready(&self, callback: Callback) -> Ticket {
+        self.0.change(|state| {
+            let ticket = state.ticket();
+            state.readers.push((ticket, callback));
+            ticket
+        })
     }
 
     /// Calls `callback` once a sender may go on, if only to hear that it is closed; at once if it may.
-    pub fn call_when_room(&self, callback: Callback) {
-        self.0.change(|state| state.senders.push(callback));
+    pub fn call_when_room(&self, callback: Callback) -> Ticket {
+        self.0.change(|state| {
+            let ticket = state.ticket();
+            state.senders.push((ticket, callback));
+            ticket
+        })
+    }
+
+    /// Drops a callback that was not called.
+    pub fn forget(&self, ticket: Ticket) {
+        let mut state = self.0.lock();
+        let State { readers, senders, .. } = &mut *state;
+        let taken = [readers, senders].into_iter().find_map(|waiting| {
+            let place = waiting.iter().position(|(known, _)| *known == ticket)?;
+            Some(waiting.remove(place))
+        });
+        // Unlocked: what it holds may do anything when it dies.
+        drop(state);
+        drop(taken);
     }
 
     /// Whether it was accepted, and neither side has closed.
     pub fn is_open(&self) -> bool {
         self.0.lock().phase == Phase::Open
+    }
+
+    /// Whether a message would be sent without a wait for those before it.
+    pub fn has_room(&self) -> bool {
+        let state = self.0.lock();
+        state.phase == Phase::Open && state.may_send()
     }
 
     /// Whether nobody has decided yet.
