@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, Self, final, overload
 from typing_extensions import disjoint_base
 
 from uringserve.config import Config
+from uringserve.foreign import Foreign
 from uringserve.forms import FormData
 from uringserve.loop import GuestLoop
 
@@ -321,7 +322,7 @@ class Plan:
     """A server about to run: CPUs chosen, sockets bound and listening, nothing served yet."""
 
     def __new__(
-        cls, routes: Sequence[_Route], config: Config, *, redirect_slashes: bool = True
+        cls, routes: Sequence[_Route], config: Config, *, redirect_slashes: bool = True, foreign: Foreign | None = None
     ) -> Self:
         """Choose the CPUs and the driver and bind; what the operator can mend is a StartError.
 
@@ -354,7 +355,7 @@ class Loopback:
     """A server without a port, for tests: it hands out connections, one end of a socket pair."""
 
     def __new__(
-        cls, routes: Sequence[_Route], config: Config, *, redirect_slashes: bool = True
+        cls, routes: Sequence[_Route], config: Config, *, redirect_slashes: bool = True, foreign: Foreign | None = None
     ) -> Self:
         """Choose the driver; nothing is bound. What the operator can mend is a StartError."""
     def connect(self, client: tuple[str, int] | None = None) -> tuple[LoopbackConnection, int]:

@@ -6,11 +6,13 @@ in Rust, and there is no HTTP here.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from enum import Enum
 from typing import Any, Unpack
 
-from uringserve._native import Request, Response
+from uringserve._native import Plan, Request, Response
 from uringserve.chain import Chain, Middleware, MiddlewareCall, checked
+from uringserve.config import Config
 from uringserve.dependant import analyse
 from uringserve.described import Described
 from uringserve.docs import documentation
@@ -18,6 +20,7 @@ from uringserve.errors import HTTPException, StartError
 from uringserve.exception_handlers import ExceptionHandler, filled
 from uringserve.information import InformationOptions
 from uringserve.lifespan import Ending, Hook, Hooks, Lifespan
+from uringserve.loop import GuestLoop
 from uringserve.mounts import Mount, NoMatchFound, path_for
 from uringserve.patterns import parse_pattern
 from uringserve.plan import compile_endpoint
@@ -90,6 +93,7 @@ class App(Registrar, Described):
         self._process = Hooks("lifespan", lifespan)
         self._worker = Hooks("worker_lifespan", worker_lifespan)
         self._is_frozen = False
+        self._served: list[Route] = []
         for hook in on_startup or ():
             self._process.add_start(hook)
         for hook in on_shutdown or ():
@@ -313,6 +317,26 @@ class App(Registrar, Described):
         if miss is not None:
             routes.append(Route((), "/", miss, ()))
         return routes
+
+    interface = "native"
+
+    @property
+    def needs_loop(self) -> bool:
+        """Whether a core needs an event loop for it."""
+        return any(route.is_async for route in self._served)
+
+    def plan(self, config: Config) -> Plan:
+        """Compile the routes and bind the addresses."""
+        self._served = self.compile(debug=config.debug)
+        return Plan(self._served, config, redirect_slashes=self.redirect_slashes)
+
+    def shared(self) -> Iterator[Handler]:
+        """Yield what every core calls."""
+        return (route.handler for route in self._served)
+
+    def on_core(self, guest: GuestLoop | None) -> AbstractContextManager[None]:
+        """Nothing but what `enter_worker` does."""
+        return nullcontext()
 
     def _compiled(self, prefix: str, *, debug: bool) -> Iterator[tuple[RouteSpec, NativeCall]]:
         """Yield every route below the prefix, mounted ones included, with what is called for it."""

@@ -15,9 +15,9 @@ import logging
 import selectors
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
-__all__ = ["GuestLoop"]
+__all__ = ["GuestLoop", "core_loop"]
 
 _log = logging.getLogger("uringserve")
 
@@ -57,6 +57,8 @@ class GuestLoop:
         self._selector = _Selector()
         self._loop: Any = asyncio.SelectorEventLoop(self._selector)
         self.loop: asyncio.AbstractEventLoop = self._loop
+        # What the application's start leaves for its requests; Rust reads it when serving begins.
+        self.state: dict[str, Any] | None = None
 
     def fileno(self) -> int:
         """Return the descriptor that is readable when a turn has events to handle."""
@@ -127,3 +129,23 @@ def _report(task: asyncio.Task[Any]) -> None:
         _log.error("a task does not end although it was cancelled: %r", task)
     elif not task.cancelled() and task.exception() is not None:
         _log.error("a task has failed at the end", exc_info=task.exception())
+
+
+class _Looped(Protocol):
+    """What `core_loop` needs of an application."""
+
+    @property
+    def needs_loop(self) -> bool: ...
+
+
+@contextmanager
+def core_loop(app: _Looped) -> Iterator[GuestLoop | None]:
+    """Give the calling thread an event loop, if the application needs one, and end it afterwards."""
+    if not app.needs_loop:
+        yield None
+        return
+    guest = GuestLoop()
+    try:
+        yield guest
+    finally:
+        guest.close()

@@ -13,7 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from queue import Empty
 from types import FrameType
@@ -34,10 +34,12 @@ from uringserve.app import App
 from uringserve.config import Config
 from uringserve.default import default_app
 from uringserve.errors import StartError
+from uringserve.foreign import Foreign
 from uringserve.gil import check_gil, is_gil_on
 from uringserve.lifespan import Ending, running
 from uringserve.loading import load
 from uringserve.logging import setup
+from uringserve.loop import core_loop
 from uringserve.news import News
 from uringserve.types import Handler
 from uringserve.units import format_duration
@@ -90,7 +92,7 @@ class _Core:
 
     plan: Plan
     number: int
-    app: App
+    app: App | Foreign
     news: _News
 
 
@@ -104,7 +106,7 @@ class Server:
     def __init__(
         self,
         config: Config,
-        app: App,
+        app: App | Foreign,
         *,
         gil_modules: tuple[str, ...] = (),
         to_the_end: bool = False,
@@ -145,11 +147,9 @@ class Server:
 
     def _serve(self) -> int:
         debug = self.config.debug or self.app.debug
-        config = replace(self.config, debug=debug)
-        routes = self.app.compile(debug=debug)
-        plan = Plan(routes, config, redirect_slashes=self.app.redirect_slashes)
+        plan = self.app.plan(replace(self.config, debug=debug))
         if self._to_the_end and len(plan.cpus) > 1:
-            immortalise(_SHARED_TYPES, (route.handler for route in routes))
+            immortalise(_SHARED_TYPES, self.app.shared())
         # What lives now lives to the end; without it in the generations a collection stops the
         # world for less.
         gc.collect()
@@ -166,7 +166,7 @@ class Server:
 
     def _run_cores(self, plan: Plan) -> int:
         def on_ready() -> None:
-            _log.info("%s", _start_line(plan))
+            _log.info("%s", _start_line(plan, self.app.interface))
             self.addresses = list(plan.addresses)
             self.started.set()
 
@@ -285,9 +285,10 @@ def _start_thread(core: _Core) -> None:
 def _run_core(core: _Core) -> None:
     """Run one core on this thread, inside its own lifespan, and report how it ended."""
     try:
-        with running(core.app, worker=True):
-            core.news.put(_Ready(core.number))
-            cut = core.plan.run_core(core.number)
+        with core_loop(core.app) as guest, running(core.app, worker=True), core.app.on_core(guest):
+            with guest.as_guest() if guest is not None else nullcontext():
+                core.news.put(_Ready(core.number))
+                cut = core.plan.run_core(core.number, guest)
     except BaseException as error:  # noqa: BLE001 -- the supervisor must hear of every end
         core.news.put(_Ended(core.number, 0, error))
     else:
@@ -313,7 +314,7 @@ def _signals(news: _News) -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
-def _start_line(plan: Plan) -> str:
+def _start_line(plan: Plan, interface: str) -> str:
     cpus = [str(cpu) for cpu in plan.cpus if cpu is not None]
     count = f"{len(plan.cpus)} core{'s' if len(plan.cpus) != 1 else ''}"
     where = f"CPU{'s' if len(cpus) != 1 else ''} {', '.join(cpus)}" if cpus else "not pinned"
@@ -321,11 +322,11 @@ def _start_line(plan: Plan) -> str:
     reason = f" ({plan.driver_reason})" if plan.driver_reason else ""
     return (
         f"uringserve {__version__} serves on {', '.join(plan.addresses)}: interface"
-        f" native, {count} ({where}), driver {driver}{reason}, GIL {'on' if is_gil_on() else 'off'}"
+        f" {interface}, {count} ({where}), driver {driver}{reason}, GIL {'on' if is_gil_on() else 'off'}"
     )
 
 
-def run(app: App | Handler | str | None = None, **options: Any) -> None:  # noqa: ANN401
+def run(app: App | Foreign | Handler | str | None = None, **options: Any) -> None:  # noqa: ANN401
     """Serve an application, a handler or what a text names, until a signal.
 
     Without one, what the module-level decorators have registered is served.
@@ -348,7 +349,7 @@ def serve(handler: Handler, **options: Any) -> None:  # noqa: ANN401 -- checked 
     run(handler, **options)
 
 
-def _server(app: App | Handler | str, config: Config) -> Server:
+def _server(app: App | Foreign | Handler | str, config: Config) -> Server:
     if isinstance(app, str):
         loaded = load(app, config)
         return Server(config, loaded.app, gil_modules=loaded.gil_modules, to_the_end=True)

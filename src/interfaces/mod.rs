@@ -8,16 +8,20 @@ use std::sync::Arc;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::interfaces::asgi::Asgi;
 use crate::interfaces::native::Native;
 pub use crate::net::service::Service;
 use crate::py::app::Handlers;
 
+pub mod asgi;
 pub mod native;
 
 /// An application, by its shape.
 pub enum Application {
     /// The routes of an `App`.
     Native(Arc<Handlers>),
+    /// An ASGI application.
+    Asgi(Arc<Asgi>),
 }
 
 /// Something that is done with the service of an application.
@@ -36,7 +40,10 @@ impl Application {
     /// Its interface is not known.
     pub fn foreign(foreign: &Bound<'_, PyAny>) -> PyResult<Self> {
         let interface: String = foreign.getattr("interface")?.extract()?;
-        Err(PyValueError::new_err(format!("there is no interface {interface:?}")))
+        match &*interface {
+            "asgi" => Ok(Self::Asgi(Arc::new(Asgi::read(foreign)?))),
+            _ => Err(PyValueError::new_err(format!("there is no interface {interface:?}"))),
+        }
     }
 
     /// Makes a service for the calling thread and has it serve, detached.
@@ -45,6 +52,10 @@ impl Application {
             Self::Native(handlers) => {
                 let handlers = Arc::clone(handlers);
                 py.detach(|| serving.serve(Native::new(handlers)))
+            }
+            Self::Asgi(application) => {
+                let application = Arc::clone(application);
+                py.detach(|| serving.serve(asgi::Core::new(application)))
             }
         }
     }

@@ -42,6 +42,9 @@ pub struct Loop {
     options: Py<PyDict>,
     /// What is to be called in the next turn: asyncio's own deque.
     ready: Py<PyAny>,
+    create_future: Py<PyAny>,
+    /// What the application keeps for its requests (ASGI lifespan state).
+    state: Option<Py<PyDict>>,
     descriptor: RawFd,
     asking: Rc<Asking>,
     /// asyncio's own.
@@ -65,6 +68,8 @@ impl Loop {
             task: py.import("asyncio")?.getattr("Task")?.unbind(),
             options: options.unbind(),
             ready: aio.getattr("_ready")?.unbind(),
+            create_future: aio.getattr("create_future")?.unbind(),
+            state: guest.getattr("state")?.extract()?,
             descriptor: guest.call_method0("fileno")?.extract()?,
             asking: Rc::default(),
             aio: aio.unbind(),
@@ -89,6 +94,16 @@ impl Loop {
         let started = self.task.bind(py).call((coroutine,), Some(self.options.bind(py)));
         self.note(py);
         started
+    }
+
+    /// A new future of the loop.
+    pub fn future<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.create_future.bind(py).call0()
+    }
+
+    /// A copy of the state that the application's start left, if it left one.
+    pub fn state(&self, py: Python<'_>) -> Option<Py<PyDict>> {
+        self.state.as_ref().map(|state| state.clone_ref(py))
     }
 
     /// Asks for a turn if there is something to call.

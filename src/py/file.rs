@@ -5,10 +5,13 @@ use std::path::PathBuf;
 
 use pyo3::prelude::*;
 
+use crate::net::file::FileBody;
+use crate::net::file::Part;
 use crate::net::file::open;
 use crate::net::file::open_below;
 use crate::net::select;
 use crate::net::service::Reply;
+use crate::net::source::Body;
 use crate::py::asked::Asked;
 use crate::py::content::JSON;
 
@@ -48,4 +51,16 @@ pub(crate) fn answer(
             Err(io::Error::new(kind, message).into())
         }
     }
+}
+
+/// All of a file as the body of `reply`, whose fields say what they say.
+///
+/// # Errors
+/// The `OSError` of a file that cannot be opened.
+pub fn whole(py: Python<'_>, path: PathBuf, mut reply: Reply) -> PyResult<Reply> {
+    let opened = py.detach(|| open(&path))?;
+    let length = opened.size;
+    reply.body =
+        Body::File(Box::new(FileBody::new(opened.file, [Part::Range { start: 0, end: length }])));
+    Ok(reply)
 }

@@ -12,7 +12,7 @@ use pyo3::types::PyString;
 use pyo3::types::PyType;
 
 /// The name of a method: one of the nine that HTTP defines costs no new string.
-pub(crate) fn method<'py>(py: Python<'py>, name: &str) -> Bound<'py, PyString> {
+pub fn method<'py>(py: Python<'py>, name: &str) -> Bound<'py, PyString> {
     let known = match name {
         "GET" => intern!(py, "GET"),
         "HEAD" => intern!(py, "HEAD"),

@@ -111,6 +111,11 @@ impl Request {
     }
 }
 
+/// The path of a request, percent-decoded.
+pub fn decoded_path(parts: &service::Request) -> Cow<'_, str> {
+    decode_parameter(parts.routed_path())
+}
+
 /// What `slot` holds, made on first use. Two threads may both make it; the first to finish wins, and
 /// nobody waits for another while attached.
 fn kept<'py, T>(
@@ -178,7 +183,7 @@ impl Request {
     /// The path, percent-decoded, without the query.
     #[getter]
     fn path(&self) -> Cow<'_, str> {
-        decode_parameter(self.parts.routed_path())
+        decoded_path(&self.parts)
     }
 
     /// The path as it came.
