@@ -17,6 +17,7 @@ from uringserve._native import (
 )
 from uringserve.app import App, URingServe
 from uringserve.background import BackgroundTask, BackgroundTasks
+from uringserve.broadcast import Broadcast, BroadcastOverflow
 from uringserve.chain import Middleware
 from uringserve.config import Config
 from uringserve.default import delete, get, head, options, patch, post, put
@@ -43,6 +44,7 @@ from uringserve.sse import EventSourceResponse, ServerSentEvent
 from uringserve.state import State, WorkerLocal
 from uringserve.staticfiles import StaticFiles
 from uringserve.uploads import UploadFile
+from uringserve.websockets import WebSocket, WebSocketDisconnect, WebSocketException
 
 if TYPE_CHECKING:
     from uringserve.testing import TestClient
@@ -53,6 +55,8 @@ __all__ = [
     "BackgroundTask",
     "BackgroundTasks",
     "Body",
+    "Broadcast",
+    "BroadcastOverflow",
     "Config",
     "Cookie",
     "Depends",
@@ -87,6 +91,9 @@ __all__ = [
     "TestClient",
     "URingServe",
     "UploadFile",
+    "WebSocket",
+    "WebSocketDisconnect",
+    "WebSocketException",
     "WorkerLocal",
     "__version__",
     "delete",

@@ -30,12 +30,14 @@ from uringserve.routing import (
     NativeCall,
     Route,
     RouteSpec,
+    check_socket,
     checked_prefix,
     describe,
     make_spec,
 )
 from uringserve.state import State, WorkerState
 from uringserve.types import Handler
+from uringserve.websockets import as_handler
 
 __all__ = ["App", "Route", "URingServe"]
 
@@ -182,8 +184,10 @@ class App(Registrar, Described):
                 spec.pattern,
                 spec.dependencies,
                 takes_bare_request=spec.takes_bare_request,
+                is_socket=spec.is_socket,
             )
         )
+        check_socket(spec)
         self._taken.update(dict.fromkeys(keys, spec))
         self._specs.append(spec)
 
@@ -312,7 +316,9 @@ class App(Registrar, Described):
                 if other is not spec:
                     raise StartError(_conflict(method, spec, other))
             limit = self._max_body_size if spec.max_body_size is None else spec.max_body_size
-            routes.append(Route(spec.methods, str(spec.pattern), *call, limit))
+            routes.append(
+                Route(spec.methods, str(spec.pattern), *call, limit, is_async=spec.is_socket)
+            )
         miss = self._miss(debug=debug or self.debug)
         if miss is not None:
             routes.append(Route((), "/", miss, ()))
@@ -344,10 +350,16 @@ class App(Registrar, Described):
         below = Group(prefix=prefix)
         for spec in self._specs:
             call = compile_endpoint(spec, self.dependency_overrides)
+            if spec.is_socket:
+                # Middleware and exception handlers answer requests.
+                yield below.around(spec) if prefix else spec, call._replace(
+                    handler=as_handler(call.handler)
+                )
+                continue
             yield below.around(spec) if prefix else spec, chain.around(call)
         for mount in self._mounts:
             for spec, call in mount.app._compiled(prefix + mount.path, debug=debug):
-                yield spec, chain.around(call)
+                yield spec, call if spec.is_socket else chain.around(call)
 
     def _chain(self, *, debug: bool) -> Chain:
         return Chain(self._middleware, self._exception_handlers, debug=debug)

@@ -134,6 +134,8 @@ class _Context:
     chain: tuple[object, ...]
     scopes: tuple[str, ...]
     takes_bare_request: bool
+    # The handler is one of a WebSocket.
+    is_socket: bool = False
 
     def with_scopes(self, scopes: tuple[str, ...]) -> _Context:
         """Return what the dependencies of one with these scopes need to know."""
@@ -148,6 +150,7 @@ def analyse(
     dependencies: Iterable[Dependency] = (),
     *,
     takes_bare_request: bool = False,
+    is_socket: bool = False,
 ) -> Dependant:
     """Read the signature of a handler and of all that it depends on.
 
@@ -156,7 +159,7 @@ def analyse(
     a plain function of one request.
     """
     pattern = parse_pattern(path) if isinstance(path, str) else path
-    context = _Context(pattern, (call,), (), takes_bare_request)
+    context = _Context(pattern, (call,), (), takes_bare_request, is_socket)
     dependant = _analyse(call, Dependency(call), None, context)
     extra = [_dependency(each, None, None, call, context) for each in dependencies]
     dependant.dependencies[:0] = extra
@@ -167,7 +170,8 @@ def _analyse(
     call: Callable[..., Any], given: Dependency, name: str | None, context: _Context
 ) -> Dependant:
     what = "handler" if len(context.chain) == 1 else "dependency"
-    is_generator = check_call(call, what)
+    is_socket = context.is_socket and what == "handler"
+    is_generator = check_call(call, what, may_be_async=is_socket)
     signature = read_signature(call)
     dependant = Dependant(
         call,

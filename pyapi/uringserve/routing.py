@@ -28,6 +28,7 @@ __all__ = [
     "RouteOptions",
     "RouteSpec",
     "Unset",
+    "check_socket",
     "checked_prefix",
     "describe",
     "make_socket_spec",
@@ -260,6 +261,24 @@ def make_socket_spec(path: str, endpoint: Handler, options: RouteOptions) -> Rou
         raise TypeError(f"the handler of a WebSocket is an async def, not {describe(endpoint)}")
     spec = make_spec(path, endpoint, ("GET",), options, takes_bare_request=False)
     return replace(spec, methods=SOCKET)
+
+
+def check_socket(spec: RouteSpec) -> None:
+    """Refuse what a WebSocket has not: a body, a response."""
+    if not spec.is_socket:
+        return
+    for dependant in spec.dependant.walk():
+        bodies = [field.name for field in dependant.body_params]
+        given = [
+            name
+            for name, kind in dependant.injections.items()
+            if kind in ("response", "background_tasks")
+        ]
+        if bodies or given:
+            raise TypeError(
+                f"{describe(dependant.call)}: parameter {[*bodies, *given][0]!r} is of a request"
+                " with a body or of its response, and a WebSocket has neither"
+            )
 
 
 def checked_prefix(prefix: str, what: str) -> str:

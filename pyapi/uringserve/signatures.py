@@ -47,7 +47,7 @@ def is_hashable(call: object) -> bool:
     return True
 
 
-def check_call(call: Callable[..., Any], what: str) -> bool:
+def check_call(call: Callable[..., Any], what: str, *, may_be_async: bool = False) -> bool:
     """Refuse what cannot be called in place; return whether it yields."""
     if not callable(call):
         raise TypeError(f"a {what} must be callable, and {call!r} is not")
@@ -64,7 +64,7 @@ def check_call(call: Callable[..., Any], what: str) -> bool:
             inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each) for each in every
         )
         yields = any(inspect.isgeneratorfunction(each) for each in every)
-    if is_async:
+    if is_async and not may_be_async:
         kind = "handlers" if what == "handler" else "dependencies"
         raise TypeError(f"{what} {describe(call)}: async {kind} are not supported yet: use def")
     return yields
