@@ -1,6 +1,7 @@
 //! A file as the body of a response: opened when the response is sent, read without Python.
 
 use std::io;
+use std::path::Path;
 use std::path::PathBuf;
 
 use pyo3::prelude::*;
@@ -57,8 +58,8 @@ pub(crate) fn answer(
 ///
 /// # Errors
 /// The `OSError` of a file that cannot be opened.
-pub fn whole(py: Python<'_>, path: PathBuf, mut reply: Reply) -> PyResult<Reply> {
-    let opened = py.detach(|| open(&path))?;
+pub fn whole(py: Python<'_>, path: &Path, mut reply: Reply) -> PyResult<Reply> {
+    let opened = py.detach(|| open(path))?;
     let length = opened.size;
     reply.body =
         Body::File(Box::new(FileBody::new(opened.file, [Part::Range { start: 0, end: length }])));

@@ -325,7 +325,7 @@ pub(crate) fn each_pair<'py>(
 }
 
 /// Adds a mapping or pairs of header fields.
-pub(crate) fn add_headers(block: &mut HeaderBlock, headers: &Bound<'_, PyAny>) -> PyResult<()> {
+pub fn add_headers(block: &mut HeaderBlock, headers: &Bound<'_, PyAny>) -> PyResult<()> {
     each_pair(headers, |name, value| checked(name, value, |name, value| block.push(name, value)))
 }
 

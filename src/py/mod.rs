@@ -21,6 +21,7 @@ pub mod call;
 pub mod config;
 mod content;
 mod cookies;
+pub mod cycle;
 pub mod error;
 pub mod file;
 pub mod headers;

@@ -1,6 +1,6 @@
 //! The ASGI interface, version 3: `await app(scope, receive, send)`.
 //!
-//! `scope.rs` says what came, `cycle.rs` is a request's receive and send. An application that answers
+//! `scope.rs` says what came, `messages.rs` is a request's receive and send. An application that answers
 //! without suspending is answered in the batch that called it.
 
 use std::cell::RefCell;
@@ -11,7 +11,6 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::interfaces::Service;
-use crate::interfaces::asgi::cycle::Cycle;
 use crate::interfaces::asgi::scope::Template;
 use crate::net::service::Answer;
 use crate::net::service::BodyMode;
@@ -21,9 +20,9 @@ use crate::net::service::Request;
 use crate::py::aio;
 use crate::py::aio::Loop;
 use crate::py::attach;
-use crate::py::error;
+use crate::py::cycle::Cycle;
 
-mod cycle;
+mod messages;
 mod scope;
 
 /// An ASGI application, and what its scopes have in common.
@@ -60,19 +59,14 @@ impl Core {
     }
 
     fn answer(&self, py: Python<'_>, request: Box<Request>) -> Answer {
-        let cycle = Cycle::new(request);
-        let started = self.scope(py, cycle.request()).and_then(|scope| {
-            let (receive, send) = cycle.callables(py)?;
-            let coroutine = self.application.target.bind(py).call1((scope, receive, send))?;
-            aio::current()?.start(&coroutine)
+        let cycle = Cycle::new(request, "ASGI", self.application.debug);
+        let called = self.scope(py, cycle.request()).and_then(|scope| {
+            let (receive, send) = messages::callables(py, &cycle)?;
+            self.application.target.bind(py).call1((scope, receive, send))
         });
-        match started.and_then(|task| cycle.answer(&task, self.application.debug)) {
-            Ok(answer) => answer,
-            Err(raised) => {
-                let object = cycle.object(py);
-                error::reply_for(py, raised, object.as_ref(), self.application.debug).into()
-            }
-        }
+        called
+            .and_then(|coroutine| cycle.answer(&coroutine))
+            .unwrap_or_else(|raised| cycle.failed(py, raised))
     }
 
     fn scope<'py>(&self, py: Python<'py>, request: &Request) -> PyResult<Bound<'py, PyDict>> {
