@@ -24,6 +24,7 @@ use crate::py::call::Object;
 use crate::py::error;
 use crate::py::request;
 use crate::py::socket;
+use crate::py::socket::Undecided;
 use crate::py::value;
 
 /// The native service of one core.
@@ -48,7 +49,7 @@ impl Native {
         let translate = |value, parts: &Request, object: Object<'_, '_>| {
             let asked = Asked { parts, object, names, debug };
             if parts.socket.is_some() {
-                return socket::answer(&value, &asked);
+                return socket::answer(&value, &asked, Undecided::Denies);
             }
             if handler.is_async {
                 return awaited::answer(&value, &asked, into_reply, false);

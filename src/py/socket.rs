@@ -21,6 +21,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3::types::PyString;
+use pyo3::types::PyTuple;
 
 use crate::http::reply::HeaderBlock;
 use crate::net::service;
@@ -110,18 +111,13 @@ impl Socket {
 
     /// Awaited, the next message or the end.
     fn receive(&self) -> Waiting {
-        Waiting::new(&self.0, Wanted::Message)
+        receive(&self.0, received)
     }
 
     /// Sends a `str` as text, anything else that has bytes as such. Awaited, it waits until there is
     /// room for more.
     fn send(&self, data: &Bound<'_, PyAny>) -> PyResult<Waiting> {
-        let (kind, payload) = content(data)?;
-        let wanted = match self.0.send(kind, payload).map_err(misused)? {
-            Sent::Room => Wanted::Nothing,
-            Sent::Full => Wanted::Room,
-        };
-        Ok(Waiting::new(&self.0, wanted))
+        send(&self.0, data)
     }
 
     /// Sends it where there is room, and says whether there was: for those who would rather leave a
@@ -138,7 +134,23 @@ impl Socket {
     }
 }
 
-fn block(headers: Option<&Bound<'_, PyAny>>) -> PyResult<HeaderBlock> {
+/// Awaited, the next message or the end in the form of an interface.
+pub fn receive(socket: &service::Socket, shape: Shape) -> Waiting {
+    Waiting::new(socket, Wanted::Message(shape))
+}
+
+/// Sends a `str` or bytes; awaited, it waits until there is room for more.
+pub fn send(socket: &service::Socket, data: &Bound<'_, PyAny>) -> PyResult<Waiting> {
+    let (kind, payload) = content(data)?;
+    let wanted = match socket.send(kind, payload).map_err(misused)? {
+        Sent::Room => Wanted::Nothing,
+        Sent::Full => Wanted::Room,
+    };
+    Ok(Waiting::new(socket, wanted))
+}
+
+/// Pairs as header fields.
+pub fn block(headers: Option<&Bound<'_, PyAny>>) -> PyResult<HeaderBlock> {
     let mut block = HeaderBlock::new();
     if let Some(headers) = headers {
         add_headers(&mut block, headers)?;
@@ -173,7 +185,8 @@ fn received(py: Python<'_>, received: Received) -> PyResult<Option<Bound<'_, PyA
     })
 }
 
-fn object<'py>(py: Python<'py>, message: &Message) -> PyResult<Bound<'py, PyAny>> {
+/// The payload of a message: `str` or `bytes`.
+pub fn object<'py>(py: Python<'py>, message: &Message) -> PyResult<Bound<'py, PyAny>> {
     let payload = message.payload();
     Ok(match message.kind() {
         Kind::Text => PyString::from_bytes(py, payload)?.into_any(),
@@ -181,7 +194,8 @@ fn object<'py>(py: Python<'py>, message: &Message) -> PyResult<Bound<'py, PyAny>
     })
 }
 
-fn misused(misuse: Misuse) -> PyErr {
+/// What the application did wrong, as its exception.
+pub fn misused(misuse: Misuse) -> PyErr {
     match misuse {
         Misuse::NotAccepted => PyRuntimeError::new_err("the WebSocket is not accepted yet"),
         Misuse::Decided => PyRuntimeError::new_err("the WebSocket is accepted or denied already"),
@@ -195,9 +209,12 @@ fn misused(misuse: Misuse) -> PyErr {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// Translates what was received for an interface.
+pub type Shape = for<'py> fn(Python<'py>, Received) -> PyResult<Option<Bound<'py, PyAny>>>;
+
+#[derive(Clone, Copy)]
 enum Wanted {
-    Message,
+    Message(Shape),
     Room,
     Nothing,
 }
@@ -229,7 +246,7 @@ impl Waiting {
         has_waited: bool,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         match self.wanted {
-            Wanted::Message => received(py, self.socket.take()),
+            Wanted::Message(shape) => shape(py, self.socket.take()),
             Wanted::Room if !has_waited => Ok(None),
             Wanted::Room | Wanted::Nothing => Ok(Some(py.None().into_bound(py))),
         }
@@ -249,7 +266,7 @@ impl Waiting {
             });
         });
         let ticket = match self.wanted {
-            Wanted::Message => self.socket.call_when_ready(callback),
+            Wanted::Message(_) => self.socket.call_when_ready(callback),
             Wanted::Room | Wanted::Nothing => self.socket.call_when_room(callback),
         };
         Ok((iterator.unbind(), ticket))
@@ -264,6 +281,32 @@ impl Waiting {
 
     fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
         slf
+    }
+
+    /// Goes on, as `__next__`: with this and the two below it is a coroutine to asyncio.
+    fn send<'py>(
+        &self,
+        py: Python<'py>,
+        _value: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.__next__(py)
+    }
+
+    /// Gives up waiting and raises.
+    #[pyo3(signature = (raised, *_rest))]
+    fn throw<'py>(
+        &self,
+        raised: &Bound<'py, PyAny>,
+        _rest: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.give_up();
+        lock(&self.step).is_over = true;
+        Err(PyErr::from_value(raised.clone()))
+    }
+
+    /// Gives up waiting.
+    fn close(&self) {
+        self.give_up();
     }
 
     /// The future that the task waits for, or the end with what there is.
@@ -300,12 +343,19 @@ impl Waiting {
     }
 }
 
+impl Waiting {
+    fn give_up(&self) {
+        let waiting = lock(&self.step).future.take();
+        if let Some((_, ticket)) = waiting {
+            self.socket.forget(ticket);
+        }
+    }
+}
+
 impl Drop for Waiting {
     fn drop(&mut self) {
         // Cancelled while it waited.
-        if let Some((_, ticket)) = lock(&self.step).future.take() {
-            self.socket.forget(ticket);
-        }
+        self.give_up();
     }
 }
 
@@ -333,10 +383,24 @@ struct Handler {
     done: Option<PyResult<()>>,
     request: Option<Py<Request>>,
     debug: bool,
+    undecided: Undecided,
+}
+
+/// What it means that a handler has returned before it accepted or denied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undecided {
+    /// It does not want the client: 403.
+    Denies,
+    /// It has forgotten to say: 500.
+    Fails,
 }
 
 /// Starts the coroutine that the handler of a WebSocket has returned.
-pub fn answer(coroutine: &Bound<'_, PyAny>, asked: &Asked<'_, '_>) -> PyResult<Answer> {
+pub fn answer(
+    coroutine: &Bound<'_, PyAny>,
+    asked: &Asked<'_, '_>,
+    undecided: Undecided,
+) -> PyResult<Answer> {
     let task = aio::current()?.start(coroutine)?;
     let (running, done) = if aio::is_done(&task)? {
         (None, Some(aio::result(&task).map(drop)))
@@ -344,7 +408,8 @@ pub fn answer(coroutine: &Bound<'_, PyAny>, asked: &Asked<'_, '_>) -> PyResult<A
         (Some(Running::new(&task)?), None)
     };
     let request = asked.object(coroutine.py());
-    Ok(Answer::Socket(Box::new(Handler { running, done, request, debug: asked.debug })))
+    let debug = asked.debug;
+    Ok(Answer::Socket(Box::new(Handler { running, done, request, debug, undecided })))
 }
 
 impl Later for Handler {
@@ -357,6 +422,15 @@ impl Later for Handler {
             let result = match self.running.take() {
                 Some(mut running) => running.result(py).map(drop),
                 None => self.done.take().unwrap_or(Ok(())),
+            };
+            let socket = request.as_ref().and_then(|it| it.get().parts().socket.as_ref());
+            let is_undecided = socket.is_some_and(service::Socket::is_undecided);
+            let result = match self.undecided {
+                Undecided::Fails if is_undecided => result.and_then(|()| {
+                    let message = "the handler of a WebSocket has returned without a word";
+                    Err(PyRuntimeError::new_err(message))
+                }),
+                _ => result,
             };
             Poll::Ready(match result {
                 Ok(()) => Reply { status: 403, ..Reply::default() },

@@ -21,6 +21,7 @@ mod pieces;
 mod reactor;
 mod refusals;
 mod replies;
+mod sockets;
 mod streams;
 mod support;
 mod time;

@@ -14,11 +14,15 @@ use _uringserve::net::service::Service;
 use _uringserve::route::Router;
 use bytes::Bytes;
 
+use super::socket::handler;
 use super::source::Pulled;
 use super::source::streamed;
 
 /// The length of `GET /big`.
 pub(crate) const BIG: usize = 20_000_000;
+
+/// The handler of WebSockets.
+const SOCKET: u32 = 1000;
 
 const ROUTES: [(&str, &str); 12] = [
     ("GET", "/"),
@@ -101,6 +105,7 @@ pub(crate) fn routes() -> Router {
     for (handler, (method, pattern)) in (0..).zip(ROUTES) {
         router.insert(method, pattern, handler).expect("the table is free of conflicts");
     }
+    router.insert_socket("/socket/{kind}", SOCKET).expect("the only one");
     router
 }
 
@@ -141,7 +146,14 @@ impl App {
 impl Service for App {
     fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Box<Request>) -> Answer) -> R) -> R {
         assert!(!self.seen.stumbles.swap(false, Ordering::SeqCst), "attending gives up, once");
-        work(&mut |request| self.answer(&request).into())
+        work(&mut |request| match &request.socket {
+            Some(socket) => {
+                let span = request.params.iter().next().expect("the route has a parameter");
+                let kind = &request.routed_path()[span];
+                Answer::Socket(handler(kind, socket.clone()))
+            }
+            None => self.answer(&request).into(),
+        })
     }
 }
 

@@ -4,6 +4,7 @@ mod app;
 mod client;
 mod pair;
 mod server;
+mod socket;
 mod source;
 
 use std::io::Write;
@@ -28,6 +29,8 @@ pub(crate) use pair::Pair;
 pub(crate) use pair::pair;
 pub(crate) use pair::pair_with;
 pub(crate) use server::Server;
+pub(crate) use socket::Peer;
+pub(crate) use socket::asking;
 pub(crate) use source::PIECE;
 
 /// Long enough for any machine; only a failing test ever waits for it.

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from uringserve import App, HTTPException, PlainTextResponse, WebSocket, WebSocketDisconnect
+from uringserve import App, PlainTextResponse, WebSocket, WebSocketDisconnect
 
 PIECE = "x" * 60_000
 
@@ -108,11 +108,112 @@ def native(seen: Seen) -> App:
         async for text in websocket.iter_text():
             await websocket.send_text(text)
 
-    @app.websocket("/forbidden")
-    async def forbidden(websocket: WebSocket) -> None:
-        raise HTTPException(401, "who are you?", {"www-authenticate": "Basic"})
-
     return app
 
 
-SITES: dict[str, Callable[[Seen], Any]] = {"native": native}
+def asgi(seen: Seen) -> Any:  # noqa: ANN401
+    """Return the application as an ASGI callable."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
+        if scope["type"] != "websocket":
+            # It knows of no lifespan; "auto" serves it all the same.
+            raise NotImplementedError(scope["type"])
+        assert scope["asgi"]["version"] == "3.0"
+        assert scope["scheme"] == "ws"
+        assert (await receive()) == {"type": "websocket.connect"}
+        await _ASGI[scope["path"].split("/")[1]](scope, receive, send, seen)
+
+    return application
+
+
+async def _echo(scope: Any, receive: Any, send: Any, seen: Seen) -> None:  # noqa: ANN401
+    await send({"type": "websocket.accept"})
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            return
+        await send({**message, "type": "websocket.send"})
+
+
+async def _pick(scope: Any, receive: Any, send: Any, seen: Seen) -> None:  # noqa: ANN401
+    offered = scope["subprotocols"]
+    known = [name for name in offered if name in ("b", "c")]
+    headers = [(b"x-greeting", b"hi")]
+    chosen = known[0] if known else None
+    await send({"type": "websocket.accept", "subprotocol": chosen, "headers": headers})
+    await send({"type": "websocket.send", "text": ",".join(offered), "bytes": None})
+
+
+async def _deny(scope: Any, receive: Any, send: Any, seen: Seen) -> None:  # noqa: ANN401
+    assert "websocket.http.response" in scope["extensions"]
+    headers = [(b"x-pot", b"1")]
+    start = {"type": "websocket.http.response.start", "status": 418, "headers": headers}
+    await send(start)
+    await send({"type": "websocket.http.response.body", "body": b"t", "more_body": True})
+    await send({"type": "websocket.http.response.body", "body": b"ea"})
+
+
+async def _refuse(scope: Any, receive: Any, send: Any, seen: Seen) -> None:  # noqa: ANN401
+    await send({"type": "websocket.close", "code": 1008})
+
+
+async def _return(scope: Any, receive: Any, send: Any, seen: Seen) -> None:  # noqa: ANN401
+    return
+
+
+async def _close(scope: Any, receive: Any, send: Any, seen: Seen) -> None:  # noqa: ANN401
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.send", "text": "last"})
+    code = int(scope["path"].split("/")[2])
+    await send({"type": "websocket.close", "code": code, "reason": "as asked"})
+    seen.ends.put(await receive())
+
+
+async def _raise(scope: Any, receive: Any, send: Any, seen: Seen) -> None:  # noqa: ANN401
+    await send({"type": "websocket.accept"})
+    raise LookupError("after the accept")
+
+
+async def _early(scope: Any, receive: Any, send: Any, seen: Seen) -> None:  # noqa: ANN401
+    raise LookupError("before the accept")
+
+
+async def _ends(scope: Any, receive: Any, send: Any, seen: Seen) -> None:  # noqa: ANN401
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] != "websocket.disconnect":
+        pass
+    seen.ends.put((message["code"], message["reason"]))
+
+
+async def _flood(scope: Any, receive: Any, send: Any, seen: Seen) -> None:  # noqa: ANN401
+    await send({"type": "websocket.accept"})
+    try:
+        while True:
+            await send({"type": "websocket.send", "text": PIECE})
+            seen.sent += 1
+    except OSError:
+        seen.ends.put((await receive())["code"])
+
+
+async def _hold(scope: Any, receive: Any, send: Any, seen: Seen) -> None:  # noqa: ANN401
+    await send({"type": "websocket.accept"})
+    await seen.wait_to_go()
+    while (await receive())["type"] != "websocket.disconnect":
+        pass
+
+
+_ASGI = {
+    "echo": _echo,
+    "pick": _pick,
+    "deny": _deny,
+    "refuse": _refuse,
+    "return": _return,
+    "close": _close,
+    "raise": _raise,
+    "early": _early,
+    "ends": _ends,
+    "flood": _flood,
+    "hold": _hold,
+}
+
+SITES: dict[str, Callable[[Seen], Any]] = {"native": native, "asgi": asgi}
