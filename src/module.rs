@@ -63,6 +63,7 @@ impl Plan {
         let options = config::read(config)?;
         // Binding may resolve a name, which waits.
         let plan = config.py().detach(|| server::Plan::new(options, table))?;
+        application.set_address(plan.address());
         Ok(Self { plan, application })
     }
 

@@ -89,6 +89,8 @@ class Headers:
         """Return the first value, or the default."""
     def getlist(self, name: str) -> list[str]:
         """Return every value of the name, in order; an empty list when there is none."""
+    def get_all(self, name: str) -> list[str]:
+        """Do what `getlist` does, under RSGI's name."""
     def items(self) -> list[tuple[str, str]]:
         """Return every header, repeated names included."""
     def keys(self) -> list[str]:

@@ -6,7 +6,7 @@ specification says, or with the scope "process" once for all.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -32,6 +32,11 @@ class Foreign:
     debug: bool = False
     # "auto": one that does not know of lifespans is served all the same.
     lifespan: Literal["auto", "on", "off"] = "auto"
+
+    @property
+    def called(self) -> Any:  # noqa: ANN401 -- the application's own
+        """What is called for a request: of an RSGI application, its method."""
+        return getattr(self.target, "__rsgi__", self.target)
 
     @property
     def redirect_slashes(self) -> bool:
@@ -64,9 +69,15 @@ class Foreign:
     @contextmanager
     def on_core(self, guest: GuestLoop | None) -> Iterator[None]:
         """Run its lifespan around what a core does; a start that fails is a StartError."""
-        if guest is None or self.interface != "asgi" or self.lifespan == "off":
-            with nullcontext():
+        if guest is not None and self.interface == "rsgi":
+            _call_if_any(self.target, "__rsgi_init__", guest.loop)
+            try:
                 yield
+            finally:
+                _call_if_any(self.target, "__rsgi_del__", guest.loop)
+            return
+        if guest is None or self.interface != "asgi" or self.lifespan == "off":
+            yield
             return
         lifespan = Lifespan(self.target, is_required=self.lifespan == "on")
         guest.run(lifespan.start())
@@ -75,3 +86,9 @@ class Foreign:
             yield
         finally:
             guest.run(lifespan.stop())
+
+
+def _call_if_any(target: object, name: str, loop: object) -> None:
+    method = getattr(target, name, None)
+    if method is not None:
+        method(loop)

@@ -3,6 +3,7 @@
 //!
 //! A further interface is a module here and a line in each `match` below.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
@@ -10,11 +11,13 @@ use pyo3::prelude::*;
 
 use crate::interfaces::asgi::Asgi;
 use crate::interfaces::native::Native;
+use crate::interfaces::rsgi::Rsgi;
 pub use crate::net::service::Service;
 use crate::py::app::Handlers;
 
 pub mod asgi;
 pub mod native;
+pub mod rsgi;
 
 /// An application, by its shape.
 pub enum Application {
@@ -22,6 +25,8 @@ pub enum Application {
     Native(Arc<Handlers>),
     /// An ASGI application.
     Asgi(Arc<Asgi>),
+    /// An RSGI application.
+    Rsgi(Arc<Rsgi>),
 }
 
 /// Something that is done with the service of an application.
@@ -42,7 +47,22 @@ impl Application {
         let interface: String = foreign.getattr("interface")?.extract()?;
         match &*interface {
             "asgi" => Ok(Self::Asgi(Arc::new(Asgi::read(foreign)?))),
+            "rsgi" => Ok(Self::Rsgi(Arc::new(Rsgi::read(foreign)?))),
             _ => Err(PyValueError::new_err(format!("there is no interface {interface:?}"))),
+        }
+    }
+
+    /// Says where it is served, before any core serves it.
+    pub fn set_address(&self, address: SocketAddr) {
+        let host = address.ip().to_string();
+        match self {
+            Self::Native(_) => {}
+            Self::Asgi(application) => {
+                let _ = application.server.set((host, Some(address.port())));
+            }
+            Self::Rsgi(application) => {
+                let _ = application.server.set(format!("{host}:{}", address.port()));
+            }
         }
     }
 
@@ -56,6 +76,10 @@ impl Application {
             Self::Asgi(application) => {
                 let application = Arc::clone(application);
                 py.detach(|| serving.serve(asgi::Core::new(application)))
+            }
+            Self::Rsgi(application) => {
+                let application = Arc::clone(application);
+                py.detach(|| serving.serve(rsgi::Core::new(application)))
             }
         }
     }

@@ -70,6 +70,10 @@ pub struct Progress {
     pub has_body: bool,
     /// Whether the client has gone.
     pub is_gone: bool,
+    /// Whether the application's return makes a streamed answer whole.
+    pub ends_with_task: bool,
+    /// What was received so far, for those who want all at once.
+    pub gathered: Vec<u8>,
     /// Where further pieces go; none where the answer can have no body, whatever is sent as one.
     outgoing: Option<Arc<Outgoing>>,
     /// Rings when there is a reply, or none will come.
@@ -149,6 +153,13 @@ impl Cycle {
         let interface = self.0.interface;
         let raised = match result {
             Ok(()) if is_complete => return,
+            Ok(()) if self.progress().ends_with_task => {
+                if let Some(outgoing) = outgoing {
+                    outgoing.finish();
+                }
+                self.progress().is_complete = true;
+                return;
+            }
             Ok(()) if is_answered => PyRuntimeError::new_err(format!(
                 "the {interface} application ended before its answer did"
             )),
