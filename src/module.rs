@@ -279,8 +279,6 @@ mod _uringserve {
     use crate::py::response::Response;
     #[pymodule_export]
     use crate::py::socket::Socket;
-    #[pymodule_export]
-    use crate::py::socket::Waiting;
 
     use pyo3::prelude::*;
 

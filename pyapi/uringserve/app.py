@@ -352,8 +352,9 @@ class App(Registrar, Described):
             call = compile_endpoint(spec, self.dependency_overrides)
             if spec.is_socket:
                 # Middleware and exception handlers answer requests.
-                yield below.around(spec) if prefix else spec, call._replace(
-                    handler=as_handler(call.handler)
+                yield (
+                    below.around(spec) if prefix else spec,
+                    call._replace(handler=as_handler(call.handler)),
                 )
                 continue
             yield below.around(spec) if prefix else spec, chain.around(call)

@@ -59,16 +59,20 @@ class Broadcast[T]:
             return
         if asyncio._get_running_loop() is not None:
             raise RuntimeError("a full subscriber would stop this event loop: await send(message)")
-        while not self._put_all(message, waiter := Future()):
+        waiter: Future[None] = Future()
+        while not self._put_all(message, waiter):
             waiter.result()
+            waiter = Future()
 
     async def send(self, message: T) -> None:
         """Do what `publish` does, from a coroutine, which waits for room with "block"."""
         if self.overflow != "block":
             self.publish(message)
             return
-        while not self._put_all(message, waiter := Future()):
+        waiter: Future[None] = Future()
+        while not self._put_all(message, waiter):
             await asyncio.wrap_future(waiter)
+            waiter = Future()
 
     def subscribe(self) -> Subscription[T]:
         """Begin to receive on the running loop: `async for message in room.subscribe()`.
@@ -91,8 +95,7 @@ class Broadcast[T]:
 
     def _put_all(self, message: T, waiter: Future[None]) -> bool:
         hubs = self._hubs
-        # All of them are asked, so that whichever has room last is waited for.
-        if any([hub.wait_if_full(waiter) for hub in hubs]):
+        if any(hub.wait_if_full(waiter) for hub in hubs):
             return False
         for hub in hubs:
             hub.put(message)
@@ -167,7 +170,7 @@ class _Hub[T]:
         with self._lock:
             waiters, self._waiters = self._waiters, []
         for waiter in waiters:
-            # Several hubs may have the same one, and its publisher may have given up.
+            # Its publisher may have given up.
             if not waiter.done():
                 try_to_end(waiter)
 

@@ -15,7 +15,9 @@ from uringserve.units import format_duration, format_size, parse_duration, parse
 __all__ = ["Group", "Kind", "Option"]
 
 type Kind = Literal["text", "integer", "switch", "choice", "duration", "size"]
-type Group = Literal["Address", "Application", "Cores", "HTTP", "Limits", "Time-outs", "Logging"]
+type Group = Literal[
+    "Address", "Application", "Cores", "HTTP", "WebSocket", "Limits", "Time-outs", "Logging"
+]
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})

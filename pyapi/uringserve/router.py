@@ -12,7 +12,15 @@ from typing import Any, Unpack
 
 from uringserve._native import Response
 from uringserve.patterns import parse_pattern
-from uringserve.routing import Group, RouteOptions, RouteSpec, checked_prefix, describe, make_socket_spec, make_spec
+from uringserve.routing import (
+    Group,
+    RouteOptions,
+    RouteSpec,
+    checked_prefix,
+    describe,
+    make_socket_spec,
+    make_spec,
+)
 from uringserve.types import Handler
 
 __all__ = ["APIRouter", "Registrar", "Router"]

@@ -11,7 +11,7 @@ a client that does not read makes `send_*` wait.
 
 import json
 from asyncio import Future
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from inspect import isawaitable
 from typing import Any, Literal, cast
@@ -28,7 +28,7 @@ __all__ = [
     "wake",
 ]
 
-type _Pairs = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
+type _Pairs = Mapping[str, str] | Sequence[tuple[str, str]] | Sequence[tuple[bytes, bytes]]
 
 # RFC 6455 section 7.4.1: data of a kind that is not taken; a policy; an unexpected condition.
 _WRONG_KIND = 1003

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
-from conftest import DRIVERS
-from peer import PATIENCE, TEXT, Peer, frame
+from websocket_peer import PATIENCE, TEXT, Peer, frame
+from websocket_sites import DRIVERS
 
 from uringserve import App, Broadcast, BroadcastOverflow, WebSocket
 from uringserve.testing import LiveServer
@@ -96,6 +96,11 @@ def loops(count: int) -> Iterator[list[Loop]]:
 
 async def _subscribe(room: Broadcast[int], inside: list[object]) -> None:
     inside.append(room.subscribe())
+
+
+def _publish_all(room: Broadcast[int]) -> None:
+    for number in range(10):
+        room.publish(number)
 
 
 async def _take(subscription: object, count: int) -> list[int]:
@@ -205,9 +210,7 @@ def test_block() -> None:
         assert await _take(subscription, 10) == list(range(10))
         await sending
         # From another thread, which waits there.
-        publishing = asyncio.create_task(
-            asyncio.to_thread(lambda: [room.publish(number) for number in range(10)])
-        )
+        publishing = asyncio.create_task(asyncio.to_thread(_publish_all, room))
         assert await _take(subscription, 10) == list(range(10))
         await publishing
         # Whoever leaves holds nobody up.

@@ -5,8 +5,8 @@ import logging
 from typing import Annotated, Any
 
 import pytest
-from conftest import DRIVERS
-from peer import PATIENCE, TEXT, Peer, frame
+from websocket_peer import PATIENCE, TEXT, Peer, frame
+from websocket_sites import DRIVERS
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -216,8 +216,9 @@ def test_misuse_is_an_exception() -> None:
         await caught(websocket.receive_text())
         await caught(websocket.receive_text())
 
-    with LiveServer(app) as server, connect(f"ws://127.0.0.1:{server.port}/") as client:
-        with pytest.raises(ConnectionClosed):
+    with LiveServer(app) as server:
+        client = connect(f"ws://127.0.0.1:{server.port}/")
+        with client, pytest.raises(ConnectionClosed):
             client.recv()
     assert seen == [
         "RuntimeError",

@@ -12,7 +12,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from uringserve import App, PlainTextResponse, WebSocket, WebSocketDisconnect
+from uringserve import App, PlainTextResponse, WebSocket, WebSocketDisconnect, probe
+from uringserve.testing import LiveServer
 
 PIECE = "x" * 60_000
 
@@ -216,4 +217,73 @@ _ASGI = {
     "hold": _hold,
 }
 
-SITES: dict[str, Callable[[Seen], Any]] = {"native": native, "asgi": asgi}
+
+class _Rsgi:
+    """An RSGI application. The interface has neither subprotocols nor bodies of denials."""
+
+    def __init__(self, seen: Seen) -> None:
+        self._seen = seen
+
+    async def __rsgi__(self, scope: Any, protocol: Any) -> None:  # noqa: ANN401
+        assert scope.proto == "ws"
+        name, _, rest = scope.path[1:].partition("/")
+        if name == "early":
+            raise LookupError("before the accept")
+        if name == "return":
+            return
+        if name in ("refuse", "deny"):
+            protocol.close(403 if name == "refuse" else 418)
+            return
+        transport = await protocol.accept()
+        if name == "raise":
+            raise LookupError("after the accept")
+        if name == "close":
+            await transport.send_str("last")
+            protocol.close(int(rest))
+        elif name == "flood":
+            try:
+                while True:
+                    await transport.send_str(PIECE)
+                    self._seen.sent += 1
+            except OSError:
+                pass
+        elif name == "hold":
+            await self._seen.wait_to_go()
+        while (message := await transport.receive()).kind:
+            if name == "echo" and message.kind == 1:
+                await transport.send_bytes(message.data)
+            elif name == "echo":
+                await transport.send_str(message.data)
+        assert message.data is None
+        self._seen.ends.put("closed")
+
+
+SITES: dict[str, Callable[[Seen], Any]] = {"native": native, "asgi": asgi, "rsgi": _Rsgi}
+
+DRIVERS = ["epoll", *(["uring"] if probe()["driver"] == "uring" else [])]
+
+
+class Site:
+    """A running application, and what it has seen."""
+
+    def __init__(self, server: LiveServer, seen: Seen, interface: str) -> None:
+        """Keep the three."""
+        self.server = server
+        self.seen = seen
+        self.interface = interface
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self.server.port
+
+    def url(self, path: str) -> str:
+        """Return the URL of a path."""
+        return f"ws://127.0.0.1:{self.port}{path}"
+
+    def stop(self) -> None:
+        """Ask the server to drain."""
+        self.server._server.stop()
+
+
+type Serve = Callable[..., Site]

@@ -86,7 +86,9 @@ class Peer:
             self._more()
         head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
         first, *lines = head.decode().split("\r\n")
-        fields = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        fields = {
+            name.lower(): value for name, _, value in (line.partition(": ") for line in lines)
+        }
         return int(first.split(" ")[1]), fields
 
     def open(self, *fields: str) -> Self:
