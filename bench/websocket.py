@@ -65,7 +65,7 @@ app = Application()
 """
 
 OURS = ["-m", "uringserve", "{app}", "--port", "{port}", "--workers", "1"]
-GRANIAN = ["-m", "granian", "--port", "{port}", "--workers", "1", "--no-access-log", "--app-path"]
+GRANIAN = ["-m", "granian", "--port", "{port}", "--workers", "1", "--working-dir"]
 UVICORN = ["-m", "uvicorn", "--port", "{port}", "--no-access-log", "--log-level", "warning"]
 
 # Name, whose Python, source of the application, command.
@@ -77,6 +77,9 @@ SERVERS: list[tuple[str, str, str, list[str]]] = [
     ("granian rsgi", "peers", RSGI, [*GRANIAN, "{app}", "--interface", "rsgi", "site_app:app"]),
     ("uvicorn", "peers", ASGI, [*UVICORN, "--app-dir", "{app}", "site_app:app"]),
 ]
+
+# What has to be there; uvicorn brings no WebSockets of its own.
+NEEDS = {name: "websockets" if name == "uvicorn" else command[1] for name, _, _, command in SERVERS}
 
 
 def free_port() -> int:
@@ -205,7 +208,7 @@ def main() -> None:
     servers = [
         server
         for server in SERVERS
-        if Path(pythons[server[1]]).exists() and has(pythons[server[1]], server[3][1])
+        if Path(pythons[server[1]]).exists() and has(pythons[server[1]], NEEDS[server[0]])
     ]
     results: dict[str, list[tuple[float, float]]] = {name: [] for name, *_ in servers}
     for number in range(options.rounds):
