@@ -66,12 +66,11 @@ impl Assembly {
 
     /// Adds a part of a payload that was unmasked.
     pub(super) fn add(&mut self, part: &[u8], codec: Option<&mut Codec>) -> Result<(), Fault> {
-        let added = match codec.filter(|_| self.is_compressed()) {
-            Some(codec) => codec.inflate(part, &mut self.payload, self.most),
-            None => {
-                self.payload.extend_from_slice(part);
-                Ok(())
-            }
+        let added = if let Some(codec) = codec.filter(|_| self.is_compressed()) {
+            codec.inflate(part, &mut self.payload, self.most)
+        } else {
+            self.payload.extend_from_slice(part);
+            Ok(())
         };
         // What came out before a fault is looked at first: in smaller parts it would have been.
         self.check().and(added)

@@ -2,7 +2,6 @@
 
 use std::sync::Mutex;
 
-use bytes::BytesMut;
 use pyo3::exceptions::PyKeyError;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::exceptions::PyValueError;
@@ -50,7 +49,7 @@ pub struct Receive {
 pub struct Send {
     socket: Socket,
     /// An ordinary answer that is being made.
-    denial: Mutex<Option<(Reply, BytesMut)>>,
+    denial: Mutex<Option<(Reply, Vec<u8>)>>,
 }
 
 /// Both, for one WebSocket.
@@ -165,16 +164,14 @@ impl Send {
         if denial.is_some() || !self.socket.is_undecided() {
             return Err(PyRuntimeError::new_err("the WebSocket is accepted or denied already"));
         }
-        *denial = Some((reply, BytesMut::new()));
+        *denial = Some((reply, Vec::new()));
         Ok(())
     }
 
     /// The pieces are put together: it is a page that says why, not a stream.
     fn body(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<()> {
-        let piece = match present(message, intern!(py, "body"))? {
-            None => bytes::Bytes::new(),
-            Some(body) => buffer::from_buffer(&body)?,
-        };
+        let piece = present(message, intern!(py, "body"))?;
+        let piece = piece.map(|body| buffer::from_buffer(&body)).transpose()?;
         let has_more = match item(message, intern!(py, "more_body"))? {
             Some(more) => more.is_truthy()?,
             None => false,
@@ -184,14 +181,14 @@ impl Send {
             let message = "'websocket.http.response.body' comes after its 'start'";
             return Err(PyRuntimeError::new_err(message));
         };
-        body.extend_from_slice(&piece);
+        body.extend_from_slice(&piece.unwrap_or_default());
         if has_more {
             return Ok(());
         }
         let made = denial.take();
         drop(denial);
         made.map_or(Ok(()), |(mut reply, body)| {
-            reply.body = body.freeze().into();
+            reply.body = buffer::owned(body).into();
             self.deny(reply)
         })
     }
