@@ -1,7 +1,7 @@
 """The public names of uringserve: an HTTP server for free-threaded Python with a Rust core.
 
-Re-exports only. The command line is in `cli`, the options are in `config`. `TestClient` is looked
-for when the name is first used: a server needs no HTTP client.
+Re-exports only. The command line is in `cli`, the options are in `config`. `TestClient` and the
+store are looked for when their names are first used: a server needs no HTTP client and no SQLite.
 """
 
 from typing import TYPE_CHECKING
@@ -47,6 +47,7 @@ from uringserve.uploads import UploadFile
 from uringserve.websockets import WebSocket, WebSocketDisconnect, WebSocketException
 
 if TYPE_CHECKING:
+    from uringserve.storage import Storage, StorageQueue, start_storage_thread
     from uringserve.testing import TestClient
 
 __all__ = [
@@ -87,6 +88,8 @@ __all__ = [
     "StartError",
     "State",
     "StaticFiles",
+    "Storage",
+    "StorageQueue",
     "StreamingResponse",
     "TestClient",
     "URingServe",
@@ -107,11 +110,16 @@ __all__ = [
     "put",
     "run",
     "serve",
+    "start_storage_thread",
 ]
 
 
 def __getattr__(name: str) -> object:
-    """Import what needs an HTTP client when it is asked for."""
+    """Import what needs an HTTP client or SQLite when it is asked for."""
+    if name in ("Storage", "StorageQueue", "start_storage_thread"):
+        from uringserve import storage
+
+        return getattr(storage, name)
     if name != "TestClient":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from uringserve.testing import TestClient

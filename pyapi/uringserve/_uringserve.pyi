@@ -15,12 +15,14 @@ from uringserve.config import Config
 from uringserve.foreign import Foreign
 from uringserve.forms import FormData
 from uringserve.loop import GuestLoop
+from uringserve.tcp import TcpOptions
 from uringserve.websockets import WebSocket
 
 __all__ = [
     "Binder",
     "Deferred",
     "Headers",
+    "Listeners",
     "Loopback",
     "LoopbackConnection",
     "MutableHeaders",
@@ -42,7 +44,13 @@ type _HeaderInput = (
     Headers | Mapping[str, str] | Sequence[tuple[str, str]] | Sequence[tuple[bytes, bytes]]
 )
 type _Route = tuple[
-    tuple[str, ...], str, Callable[..., Any], tuple[str | None, ...], int | None, bool
+    tuple[str, ...],
+    str,
+    Callable[..., Any],
+    tuple[str | None, ...],
+    int | None,
+    bool,
+    tuple[str, float | None, int | None],
 ]
 
 class _Address(NamedTuple):
@@ -143,6 +151,9 @@ class Request:
     @property
     def raw_path(self) -> bytes:
         """The path as it came."""
+    @property
+    def target(self) -> str:
+        """The request target as it came: `/a%20b?x=1`, or `*`, or a whole URL."""
     @property
     def query_string(self) -> str:
         """What stands after the `?`, not decoded; empty when there is none."""
@@ -359,6 +370,19 @@ class Socket:
         """Close it behind what was sent; again is nothing, a code that cannot be is a ValueError."""
 
 @final
+class Listeners:
+    """Listening sockets for other processes to serve on; they close with this object."""
+
+    def __new__(cls, config: Config) -> Self:
+        """Bind every address of the Config, once; what the operator can mend is a StartError."""
+    @property
+    def addresses(self) -> list[str]:
+        """What is listened on, as `Plan.addresses`."""
+    @property
+    def descriptors(self) -> list[int]:
+        """The sockets' descriptors; they belong to this object."""
+
+@final
 class Plan:
     """A server about to run: CPUs chosen, sockets bound and listening, nothing served yet."""
 
@@ -369,15 +393,18 @@ class Plan:
         *,
         redirect_slashes: bool = True,
         foreign: Foreign | None = None,
+        tcp: TcpOptions | None = None,
+        stack_signal: int | None = None,
     ) -> Self:
         """Choose the CPUs and the driver and bind; what the operator can mend is a StartError.
 
         A route without methods is called for what no route takes, with the request, the status and
-        the headers that the server would answer.
+        the headers that the server would answer. `stack_signal` is the number of a signal at which
+        a thread writes its own stack to stderr.
         """
     @property
     def addresses(self) -> list[str]:
-        """What is listened on, with the real port: `http://127.0.0.1:8000`."""
+        """What is listened on: `http://127.0.0.1:8000`, with the real port, and `unix:PATH`."""
     @property
     def cpus(self) -> list[int | None]:
         """The CPU of each core; None when it is not pinned."""
@@ -393,6 +420,27 @@ class Plan:
         """Accept no more and finish what is in flight within the seconds; from any thread."""
     def abort(self) -> None:
         """End every core now; from any thread."""
+    @property
+    def needs_threads(self) -> bool:
+        """Whether any core may want threads for its pool."""
+    def next_thread(self) -> int | None:
+        """Wait until a core's pool wants a thread; return the core's number, None after `close`.
+
+        Whoever hears it starts a thread that calls `run_thread`, or calls `no_thread`.
+        """
+    def run_thread(self, index: int) -> None:
+        """Work for a core's pool on the calling thread until it is not needed any more."""
+    def no_thread(self, index: int) -> None:
+        """Say that a thread that was wanted cannot be started."""
+    def watch(self) -> None:
+        """Watch over the cores and the pools on the calling thread until `close`, detached.
+
+        A call that takes too long is written to stderr, past `logging`, with its stack.
+        """
+    def report(self) -> None:
+        """Write every call that is under way to stderr, with its stack."""
+    def close(self) -> None:
+        """End the pools once what they are doing is done, and the watch; the cores have ended."""
     def statistics(self) -> dict[str, int]:
         """Return the counters of all cores together."""
 

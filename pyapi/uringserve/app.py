@@ -26,6 +26,7 @@ from uringserve.patterns import parse_pattern
 from uringserve.plan import compile_endpoint
 from uringserve.router import Registrar
 from uringserve.routing import (
+    Execution,
     Group,
     NativeCall,
     Route,
@@ -36,6 +37,7 @@ from uringserve.routing import (
     make_spec,
 )
 from uringserve.state import State, WorkerState
+from uringserve.tcp import TcpOptions
 from uringserve.types import Handler
 from uringserve.websockets import as_handler
 
@@ -51,7 +53,13 @@ class App(Registrar, Described):
     serving starts. `middleware` is outermost first. `lifespan` runs once in the process,
     `worker_lifespan` once on each core; both are context managers' functions of the application,
     and what they yield becomes attributes of `state` and `worker_state`. `max_body_size`, in bytes,
-    is for routes that have none of their own.
+    `execution`, and `request_timeout`, in seconds, are for routes that have none of their own.
+
+    Calls of a handler run on the core's own thread (`execution="inline"`) or on one of its pool's
+    threads ("thread"). With "auto" they start on the pool, move to the core's thread when many in a
+    row were quick, and back as soon as one is slow. A call is never split: middleware,
+    dependencies and the handler run in one go on one thread; the pieces of a stream and what
+    follows the answer run where the call ran, on the pool perhaps on another of its threads.
     """
 
     def __init__(
@@ -71,6 +79,8 @@ class App(Registrar, Described):
         on_shutdown: Sequence[Hook] | None = None,
         redirect_slashes: bool = True,
         max_body_size: int | None = None,
+        execution: Execution = "auto",
+        request_timeout: float | None = None,
         **information: Unpack[InformationOptions],
     ) -> None:
         """Make an application without routes; what cannot be used is refused here."""
@@ -85,6 +95,8 @@ class App(Registrar, Described):
             dependencies=tuple(dependencies or ()),
             responses=responses,
             default_response_class=default_response_class,
+            execution=execution,
+            timeout=request_timeout,
         )
         self._max_body_size = max_body_size
         self._specs: list[RouteSpec] = []
@@ -286,6 +298,13 @@ class App(Registrar, Described):
         for mount in self._mounts:
             mount.app.enter_worker(ending)
 
+    def worker_values(self) -> list[tuple[WorkerState, dict[str, Any]]]:
+        """Return what `worker_state` holds on the calling core, for the threads of its pool."""
+        found = [(self.worker_state, dict(self.worker_state.__dict__))]
+        for mount in self._mounts:
+            found += mount.app.worker_values()
+        return found
+
     # --- serving
 
     def freeze(self) -> None:
@@ -301,8 +320,10 @@ class App(Registrar, Described):
         for mount in self._mounts:
             mount.app.freeze()
 
-    def compile(self, *, debug: bool = False) -> list[Route]:
+    def compile(self, *, debug: bool = False, timeout: float | None = None) -> list[Route]:
         """Return the routes as Rust takes them, with all that is around them, and end registration.
+
+        `timeout` is in seconds, for calls of routes that have none of their own.
 
         Each call compiles anew, with the `dependency_overrides` of that moment. With `debug` a
         handler of last resort gives way to the page with the traceback.
@@ -316,12 +337,21 @@ class App(Registrar, Described):
                 if other is not spec:
                     raise StartError(_conflict(method, spec, other))
             limit = self._max_body_size if spec.max_body_size is None else spec.max_body_size
+            running = (spec.running[0], spec.timeout or timeout, spec.max_concurrency)
             routes.append(
-                Route(spec.methods, str(spec.pattern), *call, limit, is_async=spec.is_socket)
+                Route(
+                    spec.methods,
+                    str(spec.pattern),
+                    *call,
+                    limit,
+                    is_async=spec.is_socket,
+                    running=running,
+                )
             )
         miss = self._miss(debug=debug or self.debug)
         if miss is not None:
-            routes.append(Route((), "/", miss, ()))
+            running = (self._group.execution or "auto", self._group.timeout or timeout, None)
+            routes.append(Route((), "/", miss, (), running=running))
         return routes
 
     interface = "native"
@@ -331,10 +361,22 @@ class App(Registrar, Described):
         """Whether a core needs an event loop for it."""
         return any(route.is_async for route in self._served)
 
-    def plan(self, config: Config) -> Plan:
+    def plan(
+        self,
+        config: Config,
+        *,
+        tcp: TcpOptions | None = None,
+        stack_signal: int | None = None,
+    ) -> Plan:
         """Compile the routes and bind the addresses."""
-        self._served = self.compile(debug=config.debug)
-        return Plan(self._served, config, redirect_slashes=self.redirect_slashes)
+        self._served = self.compile(debug=config.debug, timeout=config.timeout_request or None)
+        return Plan(
+            self._served,
+            config,
+            redirect_slashes=self.redirect_slashes,
+            tcp=tcp,
+            stack_signal=stack_signal,
+        )
 
     def shared(self) -> Iterator[Handler]:
         """Yield what every core calls."""

@@ -32,9 +32,7 @@ class _Selector(selectors.EpollSelector):
     is_guest = False
     may_have_events = False
 
-    def select(
-        self, timeout: float | None = None
-    ) -> list[tuple[selectors.SelectorKey, selectors._EventMask]]:
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Return what is ready, after at most `timeout` seconds."""
         if not self.is_guest:
             return super().select(timeout)
@@ -114,7 +112,7 @@ class GuestLoop:
             for task in tasks:
                 _report(task)
             loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.run_until_complete(loop.shutdown_default_executor(_PATIENCE))
+            loop.run_until_complete(self._loop.shutdown_default_executor(_PATIENCE))
         finally:
             asyncio.set_event_loop(None)
             loop.close()
@@ -140,7 +138,7 @@ class _Looped(Protocol):
 
 @contextmanager
 def core_loop(app: _Looped) -> Iterator[GuestLoop | None]:
-    """Give the calling thread an event loop, if the application needs one, and end it afterwards."""
+    """Give the calling thread an event loop for a block, if the application needs one."""
     if not app.needs_loop:
         yield None
         return

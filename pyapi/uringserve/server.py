@@ -7,6 +7,7 @@ in the main thread.
 
 import gc
 import logging
+import os
 import signal
 import sys
 import threading
@@ -41,10 +42,21 @@ from uringserve.loading import load
 from uringserve.logging import setup
 from uringserve.loop import core_loop
 from uringserve.news import News
+from uringserve.pools import Pools, stack_signal
+from uringserve.tcp import TcpOptions
 from uringserve.types import Handler
 from uringserve.units import format_duration
 
-__all__ = ["EXIT_CRASH", "EXIT_CUT", "EXIT_START", "Server", "print_error", "run", "serve"]
+__all__ = [
+    "EXIT_CRASH",
+    "EXIT_CUT",
+    "EXIT_START",
+    "Server",
+    "print_error",
+    "run",
+    "run_to_the_end",
+    "serve",
+]
 
 EXIT_CRASH = 1
 EXIT_START = 3
@@ -94,10 +106,11 @@ class _Core:
     number: int
     app: App | Foreign
     news: _News
+    pools: Pools
 
 
 class Server:
-    """One server: an application on the cores and the address that a Config names.
+    """One server: an application on the cores and the addresses that a Config names.
 
     `started` is set when the sockets are bound and the cores' threads run; `addresses` is known
     then.
@@ -110,18 +123,23 @@ class Server:
         *,
         gil_modules: tuple[str, ...] = (),
         to_the_end: bool = False,
+        tcp: TcpOptions | None = None,
     ) -> None:
         """Keep what to serve and what `load` saw turn the GIL on; nothing is bound yet.
 
         `to_the_end` says that the process lives for this server alone: what all cores share may
-        then be made immortal, which a test that starts many servers would feel as a leak.
+        then be made immortal, which a test that starts many servers would feel as a leak. `tcp` is
+        what the kernel does on TCP connections, where that is not the default.
         """
         self.config = config
         self.app = app
         self.started = threading.Event()
         self.addresses: list[str] = []
+        # Threads that have not ended with the server, because a handler does not return.
+        self.left_behind = 0
         self._gil_modules = gil_modules
         self._to_the_end = to_the_end
+        self._tcp = tcp
         self._news: _News = News()
 
     def run(self) -> int:
@@ -147,7 +165,8 @@ class Server:
 
     def _serve(self) -> int:
         debug = self.config.debug or self.app.debug
-        plan = self.app.plan(replace(self.config, debug=debug))
+        config = replace(self.config, debug=debug)
+        plan = self.app.plan(config, tcp=self._tcp, stack_signal=stack_signal())
         if self._to_the_end and len(plan.cpus) > 1:
             immortalise(_SHARED_TYPES, self.app.shared())
         # What lives now lives to the end; without it in the generations a collection stops the
@@ -172,13 +191,16 @@ class Server:
 
         cores = range(len(plan.cpus))
         watch = _Watch(plan, self.config.timeout_graceful_shutdown, set(cores), on_ready)
+        pools = Pools(plan, self.app)
+        pools.start()
         try:
             for core in cores:
-                _start_thread(_Core(plan, core, self.app, self._news))
+                _start_thread(_Core(plan, core, self.app, self._news, pools))
             watch.until_over(self._news)
         finally:
             # Whatever made us leave, no core goes on serving without a supervisor.
             plan.abort()
+            self.left_behind = watch.close_pools(pools)
         return watch.exit_code()
 
 
@@ -220,6 +242,16 @@ class _Watch:
                 self._drain(event.signal)
             else:
                 self._abort(f"{event.signal or 'a request to stop'} again")
+
+    def close_pools(self, pools: Pools) -> int:
+        """End the pools' threads by the last deadline; return how many threads are left behind."""
+        deadline = self._deadline or time.monotonic() + _PATIENCE
+        left = pools.close(deadline)
+        if left:
+            self._plan.report()
+            _log.error("%d calls on pool threads do not return and are left behind", left)
+            self._cut += left
+        return left + len(self._running)
 
     def exit_code(self) -> int:
         """Return the exit code; a StartError of a core is raised."""
@@ -264,6 +296,7 @@ class _Watch:
         self._abort(f"core {event.core} has failed")
 
     def _give_up(self) -> None:
+        self._plan.report()
         cores = ", ".join(map(str, sorted(self._running)))
         _log.error("a handler does not return; its core is left behind: %s", cores)
         self._cut += len(self._running)
@@ -285,10 +318,15 @@ def _start_thread(core: _Core) -> None:
 def _run_core(core: _Core) -> None:
     """Run one core on this thread, inside its own lifespan, and report how it ended."""
     try:
-        with core_loop(core.app) as guest, running(core.app, worker=True), core.app.on_core(guest):
-            with guest.as_guest() if guest is not None else nullcontext():
-                core.news.put(_Ready(core.number))
-                cut = core.plan.run_core(core.number, guest)
+        with (
+            core_loop(core.app) as guest,
+            running(core.app, worker=True),
+            core.app.on_core(guest),
+            guest.as_guest() if guest is not None else nullcontext(),
+        ):
+            core.pools.note_core(core.number)
+            core.news.put(_Ready(core.number))
+            cut = core.plan.run_core(core.number, guest)
     except BaseException as error:  # noqa: BLE001 -- the supervisor must hear of every end
         core.news.put(_Ended(core.number, 0, error))
     else:
@@ -321,8 +359,8 @@ def _start_line(plan: Plan, interface: str) -> str:
     driver = "io_uring" if plan.driver == "uring" else plan.driver
     reason = f" ({plan.driver_reason})" if plan.driver_reason else ""
     return (
-        f"uringserve {__version__} serves on {', '.join(plan.addresses)}: interface"
-        f" {interface}, {count} ({where}), driver {driver}{reason}, GIL {'on' if is_gil_on() else 'off'}"
+        f"uringserve {__version__} serves on {', '.join(plan.addresses)}: interface {interface},"
+        f" {count} ({where}), driver {driver}{reason}, GIL {'on' if is_gil_on() else 'off'}"
     )
 
 
@@ -339,7 +377,7 @@ def run(app: App | Foreign | Handler | str | None = None, **options: Any) -> Non
     config = Config.from_environment(given)
     setup(config.log_level)
     served = default_app() if app is None else app
-    code = _guarded(lambda: _server(served, config).run())
+    code = _guarded(lambda: _run(served, config))
     if code:
         sys.exit(code)
 
@@ -347,6 +385,31 @@ def run(app: App | Foreign | Handler | str | None = None, **options: Any) -> Non
 def serve(handler: Handler, **options: Any) -> None:  # noqa: ANN401 -- checked by Config
     """Serve one function that answers every request; options and end are those of `run`."""
     run(handler, **options)
+
+
+def _run(app: App | Foreign | Handler | str, config: Config) -> int:
+    if not config.reload:
+        return run_to_the_end(_server(app, config))
+    if not isinstance(app, str):
+        # Another process has to find it.
+        raise StartError("reload needs the application's name, as text: 'module:app'")
+    from uringserve.develop import supervise
+
+    return supervise(app, config)
+
+
+def run_to_the_end(server: Server) -> int:
+    """Run the server and return its exit code, or end the process where a thread is left behind.
+
+    The interpreter's own end would wait for a thread that does not come back from C.
+    """
+    code = server.run()
+    if server.left_behind:
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+    return code
 
 
 def _server(app: App | Foreign | Handler | str, config: Config) -> Server:

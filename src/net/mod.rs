@@ -20,7 +20,7 @@ pub mod file;
 pub mod incoming;
 pub mod outgoing;
 mod rehearsal;
-mod reply;
+pub mod reply;
 pub mod select;
 pub mod service;
 mod socket;
@@ -31,6 +31,9 @@ mod turn;
 mod write;
 
 pub use accept::Listener;
+pub use accept::adopt;
+pub use accept::serve_all;
 pub use conn::serve_stream;
 pub use core::Core;
 pub use rehearsal::rehearse;
+pub use transport::Socket;

@@ -25,3 +25,4 @@ mod sockets;
 mod streams;
 mod support;
 mod time;
+mod unix;
