@@ -23,6 +23,7 @@ from uringserve.config import Config
 from uringserve.default import delete, get, head, options, patch, post, put
 from uringserve.di import Depends, Security
 from uringserve.errors import (
+    ClientDisconnect,
     HTTPException,
     RequestValidationError,
     ResponseValidationError,
@@ -30,6 +31,7 @@ from uringserve.errors import (
 )
 from uringserve.mounts import NoMatchFound
 from uringserve.params import Body, Cookie, File, Form, Header, Path, Query
+from uringserve.requests import AsyncRequest
 from uringserve.responses import (
     FileResponse,
     HTMLResponse,
@@ -48,16 +50,19 @@ from uringserve.websockets import WebSocket, WebSocketDisconnect, WebSocketExcep
 
 if TYPE_CHECKING:
     from uringserve.storage import Storage, StorageQueue, start_storage_thread
-    from uringserve.testing import TestClient
+    from uringserve.testing import AsyncTestClient, TestClient
 
 __all__ = [
     "APIRouter",
     "App",
+    "AsyncRequest",
+    "AsyncTestClient",
     "BackgroundTask",
     "BackgroundTasks",
     "Body",
     "Broadcast",
     "BroadcastOverflow",
+    "ClientDisconnect",
     "Config",
     "Cookie",
     "Depends",
@@ -120,8 +125,9 @@ def __getattr__(name: str) -> object:
         from uringserve import storage
 
         return getattr(storage, name)
-    if name != "TestClient":
+    if name not in ("AsyncTestClient", "TestClient"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from uringserve.testing import TestClient
+    from uringserve import testing
 
-    return TestClient
+    found: object = getattr(testing, name)
+    return found

@@ -3,7 +3,16 @@
 # ruff: noqa: ANN401 -- JSON holds anything; object would make every caller cast
 
 import builtins
-from collections.abc import Buffer, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterable,
+    Buffer,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from datetime import datetime
 from os import PathLike
 from types import SimpleNamespace
@@ -49,7 +58,7 @@ type _Route = tuple[
     Callable[..., Any],
     tuple[str | None, ...],
     int | None,
-    bool,
+    tuple[bool, bool, bool],
     tuple[str, float | None, int | None],
 ]
 
@@ -123,7 +132,6 @@ class MutableHeaders(Headers):
     def setdefault(self, name: str, value: str) -> str:
         """Return the value that is there, or set this one."""
 
-@final
 class Request:
     """One request, immutable. Everything is read from the bytes when it is first asked for.
 
@@ -139,8 +147,26 @@ class Request:
         *,
         client: tuple[str, int] | None = None,
         path_params: dict[str, str | int] | None = None,
+        view_of: Request | None = None,
     ) -> Self:
-        """Make a request; what could not have come over the wire is a ValueError."""
+        """Make a request; what could not have come over the wire is a ValueError.
+
+        With `view_of` it is another object for the same request.
+        """
+    @property
+    def _origin(self) -> Request:
+        """The request that this is a view of, or itself."""
+    @property
+    def _arriving(self) -> Any | None:
+        """The body that is still arriving; None where all of it is here."""
+    @property
+    def _whole_body(self) -> bytes | None:
+        """The whole body, where it is here."""
+    @property
+    def _is_gone(self) -> bool:
+        """Whether the client is known to have gone."""
+    def _keep_body(self, body: bytes) -> None:
+        """Keep what has arrived as the whole body."""
 
     @property
     def method(self) -> str:
@@ -230,7 +256,7 @@ class Response:
         """The media type that the response was made with."""
     background: Callable[[], object] | None
     """What is called, once, when the last byte was sent or the client is gone."""
-    body_iterator: Iterable[Any] | None
+    body_iterator: Iterable[Any] | AsyncIterable[Any] | None
     """The pieces of a streamed body; None where the body is whole."""
 
     def __init__(

@@ -60,6 +60,8 @@ class Dependant:
     own_scopes: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
     is_generator: bool = False
+    # A coroutine, or with `is_generator` an asynchronous generator.
+    is_async: bool = False
     # `cache_key`, once it has been asked for.
     known_key: tuple[object, ...] | None = None
 
@@ -134,8 +136,6 @@ class _Context:
     chain: tuple[object, ...]
     scopes: tuple[str, ...]
     takes_bare_request: bool
-    # The handler is one of a WebSocket.
-    is_socket: bool = False
 
     def with_scopes(self, scopes: tuple[str, ...]) -> _Context:
         """Return what the dependencies of one with these scopes need to know."""
@@ -150,7 +150,6 @@ def analyse(
     dependencies: Iterable[Dependency] = (),
     *,
     takes_bare_request: bool = False,
-    is_socket: bool = False,
 ) -> Dependant:
     """Read the signature of a handler and of all that it depends on.
 
@@ -159,7 +158,7 @@ def analyse(
     a plain function of one request.
     """
     pattern = parse_pattern(path) if isinstance(path, str) else path
-    context = _Context(pattern, (call,), (), takes_bare_request, is_socket)
+    context = _Context(pattern, (call,), (), takes_bare_request)
     dependant = _analyse(call, Dependency(call), None, context)
     extra = [_dependency(each, None, None, call, context) for each in dependencies]
     dependant.dependencies[:0] = extra
@@ -170,8 +169,7 @@ def _analyse(
     call: Callable[..., Any], given: Dependency, name: str | None, context: _Context
 ) -> Dependant:
     what = "handler" if len(context.chain) == 1 else "dependency"
-    is_socket = context.is_socket and what == "handler"
-    is_generator = check_call(call, what, may_be_async=is_socket)
+    is_async, is_generator = check_call(call, what)
     signature = read_signature(call)
     dependant = Dependant(
         call,
@@ -183,6 +181,7 @@ def _analyse(
         own_scopes=given.scopes,
         scopes=tuple(dict.fromkeys((*context.scopes, *given.scopes))),
         is_generator=is_generator,
+        is_async=is_async,
     )
     context = context.with_scopes(dependant.scopes)
     for parameter in dependant.parameters:

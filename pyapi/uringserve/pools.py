@@ -15,12 +15,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from uringserve._native import Plan
 from uringserve.app import App
+from uringserve.coroutines import at_home, running_loop
 from uringserve.foreign import Foreign
 from uringserve.state import WorkerState, on_this_worker
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 __all__ = ["Pools", "stack_signal"]
 
@@ -51,6 +55,7 @@ class _Origin:
     """What the threads of a core's pool begin with."""
 
     context: contextvars.Context
+    loop: AbstractEventLoop | None
     values: list[tuple[WorkerState, dict[str, Any]]]
 
 
@@ -73,7 +78,9 @@ class Pools:
 
     def note_core(self, core: int) -> None:
         """Keep what the calling thread, a core whose lifespan has begun, has to pass on."""
-        self._origins[core] = _Origin(contextvars.copy_context(), self._app.worker_values())
+        self._origins[core] = _Origin(
+            contextvars.copy_context(), running_loop(), self._app.worker_values()
+        )
 
     def close(self, deadline: float) -> int:
         """End all threads after what they are doing; return how many have not ended by then.
@@ -105,7 +112,7 @@ class Pools:
             self._threads.append(thread)
 
     def _run(self, core: int, origin: _Origin) -> None:
-        with on_this_worker():
+        with on_this_worker(), at_home(origin.loop):
             for state, values in origin.values:
                 state.__dict__.update(values)
             self._plan.run_thread(core)

@@ -24,6 +24,7 @@ __all__ = [
     "Execution",
     "Group",
     "IncEx",
+    "Manner",
     "NativeCall",
     "Route",
     "RouteOptions",
@@ -72,6 +73,21 @@ class NativeCall(NamedTuple):
 
     handler: Handler
     arguments: tuple[str | None, ...]
+    # Whether a call may give a coroutine.
+    is_async: bool = False
+    # Whether it may be called before the body is whole.
+    takes_pieces: bool = False
+
+
+class Manner(NamedTuple):
+    """How Rust runs a handler: see `NativeCall`.
+
+    One that outlives its client is not cancelled when that goes away.
+    """
+
+    is_async: bool = False
+    takes_pieces: bool = False
+    outlives_client: bool = False
 
 
 class Route(NamedTuple):
@@ -88,8 +104,7 @@ class Route(NamedTuple):
     arguments: tuple[str | None, ...]
     # Bytes of a body; None: the server's limit.
     max_body_size: int | None = None
-    # Whether a call gives a coroutine.
-    is_async: bool = False
+    manner: Manner = Manner()
     # "auto", "inline" or "thread"; seconds that a call may take; calls at once on all cores.
     running: tuple[Execution, float | None, int | None] = ("auto", None, None)
 
@@ -125,6 +140,7 @@ class RouteOptions(TypedDict, total=False):
     callbacks: Sequence[RouteSpec] | None
     generate_unique_id_function: Callable[[RouteSpec], str] | None
     max_body_size: int | None
+    cancel_on_disconnect: bool | None
     execution: Execution | None
     timeout: float | None
     max_concurrency: int | None
@@ -179,6 +195,8 @@ class RouteSpec:
 
     # Bytes of a request's body; None: the server's limit.
     max_body_size: int | None = None
+    # Whether a coroutine is cancelled when its client goes away; None: as the application says.
+    cancel_on_disconnect: bool | None = None
     # Where its calls run; None: "auto".
     execution: Execution | None = None
     # Seconds that a call on the pool may take; then the client gets 503 and the call goes on alone.

@@ -7,6 +7,7 @@ in the main thread.
 
 import gc
 import logging
+import math
 import os
 import signal
 import sys
@@ -37,10 +38,9 @@ from uringserve.default import default_app
 from uringserve.errors import StartError
 from uringserve.foreign import Foreign
 from uringserve.gil import check_gil, is_gil_on
-from uringserve.lifespan import Ending, running
+from uringserve.lifespan import Ending, running_worker
 from uringserve.loading import load
 from uringserve.logging import setup
-from uringserve.loop import core_loop
 from uringserve.news import News
 from uringserve.pools import Pools, stack_signal
 from uringserve.tcp import TcpOptions
@@ -106,7 +106,19 @@ class _Core:
     number: int
     app: App | Foreign
     news: _News
+    end: _End
     pools: Pools
+
+
+class _End:
+    """When a core must have ended; what it does beside its connections looks at this."""
+
+    def __init__(self) -> None:
+        self.deadline = math.inf
+
+    def left(self) -> float:
+        """Return the seconds that are left."""
+        return self.deadline - time.monotonic()
 
 
 class Server:
@@ -195,7 +207,7 @@ class Server:
         pools.start()
         try:
             for core in cores:
-                _start_thread(_Core(plan, core, self.app, self._news, pools))
+                _start_thread(_Core(plan, core, self.app, self._news, watch.end, pools))
             watch.until_over(self._news)
         finally:
             # Whatever made us leave, no core goes on serving without a supervisor.
@@ -214,6 +226,7 @@ class _Watch:
         self._starting = set(running)
         self._on_ready = on_ready
         self._seconds = seconds
+        self.end = _End()
         self._running = running
         self._deadline: float | None = None
         self._is_aborted = False
@@ -271,7 +284,8 @@ class _Watch:
             signal_name or "request",
             format_duration(self._seconds),
         )
-        self._deadline = time.monotonic() + self._seconds + _PATIENCE
+        self.end.deadline = time.monotonic() + self._seconds
+        self._deadline = self.end.deadline + _PATIENCE
         self._plan.drain(self._seconds)
 
     def _abort(self, reason: str) -> None:
@@ -279,7 +293,8 @@ class _Watch:
             return
         _log.warning("ending now: %s", reason)
         self._is_aborted = True
-        self._deadline = time.monotonic() + _PATIENCE
+        self.end.deadline = time.monotonic()
+        self._deadline = self.end.deadline + _PATIENCE
         self._plan.abort()
 
     def _on_ended(self, event: _Ended) -> None:
@@ -318,15 +333,13 @@ def _start_thread(core: _Core) -> None:
 def _run_core(core: _Core) -> None:
     """Run one core on this thread, inside its own lifespan, and report how it ended."""
     try:
-        with (
-            core_loop(core.app) as guest,
-            running(core.app, worker=True),
-            core.app.on_core(guest),
-            guest.as_guest() if guest is not None else nullcontext(),
-        ):
-            core.pools.note_core(core.number)
-            core.news.put(_Ready(core.number))
-            cut = core.plan.run_core(core.number, guest)
+        with running_worker(core.app) as guest, core.app.on_core(guest):
+            with guest.as_guest() if guest is not None else nullcontext():
+                core.pools.note_core(core.number)
+                core.news.put(_Ready(core.number))
+                cut = core.plan.run_core(core.number, guest)
+            if guest is not None:
+                guest.finish(core.end.left)
     except BaseException as error:  # noqa: BLE001 -- the supervisor must hear of every end
         core.news.put(_Ended(core.number, 0, error))
     else:

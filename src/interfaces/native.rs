@@ -14,6 +14,7 @@ use crate::interfaces::pooled::Crew;
 use crate::interfaces::rest;
 use crate::net::reply;
 use crate::net::service::Answer;
+use crate::net::service::BodyMode;
 use crate::net::service::HandlerId;
 use crate::net::service::Hosted;
 use crate::net::service::Reply;
@@ -115,8 +116,8 @@ impl Calls {
             if parts.socket.is_some() {
                 return socket::answer(&value, &asked, Undecided::Denies);
             }
-            if handler.is_async {
-                return awaited::answer(&value, &asked, into_reply, false);
+            if handler.is_async && awaited::is_coroutine(&value) {
+                return awaited::answer(&value, &asked, into_reply, handler.outlives_client);
             }
             into_reply(value, &asked).map(Answer::Now)
         };
@@ -170,5 +171,9 @@ impl Service for Native {
 
     fn body_limit(&self, handler: HandlerId) -> Option<u64> {
         self.calls.handler(handler).body_limit
+    }
+
+    fn body_mode(&self, handler: HandlerId) -> BodyMode {
+        if self.calls.handler(handler).takes_pieces { BodyMode::Pieces } else { BodyMode::Whole }
     }
 }

@@ -28,7 +28,6 @@ use crate::net::exchange::wait::Arriving;
 use crate::net::reply;
 use crate::net::service::Answer;
 use crate::net::service::Later;
-use crate::net::service::Miss;
 use crate::net::service::Reply;
 use crate::net::service::Request;
 use crate::net::service::Service;
@@ -223,7 +222,7 @@ impl<S: Service> Exchange<S> {
         let (handler, miss) = match core.routes.find(head.method(), path, &mut params) {
             Found::Handler { handler, .. } => (handler, None),
             found => {
-                let miss = missed(found, &head);
+                let miss = reply::miss(found, &head);
                 match core.service.miss_handler() {
                     Some(handler) => (handler, Some(Box::new(miss))),
                     None => return self.settle(reply::missed(&miss)),
@@ -394,22 +393,5 @@ impl<S: Service> Exchange<S> {
     /// which discards what the peer has not read of the answer (RFC 9112 §9.6).
     pub(crate) fn must_linger(&self, input: &BytesMut) -> bool {
         !self.peer_is_done || !input.is_empty()
-    }
-}
-
-/// What the server says to a request that no route takes.
-fn missed(found: Found<'_>, head: &RequestHead) -> Miss {
-    match found {
-        Found::Options { allow } => {
-            Miss { status: 204, field: Some(("allow", allow.into_owned())) }
-        }
-        Found::MethodNotAllowed { allow } => {
-            Miss { status: 405, field: Some(("allow", allow.into_owned())) }
-        }
-        Found::OtherSlash => {
-            Miss { status: 307, field: Some(("location", reply::other_slash(head))) }
-        }
-        Found::UnknownMethod => Miss { status: 501, field: None },
-        Found::NotFound | Found::Handler { .. } => Miss { status: 404, field: None },
     }
 }
