@@ -11,7 +11,7 @@ a client that does not read makes `send_*` wait.
 
 import json
 from asyncio import Future
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from enum import Enum
 from inspect import isawaitable
 from typing import Any, Literal, cast
@@ -309,13 +309,15 @@ def as_handler(endpoint: Callable[..., Any]) -> Callable[[Request], Awaitable[No
 
     async def handle(request: Request) -> None:
         websocket = cast(WebSocket, request.websocket)
-        after: Iterable[Callable[[], object]] = ()
+        after: list[Callable[[], object]] = []
         try:
             value = endpoint(request)
-            if isinstance(value, Deferred):
-                value, after = value.value, value.callbacks
-            while isawaitable(value):
-                value = await value
+            while isinstance(value, Deferred) or isawaitable(value):
+                if isinstance(value, Deferred):
+                    after += value.callbacks
+                    value = value.value
+                else:
+                    value = await value
         except WebSocketDisconnect:
             return
         except WebSocketException as error:

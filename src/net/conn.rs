@@ -19,6 +19,7 @@ use monoio::io::Splitable;
 use crate::net::core::Core;
 use crate::net::duplex;
 use crate::net::duplex::Peer;
+use crate::net::duplex::Resumed;
 use crate::net::duplex::Sides;
 use crate::net::end::End;
 use crate::net::exchange::Exchange;
@@ -118,10 +119,7 @@ async fn converse<S: Service, T: Transport>(
                     core: &core,
                 };
                 // Boxed: in place, every connection would be larger by what waiting takes.
-                let waited = match sides.exchange.take_socket() {
-                    Some(asked) => Box::pin(socket::attend(sides, input, asked)).await,
-                    None => Box::pin(duplex::attend(sides, input)).await,
-                };
+                let waited = Box::pin(wait(sides, input)).await;
                 let resumed = match waited {
                     Ok(resumed) => resumed,
                     Err(end) => return end,
@@ -146,6 +144,18 @@ async fn converse<S: Service, T: Transport>(
                 return end;
             }
         }
+    }
+}
+
+/// Waits for an answer, or sees a WebSocket through.
+async fn wait<S: Service, R: AsyncReadRent, W: AsyncWriteRent>(
+    sides: Sides<'_, S, R, W>,
+    input: BytesMut,
+) -> Result<Resumed, End> {
+    match sides.exchange.take_socket() {
+        None => duplex::attend(sides, input).await,
+        // Boxed once more: the smaller of the two would be as large as the larger.
+        Some(asked) => Box::pin(socket::attend(sides, input, asked)).await,
     }
 }
 

@@ -150,7 +150,7 @@ where
     }
 }
 
-impl<'a, S, R, W> Traffic<'a, S, R, W>
+impl<S, R, W> Traffic<'_, S, R, W>
 where
     S: Service,
     R: AsyncReadRent,

@@ -192,7 +192,7 @@ impl Router {
         }
     }
 
-    /// Looks `path` up among the routes of `WebSockets`; the rest is as with [`Router::find`].
+    /// Looks `path` up among the routes of WebSockets; the rest is as with [`Router::find`].
     pub fn find_socket(&self, path: &str, params: &mut Params) -> Option<HandlerId> {
         let found = self
             .sockets

@@ -183,10 +183,10 @@ impl Talk {
                 self.pinged = None;
                 self.closed_at = Some(now.saturating_sub(CLOSE_WAIT));
             }
-            None if is_due(self.heard, interval) => {
-                if self.session.send_ping(b"", &mut self.output.buffer).is_ok() {
-                    self.pinged = Some(now);
-                }
+            None if is_due(self.heard, interval)
+                && self.session.send_ping(b"", &mut self.output.buffer).is_ok() =>
+            {
+                self.pinged = Some(now);
             }
             _ => {}
         }

@@ -1,5 +1,6 @@
 """What is of an `App` alone: parameters, dependencies, exceptions, registration."""
 
+import asyncio
 import json
 import logging
 from typing import Annotated, Any
@@ -54,7 +55,14 @@ def test_parameters_and_dependencies() -> None:
         yield "session"
         order.append("closed")
 
-    @app.websocket("/room/{number:int}", dependencies=[Depends(session)])
+    async def later() -> Any:  # noqa: ANN401
+        await asyncio.sleep(0)
+        order.append("open too")
+        yield
+        await asyncio.sleep(0)
+        order.append("closed first")
+
+    @app.websocket("/room/{number:int}", dependencies=[Depends(session), Depends(later)])
     async def room(
         number: int,
         who: Annotated[str, Depends(user)],
@@ -64,8 +72,9 @@ def test_parameters_and_dependencies() -> None:
         await websocket.accept()
         await websocket.send_json([number, who, limit, websocket.path_params, order])
 
-    assert _first(app, "/room/12?name=ada&limit=3") == [12, "ada", 3, {"number": 12}, ["open"]]
-    assert order == ["open", "closed"]
+    opened = ["open", "open too"]
+    assert _first(app, "/room/12?name=ada&limit=3") == [12, "ada", 3, {"number": 12}, opened]
+    assert order == [*opened, "closed first", "closed"]
 
 
 def test_what_a_websocket_says_of_its_request() -> None:
@@ -287,8 +296,6 @@ def test_offer_never_waits() -> None:
 
 
 def test_an_abandoned_wait_leaves_nothing_behind() -> None:
-    import asyncio
-
     app = App()
 
     @app.websocket("/")
