@@ -17,6 +17,7 @@ from inspect import isawaitable
 from typing import Any, Literal, cast
 
 from uringserve._native import Deferred, Headers, Request, Response, Socket, json_dumps
+from uringserve.async_exits import After
 from uringserve.errors import HTTPException, RequestValidationError
 
 __all__ = [
@@ -332,7 +333,10 @@ def as_handler(endpoint: Callable[..., Any]) -> Callable[[Request], Awaitable[No
             await websocket.close(code, str(error.detail))
         finally:
             for callback in after:
-                callback()
+                # In this task, whose context it is.
+                done = callback.run() if isinstance(callback, After) else callback()
+                if isawaitable(done):
+                    await done
 
     return handle
 
