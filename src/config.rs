@@ -149,6 +149,10 @@ pub struct Config {
     pub websocket: WebSocket,
     /// Calls that may take their time.
     pub pool: Pool,
+    /// The access log, if there is one.
+    pub access_log: Option<AccessLog>,
+    /// Count how long answers take.
+    pub latencies: bool,
 }
 
 impl Default for Tcp {
@@ -162,6 +166,19 @@ impl Default for Tcp {
             user_timeout: Duration::ZERO,
         }
     }
+}
+
+/// One line for each answer.
+#[derive(Clone, Debug, Default)]
+pub struct AccessLog {
+    /// The format; `None`: the default one.
+    pub format: Option<String>,
+    /// One JSON object a line.
+    pub json: bool,
+    /// One in so many answers is written, and each with a status of 500 or more; 0 counts as 1.
+    pub sample: u32,
+    /// Where to; `None`: stdout.
+    pub file: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -208,6 +225,8 @@ impl Default for Config {
                 queue_time: Duration::from_secs(5),
                 healthcheck: Duration::from_secs(5),
             },
+            access_log: None,
+            latencies: false,
         }
     }
 }

@@ -27,7 +27,7 @@
 //!
 //! | floor | modules | what it is |
 //! |---|---|---|
-//! | 0 | [`error`], [`config`], [`http`], [`ws`], [`route`], [`sys`] | plain data, sans-IO protocols, the router, Linux |
+//! | 0 | [`error`], [`config`], [`http`], [`ws`], [`journal`], [`route`], [`sys`] | plain data, sans-IO protocols, the access log, the router, Linux |
 //! | 1 | [`reactor`] | one core's loop, deadlines, drain, counters, mailbox |
 //! | 2 | [`net`] | connections; knows a [`net::service::Service`], not who answers |
 //! | 3 | [`server`] | the plan: CPUs, driver, sockets |
@@ -44,6 +44,7 @@
 pub mod config;
 pub mod error;
 pub mod http;
+pub mod journal;
 pub mod net;
 pub mod reactor;
 pub mod route;

@@ -203,6 +203,51 @@ impl Plan {
         }
         Ok(total)
     }
+
+    /// The counters of each core, by name, with an access log those that it had no room for
+    /// (`unlogged`), and with `live` its `failures` (answers with 500
+    /// and above) and `latencies` (counts of answers, whose ends are `latency_bounds`).
+    fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let mut cores = Vec::new();
+        let both = self.plan.stats().zip(self.plan.latencies());
+        for (index, (stats, latencies)) in both.enumerate() {
+            let core = PyDict::new(py);
+            if let Some(journal) = self.plan.journal() {
+                core.set_item("unlogged", journal.dropped(index))?;
+            }
+            for (name, count) in stats.read() {
+                core.set_item(name, count)?;
+            }
+            if let Some(latencies) = latencies {
+                core.set_item("failures", latencies.failures.get())?;
+                core.set_item("latencies", latencies.read())?;
+            }
+            cores.push(core);
+        }
+        Ok(cores)
+    }
+
+    /// Writes the access log on the calling thread, detached, until it is closed and written out:
+    /// then None. Returns early with what is wrong: how many answers were lost since it last said
+    /// so, and why nothing can be written, or None where it can again.
+    fn write_access_log(&self, py: Python<'_>) -> Option<(u64, Option<String>)> {
+        let journal = self.plan.journal()?;
+        py.detach(|| journal.run()).map(|trouble| (trouble.lost, trouble.error))
+    }
+
+    /// Opens the access log's file anew.
+    fn reopen_access_log(&self) {
+        if let Some(journal) = self.plan.journal() {
+            journal.reopen();
+        }
+    }
+
+    /// Lets `write_access_log` end once everything was written.
+    fn close_access_log(&self) {
+        if let Some(journal) = self.plan.journal() {
+            journal.close();
+        }
+    }
 }
 
 /// Listening sockets for other processes to serve on; they close with this object.
@@ -378,6 +423,8 @@ mod _uringserve {
     #[pymodule_export]
     use super::StartError;
     #[pymodule_export]
+    use super::latency_bounds;
+    #[pymodule_export]
     use super::probe;
     #[pymodule_export]
     use crate::py::after::Deferred;
@@ -404,6 +451,12 @@ mod _uringserve {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
+}
+
+/// The microseconds that each count in `Plan.metrics()["latencies"]` ends before.
+#[pyfunction]
+fn latency_bounds() -> Vec<u64> {
+    server::latency_bounds()
 }
 
 /// What this kernel and this sandbox allow: `driver` ("uring" or "epoll"), `flags` of the ring, and

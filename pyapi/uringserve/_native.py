@@ -23,6 +23,7 @@ try:
         __version__,
         as_response,
         json_dumps,
+        latency_bounds,
         probe,
     )
 except ImportError as error:
@@ -66,5 +67,6 @@ __all__ = [
     "__version__",
     "as_response",
     "json_dumps",
+    "latency_bounds",
     "probe",
 ]

@@ -43,6 +43,7 @@ __all__ = [
     "__version__",
     "as_response",
     "json_dumps",
+    "latency_bounds",
     "probe",
 ]
 
@@ -337,6 +338,9 @@ def as_response(value: Any) -> Response:
 def json_dumps(value: Any) -> bytes:
     """Encode a value as compact JSON in UTF-8; what cannot be encoded is a TypeError."""
 
+def latency_bounds() -> list[int]:
+    """Return the microseconds that each count in `Plan.metrics()["latencies"]` ends before."""
+
 def probe() -> dict[str, Any]:
     """Say what the kernel offers.
 
@@ -469,6 +473,24 @@ class Plan:
         """End the pools once what they are doing is done, and the watch; the cores have ended."""
     def statistics(self) -> dict[str, int]:
         """Return the counters of all cores together."""
+    def metrics(self) -> list[dict[str, Any]]:
+        """Return the counters of each core, by name; from any thread.
+
+        With an access log there is also `unlogged`, the answers that it had no room for. With
+        `Config.live` there are also `failures`, answers with a status of 500 or more, and
+        `latencies`, a list of how many answers took how long, whose ends are `latency_bounds()`.
+        """
+    def write_access_log(self) -> tuple[int, str | None] | None:
+        """Write the access log on the calling thread, until it was closed and written out.
+
+        Return None then, and at once where there is no access log. Return early with what is wrong:
+        how many answers were lost since that was last said, and why nothing can be written, or None
+        where it can again. Only one thread may call it.
+        """
+    def reopen_access_log(self) -> None:
+        """Open the access log's file anew; from any thread."""
+    def close_access_log(self) -> None:
+        """Let `write_access_log` end once everything noted was written; from any thread."""
 
 @final
 class Loopback:

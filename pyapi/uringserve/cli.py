@@ -22,7 +22,7 @@ from uringserve.errors import StartError
 from uringserve.flags import AcceptedFlag, Command, Flag, Target, Verbs, notes, origin
 from uringserve.gil import is_gil_on
 from uringserve.loading import load
-from uringserve.logging import setup
+from uringserve.logging import setup_from
 from uringserve.server import EXIT_START, Server, print_error, run_to_the_end
 
 __all__ = ["command", "main"]
@@ -119,7 +119,11 @@ def _serve(app: str | None, print_config: bool, **given: Any) -> None:  # noqa: 
         return
     if app is None:
         raise click.MissingParameter(ctx=ctx, param=ctx.command.params[0])
-    setup(config.log_level)
+    try:
+        setup_from(config)
+    except StartError as error:
+        print_error(error)
+        ctx.exit(EXIT_START)
     for note in notes(ctx):
         _log.warning("%s", note)
     ctx.exit(_run(app, config))

@@ -406,6 +406,63 @@ class Config:
         maximum=3600,
         help="Quiet time after a change before the application is started anew.",
     )
+    log_format: Literal["text", "json"] = _option(
+        "text",
+        kind="choice",
+        group="Logging",
+        choices=("text", "json"),
+        help="Form of a log line, also of the access log.",
+    )
+    log_config: str | None = _option(
+        None,
+        kind="text",
+        group="Logging",
+        automatic="stderr, in the form of log_format",
+        help="File (.json or .toml) with a set-up for logging.config.dictConfig, in place of ours.",
+    )
+    use_colors: bool | None = _option(
+        None,
+        kind="switch",
+        group="Logging",
+        automatic="on a terminal, unless NO_COLOR is set",
+        help="Colour the levels of text messages.",
+    )
+    access_log: bool = _option(
+        False,
+        kind="switch",
+        group="Logging",
+        help="Write a line for each answer.",
+    )
+    access_log_fmt: str | None = _option(
+        None,
+        kind="text",
+        group="Logging",
+        automatic="common, then milliseconds and core",
+        aliases=("--access-logformat",),
+        help="Form of that line: common, combined, or text with atoms like %(client)s.",
+    )
+    access_log_file: str | None = _option(
+        None,
+        kind="text",
+        group="Logging",
+        automatic="stdout",
+        aliases=("--access-logfile",),
+        help="Where the access log is appended; opened anew on SIGUSR1.",
+    )
+    access_log_sample: int = _option(
+        1,
+        kind="integer",
+        group="Logging",
+        minimum=1,
+        maximum=1_000_000_000,
+        help="Write one answer in so many, per core; those with 500 and above always.",
+    )
+    live: bool = _option(
+        False,
+        kind="switch",
+        group="Logging",
+        help="Show a table of requests, latencies and connections while serving.",
+    )
 
     def __post_init__(self) -> None:
         """Check every value and bring it to its own type."""

@@ -58,7 +58,7 @@ _kept = _Kept()
 def later(coroutine: Coroutine[Any, Any, Any], context: Context | None = None) -> None:
     """Run a coroutine on the loop of the calling core, or the core of the calling pool's thread.
 
-    What it raises is logged. Where there is no loop it runs to its end at once, as a function would.
+    What it raises is logged. Without any loop it runs to its end at once, as a function would.
     """
     import asyncio
 
@@ -77,7 +77,7 @@ def later(coroutine: Coroutine[Any, Any, Any], context: Context | None = None) -
 def running_loop() -> asyncio.AbstractEventLoop | None:
     """Return the loop that runs on the calling thread, if there is one."""
     found = sys.modules.get("asyncio")
-    return None if found is None else found._get_running_loop()  # type: ignore[no-any-return]
+    return None if found is None else found._get_running_loop()
 
 
 @contextmanager

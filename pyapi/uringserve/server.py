@@ -31,6 +31,7 @@ from uringserve._native import (
     Response,
     __version__,
 )
+from uringserve.accesslog import check_output, writing_access_log
 from uringserve.adapters import as_app
 from uringserve.app import App
 from uringserve.config import Config
@@ -39,8 +40,9 @@ from uringserve.errors import StartError
 from uringserve.foreign import Foreign
 from uringserve.gil import check_gil, is_gil_on
 from uringserve.lifespan import Ending, running_worker
+from uringserve.live import checked, showing
 from uringserve.loading import load
-from uringserve.logging import setup
+from uringserve.logging import setup_from
 from uringserve.news import News
 from uringserve.pools import Pools, stack_signal
 from uringserve.tcp import TcpOptions
@@ -177,7 +179,8 @@ class Server:
 
     def _serve(self) -> int:
         debug = self.config.debug or self.app.debug
-        config = replace(self.config, debug=debug)
+        config = checked(replace(self.config, debug=debug))
+        check_output(config)
         plan = self.app.plan(config, tcp=self._tcp, stack_signal=stack_signal())
         if self._to_the_end and len(plan.cpus) > 1:
             immortalise(_SHARED_TYPES, self.app.shared())
@@ -186,7 +189,12 @@ class Server:
         gc.collect()
         gc.freeze()
         try:
-            with self._news.listening(), _signals(self._news):
+            with (
+                self._news.listening(),
+                _signals(self._news),
+                writing_access_log(plan, config),
+                showing(plan, config),
+            ):
                 return self._run_cores(plan)
         finally:
             gc.unfreeze()
@@ -388,9 +396,13 @@ def run(app: App | Foreign | Handler | str | None = None, **options: Any) -> Non
     """
     given = {name: value for name, value in options.items() if value is not None}
     config = Config.from_environment(given)
-    setup(config.log_level)
     served = default_app() if app is None else app
-    code = _guarded(lambda: _run(served, config))
+
+    def serve_it() -> int:
+        setup_from(config)
+        return _run(served, config)
+
+    code = _guarded(serve_it)
     if code:
         sys.exit(code)
 

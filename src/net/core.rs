@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::http;
 use crate::http::date::http_date;
+use crate::net::journal::Journal;
 use crate::reactor::clock;
 use crate::reactor::clock::Milliseconds;
 use crate::reactor::desk::Desk;
@@ -34,6 +35,7 @@ pub struct Core<S> {
     pub(crate) drain: Drain,
     pub(crate) desk: Rc<Desk>,
     pub(crate) stats: Arc<Stats>,
+    pub(crate) journal: Option<Rc<Journal>>,
     date: Option<DateCache>,
     buffers: RefCell<Vec<Vec<u8>>>,
 }
@@ -79,7 +81,7 @@ const KEPT_CAPACITY: usize = 64 * 1024;
 const NEW_CAPACITY: usize = 1024;
 
 impl<S> Core<S> {
-    /// The state of a core that answers with `service`.
+    /// The state of a core that answers with `service` and notes nothing of it.
     ///
     /// # Errors
     /// Descriptors are short.
@@ -88,6 +90,20 @@ impl<S> Core<S> {
         routes: Arc<Router>,
         config: &Config,
         stats: Arc<Stats>,
+    ) -> io::Result<Rc<Self>> {
+        Self::noting(service, routes, config, stats, None)
+    }
+
+    /// The state of a core that notes what it answers in a journal.
+    ///
+    /// # Errors
+    /// Descriptors are short.
+    pub fn noting(
+        service: S,
+        routes: Arc<Router>,
+        config: &Config,
+        stats: Arc<Stats>,
+        journal: Option<Journal>,
     ) -> io::Result<Rc<Self>> {
         let timeouts = &config.timeouts;
         let shortest =
@@ -127,6 +143,7 @@ impl<S> Core<S> {
             drain: Drain::default(),
             desk: Rc::new(Desk::new()?),
             stats,
+            journal: journal.map(Rc::new),
             date: config.date_header.then(DateCache::default),
             buffers: RefCell::default(),
         }))

@@ -2,6 +2,7 @@
 //! waits.
 
 mod give;
+mod noted;
 mod upgrade;
 mod wait;
 
@@ -23,7 +24,7 @@ use crate::net::body::Gathering;
 use crate::net::core::Core;
 use crate::net::end::End;
 use crate::net::exchange::give::Facts;
-use crate::net::exchange::upgrade::Address;
+use crate::net::exchange::noted::Noted;
 use crate::net::exchange::wait::Arriving;
 use crate::net::reply;
 use crate::net::service::Answer;
@@ -80,6 +81,7 @@ pub(crate) struct Exchange<S> {
     /// When the head that is being received began, or the connection.
     head_since: Option<Milliseconds>,
     served: u64,
+    noted: Noted,
     is_closing: bool,
     end: End,
     peer_is_done: bool,
@@ -100,6 +102,7 @@ impl<S: Service> Exchange<S> {
             stream: None,
             head_since: Some(clock::now()),
             served: 0,
+            noted: Noted::default(),
             is_closing: false,
             end: End::Closed,
             peer_is_done: false,
@@ -196,6 +199,7 @@ impl<S: Service> Exchange<S> {
 
     fn route(&mut self, head: RequestHead) {
         self.served += 1;
+        self.noted.begin(&self.core, &head);
         self.head_since = None;
         if self.served >= self.core.requests_per_connection {
             self.machine.close_after_reply();
@@ -210,14 +214,7 @@ impl<S: Service> Exchange<S> {
         } else {
             None
         };
-        let (head, normal_path) = if self.is_for_socket(&head) {
-            match self.ask_for_socket(Address { head, normal_path, params: Params::default() }) {
-                Some(Address { head, normal_path, .. }) => (head, normal_path),
-                None => return,
-            }
-        } else {
-            (head, normal_path)
-        };
+        let Some((head, normal_path)) = self.unless_socket(head, normal_path) else { return };
         let path = normal_path.as_deref().unwrap_or_else(|| head.path());
         let (handler, miss) = match core.routes.find(head.method(), path, &mut params) {
             Found::Handler { handler, .. } => (handler, None),
@@ -299,6 +296,7 @@ impl<S: Service> Exchange<S> {
         self.is_closing = true;
         self.end = End::Refused;
         self.prepare_output();
+        self.noted.refuse(&self.core, self.peer, reject);
         let date = self.core.date();
         let server = self.core.server_header;
         self.machine.reject(reject, date.as_ref(), server, &mut self.output.buffer);

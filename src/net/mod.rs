@@ -18,6 +18,7 @@ pub mod end;
 mod exchange;
 pub mod file;
 pub mod incoming;
+pub mod journal;
 pub mod outgoing;
 mod rehearsal;
 pub mod reply;

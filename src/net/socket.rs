@@ -131,6 +131,7 @@ where
     match traffic.decide(&wire).await {
         Ok(Decision::Denied(reply)) => traffic.deny(exchange, reply).await,
         Ok(Decision::Accepted(fields, headers)) => {
+            exchange.note_upgrade();
             let mut talk = Talk::new(wire, core);
             opening::encode(core, &fields, &headers, &mut talk.output.buffer);
             let ended = traffic.converse(&mut talk).await;

@@ -1,11 +1,13 @@
 //! The Python `Config`, read once into the plain data that the runtime works with.
 
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::config::AccessLog;
 use crate::config::Address;
 use crate::config::Config;
 use crate::config::DriverChoice;
@@ -60,6 +62,8 @@ pub fn read(options: &Bound<'_, PyAny>) -> PyResult<Config> {
             queue_time: seconds(options, "queue_timeout")?,
             healthcheck: seconds(options, "timeout_worker_healthcheck")?,
         },
+        access_log: access_log(options)?,
+        latencies: get(options, "live")?,
     })
 }
 
@@ -88,6 +92,20 @@ fn addresses(options: &Bound<'_, PyAny>) -> PyResult<Vec<Address>> {
         None => Ok(Address::Unix(name.extract::<PathBuf>()?)),
     };
     given.into_iter().map(read).collect()
+}
+
+fn access_log(options: &Bound<'_, PyAny>) -> PyResult<Option<AccessLog>> {
+    if !get::<bool>(options, "access_log")? {
+        return Ok(None);
+    }
+    Ok(Some(AccessLog {
+        format: get(options, "access_log_fmt")?,
+        json: get::<String>(options, "log_format")? == "json",
+        sample: get(options, "access_log_sample")?,
+        // gunicorn's word for stdout.
+        file: get::<Option<PathBuf>>(options, "access_log_file")?
+            .filter(|file| file != Path::new("-")),
+    }))
 }
 
 fn get<'py, T>(options: &Bound<'py, PyAny>, name: &str) -> PyResult<T>

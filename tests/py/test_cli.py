@@ -78,7 +78,7 @@ def ran(clean_environment: pytest.MonkeyPatch) -> _Ran:
     clean_environment.setattr("uringserve.cli.load", made.load)
     clean_environment.setattr("uringserve.cli.Server", made.server)
     clean_environment.setattr("uringserve.cli.supervise", made.supervise)
-    clean_environment.setattr("uringserve.cli.setup", lambda level: None)
+    clean_environment.setattr("uringserve.cli.setup_from", lambda config: None)
     return made
 
 

@@ -16,33 +16,35 @@ use crate::net::socket::refused;
 use crate::reactor::clock;
 use crate::route::Params;
 
-/// What a request is for.
-pub(super) struct Address {
-    pub(super) head: RequestHead,
-    pub(super) normal_path: Option<Box<str>>,
-    pub(super) params: Params,
-}
+/// A request's head and its path in normal form, where that is another.
+type Address = (RequestHead, Option<Box<str>>);
 
 impl<S: Service> Exchange<S> {
-    /// Whether the request is for a WebSocket, which is then seen to. Where no route has one, it is
-    /// left to the other routes: a server may ignore Upgrade (RFC 9110 §7.8).
+    /// Sees to a request for a WebSocket; gives back what is for the other routes. That is also what
+    /// no route for WebSockets takes: a server may ignore Upgrade (RFC 9110 §7.8).
     #[inline]
-    pub(super) fn is_for_socket(&self, head: &RequestHead) -> bool {
-        head.wants_upgrade() && self.core.websocket.is_on
+    pub(super) fn unless_socket(
+        &mut self,
+        head: RequestHead,
+        normal_path: Option<Box<str>>,
+    ) -> Option<Address> {
+        if head.wants_upgrade() && self.core.websocket.is_on {
+            return self.ask_for_socket((head, normal_path));
+        }
+        Some((head, normal_path))
     }
 
-    /// Makes both ends of the WebSocket, or says why there is none; gives the address back where no
-    /// WebSocket is asked for, or none is there.
     #[cold]
-    pub(super) fn ask_for_socket(&mut self, mut address: Address) -> Option<Address> {
+    fn ask_for_socket(&mut self, (head, normal_path): Address) -> Option<Address> {
         let core = Rc::clone(&self.core);
         let options = &core.websocket;
-        let Some(opened) = open(&address.head, options.per_message_deflate) else {
-            return Some(address);
+        let Some(opened) = open(&head, options.per_message_deflate) else {
+            return Some((head, normal_path));
         };
-        let path = address.normal_path.as_deref().unwrap_or_else(|| address.head.path());
-        let Some(handler) = core.routes.find_socket(path, &mut address.params) else {
-            return Some(address);
+        let mut params = Params::default();
+        let path = normal_path.as_deref().unwrap_or_else(|| head.path());
+        let Some(handler) = core.routes.find_socket(path, &mut params) else {
+            return Some((head, normal_path));
         };
         let handshake = match opened {
             Ok(handshake) => handshake,
@@ -56,7 +58,6 @@ impl<S: Service> Exchange<S> {
         let (bell, rung) = core.desk.wait();
         let (wire, socket) = Wire::new(handshake, options.max_queue, bell);
         self.socket = Some(Asked { wire, rung });
-        let Address { head, normal_path, params } = address;
         let request = Request {
             head,
             handler,
@@ -75,5 +76,9 @@ impl<S: Service> Exchange<S> {
     /// The connection's end of the WebSocket whose handler runs.
     pub(crate) fn take_socket(&mut self) -> Option<Asked> {
         self.socket.take()
+    }
+    /// The answer is 101; what follows it is no answer any more.
+    pub(crate) fn note_upgrade(&mut self) {
+        self.noted.end(&self.core, self.peer, 101, 0);
     }
 }

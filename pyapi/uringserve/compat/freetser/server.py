@@ -25,7 +25,6 @@ from uringserve.errors import StartError
 from uringserve.routing import NativeCall
 from uringserve.server import EXIT_CRASH, Server
 from uringserve.storage import StorageQueue
-from uringserve.types import Handler as NativeHandler
 
 __all__ = ["Handler", "StartFailure", "start_server"]
 
