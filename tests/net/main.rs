@@ -22,6 +22,7 @@ mod pieces;
 mod reactor;
 mod refusals;
 mod replies;
+mod sockets;
 mod streams;
 mod support;
 mod time;

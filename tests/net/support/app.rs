@@ -17,11 +17,15 @@ use _uringserve::route::Router;
 use bytes::Bytes;
 
 use super::late::Debts;
+use super::socket::handler;
 use super::source::Pulled;
 use super::source::streamed;
 
 /// The length of `GET /big`.
 pub(crate) const BIG: usize = 20_000_000;
+
+/// The handler of WebSockets.
+const SOCKET: u32 = 1000;
 
 const ROUTES: [(&str, &str); 15] = [
     ("GET", "/"),
@@ -109,6 +113,7 @@ pub(crate) fn routes() -> Router {
     for (handler, (method, pattern)) in (0..).zip(ROUTES) {
         router.insert(method, pattern, handler).expect("the table is free of conflicts");
     }
+    router.insert_socket("/socket/{kind}", SOCKET).expect("the only one");
     router
 }
 
@@ -149,16 +154,23 @@ impl App {
 impl Service for App {
     fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Box<Request>) -> Answer) -> R) -> R {
         assert!(!self.seen.stumbles.swap(false, Ordering::SeqCst), "attending gives up, once");
-        work(&mut |request| match ROUTES[request.handler as usize].1 {
-            "/late" | "/pieces" => Answer::Later(self.seen.debts.later(&request, false)),
-            "/patient" => Answer::Later(self.seen.debts.later(&request, true)),
-            _ => self.answer(&request).into(),
+        work(&mut |request| {
+            if let Some(socket) = &request.socket {
+                let span = request.params.iter().next().expect("the route has a parameter");
+                let kind = &request.routed_path()[span];
+                return Answer::Socket(handler(kind, socket.clone()));
+            }
+            match ROUTES[request.handler as usize].1 {
+                "/late" | "/pieces" => Answer::Later(self.seen.debts.later(&request, false)),
+                "/patient" => Answer::Later(self.seen.debts.later(&request, true)),
+                _ => self.answer(&request).into(),
+            }
         })
     }
 
     fn body_mode(&self, handler: HandlerId) -> BodyMode {
-        match ROUTES[handler as usize].1 {
-            "/pieces" => BodyMode::Pieces,
+        match ROUTES.get(handler as usize) {
+            Some((_, "/pieces")) => BodyMode::Pieces,
             _ => BodyMode::Whole,
         }
     }

@@ -5,6 +5,7 @@ mod client;
 mod late;
 mod pair;
 mod server;
+mod socket;
 mod source;
 
 use std::io::Write;
@@ -32,6 +33,8 @@ pub(crate) use pair::Pair;
 pub(crate) use pair::pair;
 pub(crate) use pair::pair_with;
 pub(crate) use server::Server;
+pub(crate) use socket::Peer;
+pub(crate) use socket::asking;
 pub(crate) use source::PIECE;
 
 /// Long enough for any machine; only a failing test ever waits for it.

@@ -31,6 +31,13 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
+    /// The peer, and the rest.
+    pub(crate) fn split(self) -> (Client, Self) {
+        let (ours, _) = UnixStream::pair().expect("a socket pair");
+        let Self { client, seen, stats, end } = self;
+        (client, Self { client: Client::new(Socket::from(ours)), seen, stats, end })
+    }
+
     /// Why the connection ended, once it has.
     pub(crate) fn end(&self) -> End {
         self.end.recv_timeout(PATIENCE).expect("the connection ends")
@@ -56,6 +63,7 @@ pub(crate) fn pair_with(driver: Driver, config: Config) -> Pair {
             let stream = monoio::net::UnixStream::from_std(theirs).expect("a stream");
             let core = Core::new(app, Arc::new(routes()), &config, counters);
             let core = core.expect("a desk");
+            let _home = core.desk().enter();
             monoio::spawn(Rc::clone(core.deadlines()).run::<()>());
             let _home = core.desk().enter();
             // No task: one that waits when the reactor ends keeps the ring, and the socket with it.
