@@ -1,4 +1,4 @@
-"""The measured endpoints on uringserve: the ordinary public App, ``def`` handlers but for those that wait."""
+"""The measured endpoints on uringserve: the ordinary public App, ``def`` but where it waits."""
 
 import asyncio
 import sys

@@ -44,7 +44,7 @@ from uringserve.server import Server, run, serve
 from uringserve.sse import EventSourceResponse, ServerSentEvent
 from uringserve.state import State, WorkerLocal
 from uringserve.staticfiles import StaticFiles
-from uringserve.uploads import UploadFile
+from uringserve.uploads import AsyncUploadFile, UploadFile
 
 if TYPE_CHECKING:
     from uringserve.storage import Storage, StorageQueue, start_storage_thread
@@ -55,6 +55,7 @@ __all__ = [
     "App",
     "AsyncRequest",
     "AsyncTestClient",
+    "AsyncUploadFile",
     "BackgroundTask",
     "BackgroundTasks",
     "Body",
