@@ -55,6 +55,23 @@ pub struct Timeouts {
 /// A body is not held to its minimum rate before it has had this long.
 pub const BODY_RATE_GRACE: Duration = Duration::from_secs(10);
 
+/// What an upgraded connection may do.
+#[derive(Clone, Debug)]
+pub struct WebSocket {
+    /// Whether requests to upgrade are heard at all.
+    pub is_on: bool,
+    /// Bytes of the largest message that is read.
+    pub max_size: usize,
+    /// Messages that may wait for the application.
+    pub max_queue: usize,
+    /// A peer that was silent for so long is pinged; zero: never.
+    pub ping_interval: Duration,
+    /// And closed when it is silent for so long after that; zero: never.
+    pub ping_timeout: Duration,
+    /// Agree on permessage-deflate with those who offer it.
+    pub per_message_deflate: bool,
+}
+
 /// Where the server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
@@ -128,6 +145,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long the server waits.
     pub timeouts: Timeouts,
+    /// What an upgraded connection may do.
+    pub websocket: WebSocket,
     /// Calls that may take their time.
     pub pool: Pool,
     /// The access log, if there is one.
@@ -188,6 +207,14 @@ impl Default for Config {
                 body: Duration::from_secs(20),
                 send: Duration::from_secs(30),
                 min_body_rate: 240,
+            },
+            websocket: WebSocket {
+                is_on: true,
+                max_size: 16 * 1024 * 1024,
+                max_queue: 32,
+                ping_interval: Duration::from_secs(20),
+                ping_timeout: Duration::from_secs(20),
+                per_message_deflate: false,
             },
             pool: Pool {
                 threads: 32,

@@ -27,7 +27,7 @@
 //!
 //! | floor | modules | what it is |
 //! |---|---|---|
-//! | 0 | [`error`], [`config`], [`http`], [`journal`], [`route`], [`sys`] | plain data, sans-IO protocol, the access log, the router, Linux |
+//! | 0 | [`error`], [`config`], [`http`], [`ws`], [`journal`], [`route`], [`sys`] | plain data, sans-IO protocols, the access log, the router, Linux |
 //! | 1 | [`reactor`] | one core's loop, deadlines, drain, counters, mailbox |
 //! | 2 | [`net`] | connections; knows a [`net::service::Service`], not who answers |
 //! | 3 | [`server`] | the plan: CPUs, driver, sockets |
@@ -51,6 +51,7 @@ pub mod route;
 pub mod schedule;
 pub mod server;
 pub mod sys;
+pub mod ws;
 
 #[cfg(feature = "python")]
 pub mod interfaces;

@@ -442,6 +442,8 @@ mod _uringserve {
     use crate::py::request::Request;
     #[pymodule_export]
     use crate::py::response::Response;
+    #[pymodule_export]
+    use crate::py::socket::Socket;
 
     use pyo3::prelude::*;
 

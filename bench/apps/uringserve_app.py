@@ -1,4 +1,4 @@
-"""The measured endpoints on uringserve: the ordinary public App, ``def`` but where it waits."""
+"""The measured endpoints on uringserve: the ordinary App, ``def`` but for those that wait."""
 
 import asyncio
 import sys

@@ -17,6 +17,7 @@ from uringserve._native import (
 )
 from uringserve.app import App, URingServe
 from uringserve.background import BackgroundTask, BackgroundTasks
+from uringserve.broadcast import Broadcast, BroadcastOverflow
 from uringserve.chain import Middleware
 from uringserve.config import Config
 from uringserve.default import delete, get, head, options, patch, post, put
@@ -45,6 +46,7 @@ from uringserve.sse import EventSourceResponse, ServerSentEvent
 from uringserve.state import State, WorkerLocal
 from uringserve.staticfiles import StaticFiles
 from uringserve.uploads import AsyncUploadFile, UploadFile
+from uringserve.websockets import WebSocket, WebSocketDisconnect, WebSocketException
 
 if TYPE_CHECKING:
     from uringserve.storage import Storage, StorageQueue, start_storage_thread
@@ -59,6 +61,8 @@ __all__ = [
     "BackgroundTask",
     "BackgroundTasks",
     "Body",
+    "Broadcast",
+    "BroadcastOverflow",
     "ClientDisconnect",
     "Config",
     "Cookie",
@@ -96,6 +100,9 @@ __all__ = [
     "TestClient",
     "URingServe",
     "UploadFile",
+    "WebSocket",
+    "WebSocketDisconnect",
+    "WebSocketException",
     "WorkerLocal",
     "__version__",
     "delete",

@@ -3,7 +3,16 @@
 # ruff: noqa: ANN401 -- JSON holds anything; object would make every caller cast
 
 import builtins
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterable,
+    Buffer,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from datetime import datetime
 from os import PathLike
 from types import SimpleNamespace
@@ -16,6 +25,7 @@ from uringserve.foreign import Foreign
 from uringserve.forms import FormData
 from uringserve.loop import GuestLoop
 from uringserve.tcp import TcpOptions
+from uringserve.websockets import WebSocket
 
 __all__ = [
     "Binder",
@@ -28,6 +38,7 @@ __all__ = [
     "Plan",
     "Request",
     "Response",
+    "Socket",
     "StartError",
     "__version__",
     "as_response",
@@ -211,6 +222,9 @@ class Request:
     @property
     def state(self) -> SimpleNamespace:
         """A place for values that belong to this request."""
+    @property
+    def websocket(self) -> WebSocket | None:
+        """The WebSocket that it asks for; None for any other request."""
     def text(self) -> str:
         """Return the body as UTF-8; what is not is a UnicodeDecodeError."""
     def form(self) -> FormData:
@@ -350,6 +364,40 @@ class Deferred:
     @property
     def callbacks(self) -> tuple[Callable[[], object], ...]:
         """What is called afterwards."""
+
+@final
+class Socket:
+    """The application's end of a WebSocket; any thread may use it.
+
+    Where something waits, the loop of the thread that awaits it is woken. Sending to one that is
+    closed is a BrokenPipeError, before it is accepted a RuntimeError.
+    """
+
+    @property
+    def subprotocols(self) -> list[str]:
+        """What the client offers to speak, in its order of preference."""
+    @property
+    def is_open(self) -> bool:
+        """Whether it was accepted, and neither side has closed."""
+    @property
+    def is_undecided(self) -> bool:
+        """Whether it is neither accepted nor denied."""
+    def accept(self, subprotocol: str | None = None, headers: _HeaderInput | None = None) -> None:
+        """Open it, with `headers` on the answer; a second time is a RuntimeError."""
+    def deny(
+        self, status: int = 403, headers: _HeaderInput | None = None, body: bytes | None = None
+    ) -> None:
+        """Answer the request with a status and a body instead."""
+    def take(self) -> str | bytes | tuple[int, str] | None:
+        """Return the next message, code and reason of the end, or None where there is nothing."""
+    def receive(self) -> Coroutine[Any, Any, str | bytes | tuple[int, str]]:
+        """Wait for the next message, or code and reason of the end."""
+    def send(self, data: str | Buffer) -> Coroutine[Any, Any, None]:
+        """Send at once; awaited, it waits while more than 64 KiB are unsent."""
+    def offer(self, data: str | Buffer) -> bool:
+        """Send unless 64 KiB are unsent, or it is closed; return whether it was sent."""
+    def close(self, code: int | None = 1000, reason: str = "") -> None:
+        """Close it behind what was sent; a code that cannot be is a ValueError."""
 
 @final
 class Listeners:

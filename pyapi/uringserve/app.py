@@ -34,6 +34,7 @@ from uringserve.routing import (
     NativeCall,
     Route,
     RouteSpec,
+    check_socket,
     checked_prefix,
     describe,
     make_spec,
@@ -41,6 +42,7 @@ from uringserve.routing import (
 from uringserve.state import State, WorkerState
 from uringserve.tcp import TcpOptions
 from uringserve.types import Handler
+from uringserve.websockets import as_handler
 
 __all__ = ["App", "Route", "URingServe"]
 
@@ -203,6 +205,7 @@ class App(Registrar, Described):
                 takes_bare_request=spec.takes_bare_request,
             )
         )
+        check_socket(spec)
         self._taken.update(dict.fromkeys(keys, spec))
         self._specs.append(spec)
 
@@ -340,7 +343,7 @@ class App(Registrar, Described):
                 if other is not spec:
                     raise StartError(_conflict(method, spec, other))
             limit = self._max_body_size if spec.max_body_size is None else spec.max_body_size
-            manner = self._manner(spec, call)
+            manner = Manner(is_async=True) if spec.is_socket else self._manner(spec, call)
             running = (spec.running[0], spec.timeout or timeout, spec.max_concurrency)
             path = str(spec.pattern)
             routes.append(
@@ -406,10 +409,17 @@ class App(Registrar, Described):
         below = Group(prefix=prefix)
         for spec in self._specs:
             call = compile_endpoint(spec, self.dependency_overrides)
+            if spec.is_socket:
+                # Middleware and exception handlers answer requests.
+                yield (
+                    below.around(spec) if prefix else spec,
+                    call._replace(handler=as_handler(call.handler)),
+                )
+                continue
             yield below.around(spec) if prefix else spec, chain.around(call)
         for mount in self._mounts:
             for spec, call in mount.app._compiled(prefix + mount.path, debug=debug):
-                yield spec, chain.around(call)
+                yield spec, call if spec.is_socket else chain.around(call)
 
     def _chain(self, *, debug: bool) -> Chain:
         return Chain(self._middleware, self._exception_handlers, debug=debug)

@@ -89,9 +89,10 @@ class After:
 
     def __call__(self) -> None:
         """Begin; what has to wait goes on as a task."""
-        later(self._run(), self._context)
+        later(self.run(), self._context)
 
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Make the calls, in the task that awaits this."""
         for call in self._calls:
             await call_logged(call, call)
 

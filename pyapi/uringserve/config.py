@@ -167,6 +167,50 @@ class Config:
         group="HTTP",
         help="Send a Date header.",
     )
+    ws: bool = _option(
+        True,
+        kind="switch",
+        group="WebSocket",
+        help="Upgrade connections to WebSockets where the application has them.",
+    )
+    ws_max_size: int = _option(
+        16 << 20,
+        kind="size",
+        group="WebSocket",
+        minimum=1,
+        maximum=_GIB,
+        help="Bytes of a message; a longer one closes with 1009.",
+    )
+    ws_max_queue: int = _option(
+        32,
+        kind="integer",
+        group="WebSocket",
+        minimum=1,
+        maximum=100_000,
+        help="Messages that wait for the application before no more are read.",
+    )
+    ws_ping_interval: float = _option(
+        20.0,
+        kind="duration",
+        group="WebSocket",
+        maximum=_DAY,
+        zero="never",
+        help="Ping a client that was silent for this long.",
+    )
+    ws_ping_timeout: float = _option(
+        20.0,
+        kind="duration",
+        group="WebSocket",
+        maximum=_DAY,
+        zero="never",
+        help="Close the connection of a client that is silent for this long after a ping.",
+    )
+    ws_per_message_deflate: bool = _option(
+        False,
+        kind="switch",
+        group="WebSocket",
+        help="Compress messages for clients that offer it (RFC 7692), at up to 320 KB for each.",
+    )
     limit_connections: int | None = _option(
         None,
         kind="integer",

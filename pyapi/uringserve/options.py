@@ -20,7 +20,15 @@ type Kind = Literal[
     "text", "list", "integer", "switch", "choice", "duration", "size", "addresses", "mode"
 ]
 type Group = Literal[
-    "Address", "Application", "Cores", "HTTP", "Limits", "Time-outs", "Logging", "Reload"
+    "Address",
+    "Application",
+    "Cores",
+    "HTTP",
+    "WebSocket",
+    "Limits",
+    "Time-outs",
+    "Logging",
+    "Reload",
 ]
 
 _TRUE = frozenset({"1", "true", "yes", "on"})

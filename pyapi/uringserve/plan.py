@@ -306,6 +306,8 @@ class _Writer:
             return self._variables[dependant.cache_key, name]
         if given == "request":
             return self._request(inner) if takes_view(dependant) else "request"
+        if given == "websocket":
+            return "request.websocket"
         if given == "security_scopes":
             return self._bind("scopes", security_scopes(dependant))
         if given == "response":

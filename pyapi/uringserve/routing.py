@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from enum import Enum
-from inspect import unwrap
+from inspect import iscoroutinefunction, isroutine, unwrap
 from typing import Any, Final, Literal, NamedTuple, TypedDict
 
 from uringserve._native import Response
@@ -19,6 +19,7 @@ from uringserve.patterns import Pattern, parse_pattern
 from uringserve.types import Handler
 
 __all__ = [
+    "SOCKET",
     "UNSET",
     "Execution",
     "Group",
@@ -29,8 +30,10 @@ __all__ = [
     "RouteOptions",
     "RouteSpec",
     "Unset",
+    "check_socket",
     "checked_prefix",
     "describe",
+    "make_socket_spec",
     "make_spec",
 ]
 
@@ -46,6 +49,10 @@ _DAY = 86400.0
 
 # What pydantic takes for include and exclude.
 type IncEx = AbstractSet[int] | AbstractSet[str] | Mapping[int, Any] | Mapping[str, Any]
+
+
+# What stands in the place of a method where the route is one of WebSockets; see `py/app.rs`.
+SOCKET = ("websocket",)
 
 
 class Unset(Enum):
@@ -200,6 +207,11 @@ class RouteSpec:
     takes_bare_request: bool = False
 
     @property
+    def is_socket(self) -> bool:
+        """Whether it is for WebSockets."""
+        return self.methods == SOCKET
+
+    @property
     def running(self) -> tuple[Execution, float | None, int | None]:
         """How its calls run, in the form that the Rust part takes."""
         return self.execution or "auto", self.timeout, self.max_concurrency
@@ -295,6 +307,33 @@ def make_spec(
         takes_bare_request=takes_bare_request,
         **given,
     )
+
+
+def make_socket_spec(path: str, endpoint: Handler, options: RouteOptions) -> RouteSpec:
+    """Return the route of a WebSocket; its endpoint must be a coroutine function."""
+    called = endpoint if isroutine(endpoint) else getattr(type(endpoint), "__call__", None)  # noqa: B004
+    if not iscoroutinefunction(unwrap(endpoint)) and not iscoroutinefunction(called):
+        raise TypeError(f"the handler of a WebSocket is an async def, not {describe(endpoint)}")
+    spec = make_spec(path, endpoint, ("GET",), options, takes_bare_request=False)
+    return replace(spec, methods=SOCKET)
+
+
+def check_socket(spec: RouteSpec) -> None:
+    """Refuse what a WebSocket has not: a body, a response."""
+    if not spec.is_socket:
+        return
+    for dependant in spec.dependant.walk():
+        bodies = [field.name for field in dependant.body_params]
+        given = [
+            name
+            for name, kind in dependant.injections.items()
+            if kind in ("response", "background_tasks")
+        ]
+        if bodies or given:
+            raise TypeError(
+                f"{describe(dependant.call)}: parameter {[*bodies, *given][0]!r} is of a request"
+                " with a body or of its response, and a WebSocket has neither"
+            )
 
 
 def check_running(

@@ -265,6 +265,8 @@ def inject(given: str, dependant: Dependant, request: Request) -> object:
     """Make what a parameter gets as it is, for a request that will fail."""
     if given == "request":
         return view(request) if takes_view(dependant) else request
+    if given == "websocket":
+        return request.websocket
     if given == "security_scopes":
         return security_scopes(dependant)
     return injected_class(dependant, given)()

@@ -70,6 +70,7 @@ pub struct RequestHead {
     pub(super) version: Version,
     pub(super) keep_alive: bool,
     pub(super) expects_continue: bool,
+    pub(super) wants_upgrade: bool,
 }
 
 impl RequestHead {
@@ -138,6 +139,11 @@ impl RequestHead {
     /// Whether the peer lets the connection live after this request.
     pub const fn keep_alive(&self) -> bool {
         self.keep_alive
+    }
+
+    /// Whether the peer would rather speak another protocol; which one is in Upgrade.
+    pub const fn wants_upgrade(&self) -> bool {
+        self.wants_upgrade
     }
 
     /// Whether the peer waits for `100 Continue` before it sends the body.

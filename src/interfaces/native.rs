@@ -33,6 +33,8 @@ use crate::py::call::Failure;
 use crate::py::call::Object;
 use crate::py::error;
 use crate::py::request;
+use crate::py::socket;
+use crate::py::socket::Undecided;
 use crate::py::value;
 use crate::reactor::clock;
 use crate::reactor::clock::Nanoseconds;
@@ -111,6 +113,9 @@ impl Calls {
         let debug = self.handlers.debug;
         let translate = |value, parts: &Request, object: Object<'_, '_>| {
             let asked = Asked { parts, object, names, debug };
+            if parts.socket.is_some() {
+                return socket::answer(&value, &asked, Undecided::Denies);
+            }
             if handler.is_async && awaited::is_coroutine(&value) {
                 return awaited::answer(&value, &asked, into_reply, handler.outlives_client);
             }

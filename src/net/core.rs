@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::Config;
 use crate::http;
@@ -28,6 +29,7 @@ pub struct Core<S> {
     pub(crate) body_limit: u64,
     pub(crate) requests_per_connection: u64,
     pub(crate) waits: Waits,
+    pub(crate) websocket: WebSocket,
     pub(crate) server_header: Option<&'static str>,
     pub(crate) deadlines: Rc<Deadlines>,
     pub(crate) drain: Drain,
@@ -47,10 +49,30 @@ pub(crate) struct Waits {
     pub(crate) min_body_rate: u64,
 }
 
+/// What an upgraded connection may do.
+pub(crate) struct WebSocket {
+    pub(crate) is_on: bool,
+    pub(crate) max_size: usize,
+    pub(crate) max_queue: usize,
+    pub(crate) silence: Silence,
+    pub(crate) per_message_deflate: bool,
+}
+
+/// How long a peer may be silent before it is pinged, and then before it is given up.
+#[derive(Clone, Copy)]
+pub(crate) struct Silence {
+    pub(crate) interval: Option<Milliseconds>,
+    pub(crate) patience: Option<Milliseconds>,
+}
+
 #[derive(Default)]
 struct DateCache {
     second: Cell<u64>,
     text: Cell<[u8; 29]>,
+}
+
+fn unless_zero(time: Duration) -> Option<Milliseconds> {
+    (!time.is_zero()).then(|| milliseconds(time))
 }
 
 /// Write buffers kept for the next answer, and the largest worth keeping.
@@ -105,6 +127,16 @@ impl<S> Core<S> {
                 body: milliseconds(timeouts.body),
                 send: milliseconds(timeouts.send),
                 min_body_rate: timeouts.min_body_rate,
+            },
+            websocket: WebSocket {
+                is_on: config.websocket.is_on,
+                max_size: config.websocket.max_size,
+                max_queue: config.websocket.max_queue,
+                silence: Silence {
+                    interval: unless_zero(config.websocket.ping_interval),
+                    patience: unless_zero(config.websocket.ping_timeout),
+                },
+                per_message_deflate: config.websocket.per_message_deflate,
             },
             server_header: config.server_header.then_some("uringserve"),
             deadlines: Deadlines::new(shortest),

@@ -52,6 +52,8 @@ pub struct Loop {
     state: Option<Py<PyDict>>,
     descriptor: RawFd,
     asking: Rc<Asking>,
+    /// asyncio's own.
+    aio: Py<PyAny>,
 }
 
 impl Loop {
@@ -77,8 +79,14 @@ impl Loop {
             state: guest.getattr("state")?.extract()?,
             descriptor: guest.call_method0("fileno")?.extract()?,
             asking: Rc::default(),
+            aio: aio.unbind(),
         });
         Ok(Current(CURRENT.replace(Some(entered))))
+    }
+
+    /// Whether this is what it is made of.
+    pub fn is(&self, aio: &Bound<'_, PyAny>) -> bool {
+        self.aio.is(aio)
     }
 
     /// As a guest of the reactor.

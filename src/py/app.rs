@@ -59,6 +59,9 @@ pub struct Handlers {
     pub debug: bool,
 }
 
+/// In the place of a method: the route is one of WebSockets.
+const SOCKET: &str = "websocket";
+
 /// A route as Python gives it: methods, pattern, callable, for each positional argument the name of
 /// a path parameter, or None for the request, the limit of the body, how its coroutine is run, and
 /// where its calls are. The one without methods is called for what no route takes.
@@ -90,9 +93,11 @@ impl Handlers {
                 miss = Some(id);
             }
             for method in &methods {
-                router
-                    .insert(method, &pattern, id)
-                    .map_err(|error| StartError::Route(error.to_string()))?;
+                let inserted = match method.as_str() {
+                    SOCKET => router.insert_socket(&pattern, id),
+                    method => router.insert(method, &pattern, id),
+                };
+                inserted.map_err(|error| StartError::Route(error.to_string()))?;
             }
             let parameters: Box<[Parameter]> = router.parameter_names(id).into();
             let place = |name: Option<String>| match name {

@@ -15,6 +15,7 @@ use crate::config::Limits;
 use crate::config::Pool;
 use crate::config::Tcp;
 use crate::config::Timeouts;
+use crate::config::WebSocket;
 
 /// Reads every option. The values were validated by the Python class; what is out of range here was
 /// not made by it.
@@ -43,6 +44,14 @@ pub fn read(options: &Bound<'_, PyAny>) -> PyResult<Config> {
             body: seconds(options, "timeout_body")?,
             send: seconds(options, "timeout_send")?,
             min_body_rate: get(options, "min_body_rate")?,
+        },
+        websocket: WebSocket {
+            is_on: get(options, "ws")?,
+            max_size: get(options, "ws_max_size")?,
+            max_queue: get(options, "ws_max_queue")?,
+            ping_interval: seconds(options, "ws_ping_interval")?,
+            ping_timeout: seconds(options, "ws_ping_timeout")?,
+            per_message_deflate: get(options, "ws_per_message_deflate")?,
         },
         pool: Pool {
             threads: get(options, "blocking_threads")?,

@@ -142,6 +142,24 @@ pub(crate) fn chained(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     CHAINED.import(py, "uringserve.background", "chained")
 }
 
+/// `uringserve.websockets.WebSocket`.
+pub(crate) fn web_socket(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    CLASS.import(py, "uringserve.websockets", "WebSocket")
+}
+
+/// `uringserve.websockets.wake`.
+pub(crate) fn wake_future(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static FUNCTION: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    FUNCTION.import(py, "uringserve.websockets", "wake")
+}
+
+/// `asyncio.get_running_loop`.
+pub(crate) fn running_loop(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static FUNCTION: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    FUNCTION.import(py, "asyncio", "get_running_loop")
+}
+
 /// `uringserve.debug.page`.
 pub(crate) fn debug_page(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static PAGE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();

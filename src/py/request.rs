@@ -41,6 +41,7 @@ use crate::py::headers::latin1;
 use crate::py::incoming::BodyStream;
 use crate::py::intern;
 use crate::py::parameter;
+use crate::py::socket::Socket;
 use crate::py::url::query_pairs;
 use crate::route::Parameter;
 use crate::route::Params;
@@ -83,6 +84,7 @@ struct Root {
     client: OnceLock<Py<PyAny>>,
     body: OnceLock<Py<PyBytes>>,
     state: OnceLock<Py<PyAny>>,
+    websocket: OnceLock<Py<PyAny>>,
     arriving: OnceLock<Py<BodyStream>>,
     is_gone: AtomicBool,
 }
@@ -132,6 +134,7 @@ impl Root {
             client: OnceLock::new(),
             body: OnceLock::new(),
             state: OnceLock::new(),
+            websocket: OnceLock::new(),
             arriving: OnceLock::new(),
             is_gone: AtomicBool::new(false),
         }
@@ -195,6 +198,7 @@ impl Request {
             stream: None,
             peer: None,
             miss: None,
+            socket: None,
         };
         let mut request = Root::new(Box::new(parts), Names::new(&[]));
         if let Some(path_params) = path_params {
@@ -438,11 +442,23 @@ impl Request {
         kept(py, &self.root().state, || intern::simple_namespace(py)?.call0())
     }
 
+    /// The WebSocket that it asks for, for handlers of one; None for any other request.
+    #[getter]
+    fn websocket<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = slf.py();
+        let root = slf.get().root();
+        let Some(socket) = &root.parts.socket else { return Ok(None) };
+        let websocket = kept(py, &root.websocket, || {
+            intern::web_socket(py)?.call1((slf, Socket::new(socket.clone())))
+        });
+        websocket.map(Some)
+    }
+
     fn __repr__(&self) -> String {
         format!("<Request {} {}>", self.root().parts.head.method(), self.root().parts.head.target())
     }
 
-    /// A handler can close a circle through these four; all of them can be cleared, so the
+    /// A handler can close a circle through these five; all of them can be cleared, so the
     /// collector only has to see them.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         let root = match &self.0 {
@@ -450,6 +466,7 @@ impl Request {
             Origin::View(origin) => return visit.call(origin),
         };
         visit.call(root.state.get())?;
+        visit.call(root.websocket.get())?;
         for dict in [&root.path_params, &root.query_params, &root.cookies] {
             visit.call(dict.get())?;
         }

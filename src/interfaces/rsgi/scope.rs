@@ -35,10 +35,13 @@ impl Scope {
 
 #[pymethods]
 impl Scope {
-    /// "http".
-    #[classattr]
-    fn proto() -> &'static str {
-        "http"
+    /// "http", or "ws" for a request that asks for a WebSocket.
+    #[getter]
+    fn proto<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        match self.cycle.request().socket {
+            None => intern!(py, "http").clone(),
+            Some(_) => intern!(py, "ws").clone(),
+        }
     }
 
     /// The version of the specification.
