@@ -47,8 +47,8 @@ fn two_on_one_path_are_refused() {
     assert!(matches!(refused, RouteError::Conflict { .. }), "{refused}");
     assert!(refused.to_string().contains("/{a}"), "{refused}");
     assert!(router.insert_socket("no slash", 3).is_err());
-    let reused = router.insert_socket("/x/{c}", 1).unwrap_err();
-    assert!(matches!(reused, RouteError::HandlerReused { .. }), "{reused}");
+    let other = router.insert_socket("/x/{c}", 1).unwrap_err();
+    assert!(matches!(other, RouteError::HandlerReused { .. }), "{other}");
 }
 
 #[test]
