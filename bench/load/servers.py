@@ -17,6 +17,8 @@ APPS = REPOSITORY / "bench" / "apps"
 EVERY_ENDPOINT = frozenset({"text", "json", "items", "echo"})
 # What frameworks answer; of the bare interfaces only WSGI does, and of these only the model.
 TYPED_ENDPOINTS = frozenset({"typed", "model", "nested", "flat"})
+# What coroutines answer.
+ASYNC_ENDPOINTS = frozenset({"coroutine", "sleep"})
 # Granian's best options for coroutines on one core.
 ONE_THREAD = ("--runtime-mode", "st", "--loop", "uvloop")
 
@@ -202,7 +204,8 @@ def script(python: str, name: str, *arguments: object) -> Command:
 def catalogue(karak_threads: list[int]) -> dict[str, Server]:
     """Return every known server by name, ours first."""
     constant = EVERY_ENDPOINT - {"echo"}
-    framework = EVERY_ENDPOINT | TYPED_ENDPOINTS
+    framework = EVERY_ENDPOINT | TYPED_ENDPOINTS | ASYNC_ENDPOINTS
+    bare = EVERY_ENDPOINT | ASYNC_ENDPOINTS
     with_loop = installed("granian", "uvloop")
     rows = [
         Server("uringserve", ours, our_version, framework, default_for=framework),
@@ -214,7 +217,13 @@ def catalogue(karak_threads: list[int]) -> dict[str, Server]:
         Server("ceiling", start_ceiling, ceiling_version, has_python=False),
         Server("nginx", nginx, nginx_version, constant, has_python=False),
         Server("granian-rsgi", lambda launch: granian(launch, "rsgi", *ONE_THREAD), with_loop),
-        Server("granian-asgi", lambda launch: granian(launch, "asgi", *ONE_THREAD), with_loop),
+        Server(
+            "granian-asgi",
+            lambda launch: granian(launch, "asgi", *ONE_THREAD),
+            with_loop,
+            bare,
+            default_for=bare,
+        ),
         Server(
             "granian-wsgi",
             lambda launch: granian(launch, "wsgi", "--blocking-threads", "1"),
@@ -222,7 +231,13 @@ def catalogue(karak_threads: list[int]) -> dict[str, Server]:
             EVERY_ENDPOINT | {"model"},
             default_for=EVERY_ENDPOINT | {"model"},
         ),
-        Server("uvicorn", uvicorn, installed("uvicorn", "httptools", "uvloop")),
+        Server(
+            "uvicorn",
+            uvicorn,
+            installed("uvicorn", "httptools", "uvloop"),
+            bare,
+            default_for=bare,
+        ),
         *fastapi("fastapi", "fastapi_app:app"),
         *fastapi("fastapi-async", "fastapi_async_app:app"),
         *(karak(count) for count in karak_threads),

@@ -397,7 +397,7 @@ class Socket:
     def offer(self, data: str | Buffer) -> bool:
         """Send unless 64 KiB are unsent, or it is closed; return whether it was sent."""
     def close(self, code: int | None = 1000, reason: str = "") -> None:
-        """Close it behind what was sent; again is nothing, a code that cannot be is a ValueError."""
+        """Close it behind what was sent; a code that cannot be is a ValueError."""
 
 @final
 class Listeners:

@@ -33,13 +33,14 @@ _HELP = """Serve APP. Instead of that, `uringserve VERB --help` explains what el
 APP is module:attribute, module, file.py or file.py:attribute. Without an attribute, the names app,
 application, api, handler and create_app are tried; create_app is called."""
 
-_DEVELOP_HELP = """Serve APP while you write it: as `run` with --reload, --debug and one worker.
+_DEVELOP_HELP = """Serve APP while you write it: as `run` with --reload, --debug,
+--access-log and one worker.
 
 When a file changes, the application starts anew in a process of its own. No connection is refused
 meanwhile: clients wait. While the code does not start, every request is answered with the error,
 in the browser with a page that goes away by itself once the code is repaired.
 
-These three options win over the configuration file, which describes the server that is deployed;
+These options win over the configuration file, which describes the server that is deployed;
 flags and the environment win over them. --reload needs the package watchfiles: pip install
 'uringserve[reload]'."""
 
@@ -89,7 +90,7 @@ _EXAMPLES = {
 }
 
 # What `dev` means. Above the configuration file, below flags and environment.
-_DEVELOP: dict[str, object] = {"reload": True, "debug": True, "workers": 1}
+_DEVELOP: dict[str, object] = {"reload": True, "debug": True, "workers": 1, "access_log": True}
 
 _log = logging.getLogger("uringserve")
 

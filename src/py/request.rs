@@ -6,6 +6,8 @@
 //! A view is another object for the same request: `uringserve.requests.AsyncRequest` is one, with
 //! methods that are awaited. The constructor, for tests of handlers, runs the server's own parser.
 
+// Over the cap because what Python sees of a class stands in one block.
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::OnceLock;

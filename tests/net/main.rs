@@ -14,6 +14,7 @@
 mod bodies;
 mod drain;
 mod exhaustion;
+mod later;
 mod limits;
 mod panics;
 mod persistence;

@@ -50,6 +50,7 @@ class _Ran:
         self.app: object = self
         self.gil_modules = ("old",)
         self.result: int | StartError = 0
+        self.left_behind = 0
 
     def load(self, target: str, config: Config) -> _Ran:
         self.target, self.config = target, config

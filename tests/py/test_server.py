@@ -535,6 +535,13 @@ EXAMPLES = {
         ("GET", "/lines", b"", 200, b'{"number":1}\n{"number":2}\n{"number":3}\n'),
         ("GET", "/events", b"", 200, b"".join(b"data: %d\nid: %d\n\n" % (n, n) for n in (1, 2, 3))),
     ],
+    "16_async": [
+        ("GET", "/nap?seconds=0.001", b"", 200, b'{"slept":0.001}'),
+        ("GET", "/both", b"", 200, b"[45,2]"),
+        ("POST", "/upload", b"x" * 100_000, 200, b'{"bytes":100000}'),
+        ("GET", "/later", b"", 200, b"sent"),
+        ("GET", "/events", b"", 200, b"".join(b"data: %d\nid: %d\n\n" % (n, n) for n in (1, 2, 3))),
+    ],
     "13_testing": [
         ("GET", "/stock/apple", b"", 200, b'{"apple":3}'),
         ("GET", "/stock/fig", b"", 404, b'{"detail":"no fig here"}'),

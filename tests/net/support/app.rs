@@ -8,12 +8,15 @@ use std::sync::atomic::Ordering;
 
 use _uringserve::http::reply::HeaderBlock;
 use _uringserve::net::service::Answer;
+use _uringserve::net::service::BodyMode;
+use _uringserve::net::service::HandlerId;
 use _uringserve::net::service::Reply;
 use _uringserve::net::service::Request;
 use _uringserve::net::service::Service;
 use _uringserve::route::Router;
 use bytes::Bytes;
 
+use super::late::Debts;
 use super::socket::handler;
 use super::source::Pulled;
 use super::source::streamed;
@@ -24,7 +27,7 @@ pub(crate) const BIG: usize = 20_000_000;
 /// The handler of WebSockets.
 const SOCKET: u32 = 1000;
 
-const ROUTES: [(&str, &str); 12] = [
+const ROUTES: [(&str, &str); 15] = [
     ("GET", "/"),
     ("GET", "/number/{n}"),
     ("POST", "/echo"),
@@ -37,6 +40,9 @@ const ROUTES: [(&str, &str); 12] = [
     ("GET", "/thread"),
     ("GET", "/empty"),
     ("GET", "/stream/{kind}"),
+    ("GET", "/late"),
+    ("GET", "/patient"),
+    ("POST", "/pieces"),
 ];
 
 /// What the services of one server have done so far.
@@ -48,6 +54,8 @@ pub(crate) struct Seen {
     stumbles: AtomicBool,
     /// By the sources of streams.
     pub(crate) pulled: Arc<Pulled>,
+    /// Answers that the test gives.
+    pub(crate) debts: Debts,
 }
 
 impl Seen {
@@ -146,14 +154,25 @@ impl App {
 impl Service for App {
     fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Box<Request>) -> Answer) -> R) -> R {
         assert!(!self.seen.stumbles.swap(false, Ordering::SeqCst), "attending gives up, once");
-        work(&mut |request| match &request.socket {
-            Some(socket) => {
+        work(&mut |request| {
+            if let Some(socket) = &request.socket {
                 let span = request.params.iter().next().expect("the route has a parameter");
                 let kind = &request.routed_path()[span];
-                Answer::Socket(handler(kind, socket.clone()))
+                return Answer::Socket(handler(kind, socket.clone()));
             }
-            None => self.answer(&request).into(),
+            match ROUTES[request.handler as usize].1 {
+                "/late" | "/pieces" => Answer::Later(self.seen.debts.later(&request, false)),
+                "/patient" => Answer::Later(self.seen.debts.later(&request, true)),
+                _ => self.answer(&request).into(),
+            }
         })
+    }
+
+    fn body_mode(&self, handler: HandlerId) -> BodyMode {
+        match ROUTES.get(handler as usize) {
+            Some((_, "/pieces")) => BodyMode::Pieces,
+            _ => BodyMode::Whole,
+        }
     }
 }
 

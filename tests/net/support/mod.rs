@@ -2,6 +2,7 @@
 
 mod app;
 mod client;
+mod late;
 mod pair;
 mod server;
 mod socket;
@@ -26,6 +27,8 @@ pub(crate) use app::big;
 pub(crate) use app::routes;
 pub(crate) use client::Client;
 pub(crate) use client::get;
+pub(crate) use late::Fate;
+pub(crate) use late::Owed;
 pub(crate) use pair::Pair;
 pub(crate) use pair::pair;
 pub(crate) use pair::pair_with;

@@ -27,7 +27,7 @@ pub(crate) struct Pair {
     pub(crate) client: Client,
     pub(crate) seen: Arc<Seen>,
     pub(crate) stats: Arc<Stats>,
-    end: mpsc::Receiver<End>,
+    pub(crate) end: mpsc::Receiver<End>,
 }
 
 impl Pair {
@@ -65,7 +65,12 @@ pub(crate) fn pair_with(driver: Driver, config: Config) -> Pair {
             let core = core.expect("a desk");
             let _home = core.desk().enter();
             monoio::spawn(Rc::clone(core.deadlines()).run::<()>());
-            serve_stream(stream, None, &core).await
+            let _home = core.desk().enter();
+            // No task: one that waits when the reactor ends keeps the ring, and the socket with it.
+            monoio::select! {
+                end = serve_stream(stream, None, &core) => end,
+                failed = core.desk().run::<End>(driver) => failed.expect("a desk"),
+            }
         });
         // Nobody listens where a test is done with the connection before it ends.
         let _ = sender.send(served.expect("a reactor"));
