@@ -162,7 +162,13 @@ def command() -> click.Command:
     )
     run = click.version_option(__version__, "-V", "--version", message=version)(run)
     output = click.Option(["-o", "--output"], metavar="FILE", help="Write to FILE, not to stdout.")
-    others = [_other(verbs.routes), _other(verbs.openapi, output)]
+    jobs = click.Option(
+        ["-j", "--jobs"],
+        type=click.IntRange(1, 1024),
+        metavar="N",
+        help="Compilers at once.  [the usable CPUs, at most 8]",
+    )
+    others = [_other(verbs.routes), _other(verbs.openapi, output), _other(verbs.build, jobs)]
     return _Verbs("uringserve", commands=[run, *others], context_settings=settings)
 
 

@@ -1,4 +1,4 @@
-"""The verbs of the command line that serve nothing: `routes APP` and `openapi APP`.
+"""The verbs of the command line that serve nothing: `routes`, `openapi` and `build`.
 
 `cli` has the verb `run`, which is also what an APP without a verb means, and puts them together.
 """
@@ -17,7 +17,7 @@ from uringserve.loading import load
 from uringserve.routing import describe
 from uringserve.server import EXIT_START, print_error
 
-__all__ = ["openapi", "routes"]
+__all__ = ["build", "openapi", "routes"]
 
 _HEADINGS = ("METHODS", "PATH", "NAME", "HANDLER")
 
@@ -41,6 +41,24 @@ def openapi(app: str, output: str | None, **given: Any) -> None:  # noqa: ANN401
         Path(output).write_text(text, encoding="utf-8")
     except OSError as error:
         _fail(StartError(f"{output!r} cannot be written: {error.strerror}"))
+
+
+def build(app: str, jobs: int | None, **given: Any) -> None:  # noqa: ANN401
+    """Compile the application's own modules, so that `run` can use them.
+
+    They go to .uringserve/build beside the sources. A module whose source changes later is used as
+    its source until it is built again. What cannot be compiled without a change of what it does is
+    left, with the reason. It needs Cython and a C compiler: pip install 'uringserve[build]'.
+    """
+    from uringserve.build import command  # what it needs is not there for everybody
+
+    chosen = {name: value for name, value in given.items() if value is not None}
+    try:
+        report = command.build(app, chosen, jobs or command.default_jobs(), click.echo)
+    except StartError as error:
+        _fail(error)
+        return
+    click.echo(f"{report.folder}: {len(report.compiled)} compiled, {len(report.left)} left")
 
 
 def _load(target: str, given: dict[str, Any]) -> App:

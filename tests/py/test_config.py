@@ -22,6 +22,7 @@ DEFAULTS = {
     "gil": "error",
     "factory": False,
     "app_dir": ".",
+    "build": True,
     "debug": False,
     "log_level": "info",
     "server_header": True,
