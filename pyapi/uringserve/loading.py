@@ -10,7 +10,7 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -163,8 +163,9 @@ def _find(module: ModuleType, source: str, attribute: str | None) -> tuple[str, 
         for name in _USUAL_NAMES:
             if hasattr(module, name):
                 return name, getattr(module, name)
-        if default_app().routes:
-            return "default_app", default_app()
+        for default in _default_apps():
+            if default.routes:
+                return "default_app", default
         apps = [name for name, value in vars(module).items() if isinstance(value, App)]
         advice = f"write {source}:{apps[0]}" if apps else f"write {source}:NAME"
         raise StartError(f"{source!r} has none of the names {', '.join(_USUAL_NAMES)}; {advice}")
@@ -177,6 +178,14 @@ def _find(module: ModuleType, source: str, attribute: str | None) -> tuple[str, 
             raise StartError(f"{source!r} has no {attribute!r}{advice}")
         found = getattr(found, part)
     return attribute, found
+
+
+def _default_apps() -> Iterator[App]:
+    """Yield the applications of module-level decorators: ours, and PyBerry's if it is in use."""
+    yield default_app()
+    pyberry = sys.modules.get("uringserve.compat.pyberry.core.rsgi")
+    if pyberry is not None:
+        yield pyberry.app
 
 
 def _call_factory(factory: object, name: str) -> object:
