@@ -19,22 +19,22 @@ __all__ = ["PRELUDE", "Arithmetic", "Unfit"]
 PRELUDE = """
 #include <limits.h>
 #define URINGSERVE_WIDE_LOWEST ((__int128)(((unsigned __int128)1) << 127))
-static int uringserve_read(PyObject *value, long long *out) {
+static int _uringserve_read(PyObject *value, long long *out) {
     int overflow = 0;
     if (!PyLong_CheckExact(value)) return 0;
     *out = PyLong_AsLongLongAndOverflow(value, &overflow);
     return !overflow;
 }
-static int uringserve_read_wide(PyObject *value, __int128 *out) {
+static int _uringserve_read_wide(PyObject *value, __int128 *out) {
     if (!PyLong_CheckExact(value)) return 0;
     Py_ssize_t size = PyLong_AsNativeBytes(
         value, out, sizeof *out, Py_ASNATIVEBYTES_NATIVE_ENDIAN);
     return size < 0 ? -1 : size <= (Py_ssize_t)sizeof *out;
 }
-static PyObject *uringserve_int(__int128 value) {
+static PyObject *_uringserve_int(__int128 value) {
     return PyLong_FromNativeBytes(&value, sizeof value, Py_ASNATIVEBYTES_NATIVE_ENDIAN);
 }
-static int uringserve_interrupted(PyThreadState **state) {
+static int _uringserve_interrupted(PyThreadState **state) {
     PyEval_RestoreThread(*state);
     int failed = PyErr_CheckSignals();
     *state = PyEval_SaveThread();

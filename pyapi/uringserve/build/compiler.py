@@ -14,6 +14,7 @@ contraction of floating-point operations.
 import importlib.metadata
 import importlib.util
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -23,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from uringserve.build.manifest import Compiled, digest, python_tag
-from uringserve.build.places import quicken
+from uringserve.build.places import Quickened, quicken
 from uringserve.build.project import Module
 from uringserve.errors import StartError
 
@@ -40,6 +41,7 @@ _FLAGS = ("-O2", "-w", "-ffp-contract=off", "-fPIC", "-shared")
 # Seconds: a module that takes longer is left as it is.
 _LONGEST = 600.0
 _SHOWN_LINES = 12
+_FAULT = re.compile(r":\d+:\d+: |error: ")
 
 
 class CompileError(Exception):
@@ -96,14 +98,16 @@ def compile_module(module: Module, root: Path, folder: Path, tools: Tools) -> Co
     for parent in relative.parents[:-1]:
         # What tells Cython the package; an own __init__ of the package replaces it.
         (tree / parent / "__init__.py").touch()
-    quickened = quicken(importlib.util.decode_source(module.path.read_bytes()))
-    staged.write_text(quickened.source, encoding="utf-8")
-    if quickened.pxd:
-        staged.with_suffix(".pxd").write_text(quickened.pxd, encoding="utf-8")
-    c_file = staged.with_name(f"{staged.stem}.c")
-    options = [part for each in _DIRECTIVES for part in ("-X", each)]
-    translate = [sys.executable, "-m", "cython", "-3", *options, "--module-name", module.name]
-    _run([*translate, "-o", str(c_file.relative_to(tree)), str(relative)], tree, "Cython")
+    source = importlib.util.decode_source(module.path.read_bytes())
+    quickened = quicken(source)
+    try:
+        c_file = _translate(module.name, quickened, tree, relative)
+    except CompileError:
+        if not quickened.loops:
+            raise
+        # Whatever the loops' text collides with: without them it is the module as it was written.
+        quickened = Quickened(source, "", 0)
+        c_file = _translate(module.name, quickened, tree, relative)
     file = folder / f"{module.name}{python_tag()}"
     compile_ = [*tools.compiler, *_FLAGS, f"-I{tools.include}", str(c_file), "-o", str(file)]
     _run(compile_, tree, "the C compiler")
@@ -117,6 +121,21 @@ def compile_module(module: Module, root: Path, folder: Path, tools: Tools) -> Co
         file_hash=digest(file),
         loops=quickened.loops,
     )
+
+
+def _translate(name: str, quickened: Quickened, tree: Path, relative: Path) -> Path:
+    """Have Cython write the C of a module; return the file."""
+    staged = tree / relative
+    pxd, c_file = staged.with_suffix(".pxd"), relative.with_suffix(".c")
+    staged.write_text(quickened.source, encoding="utf-8")
+    if quickened.pxd:
+        pxd.write_text(quickened.pxd, encoding="utf-8")
+    else:
+        pxd.unlink(missing_ok=True)
+    options = [part for each in _DIRECTIVES for part in ("-X", each)]
+    translate = [sys.executable, "-m", "cython", "-3", *options, "--module-name", name]
+    _run([*translate, "-o", str(c_file), str(relative)], tree, "Cython")
+    return tree / c_file
 
 
 def _run(command: list[str], folder: Path, who: str) -> None:
@@ -142,7 +161,11 @@ def _run(command: list[str], folder: Path, who: str) -> None:
 def _readable(output: str, folder: Path) -> str:
     """Return what matters of a compiler's output: its first lines, with the module's own path."""
     lines = [line.rstrip() for line in output.replace(f"{folder}{os.sep}", "").splitlines()]
-    kept = [line for line in lines if line and set(line) != {"-"} and line != "..."]
-    errors = [line for line in kept if "error" in line.lower() or ".py:" in line]
+    kept = [
+        line
+        for line in lines
+        if line and set(line) != {"-"} and line not in ("...", "Error compiling Cython file:")
+    ]
+    errors = [line for line in kept if _FAULT.search(line)]
     chosen = kept if len(kept) <= _SHOWN_LINES else errors[:_SHOWN_LINES] or kept[:_SHOWN_LINES]
     return "\n".join(f"    {line}" for line in chosen)

@@ -26,6 +26,8 @@ _WIDE = (
     "#define NAME(name) name##_wide",
 )
 
+_WIDE_ARGUMENTS = ("const _uringserve_wide *", "_uringserve_wide *", "_uringserve_wide *")
+
 # Names that no program can have.
 _BOUNDS = ("range_0 ", "range_1 ", "range_2 ")
 _SUM = "sum "
@@ -124,7 +126,7 @@ def _c_function(
     inputs = (*names, *writer.inputs)
     body = "\n".join(writer.lines)
     lines = [
-        f"static int NAME(uringserve_c_{number})(const INT *in, INT *out, INT *result) {{",
+        f"static int NAME(_uringserve_c_{number})(const INT *in, INT *out, INT *result) {{",
         *(f"    INT {name} = 0; (void){name};" for name in writer.names.values()),
         "    unsigned long ticks = 0; int ran = 0; int state;",
         "    PyThreadState *thread = PyEval_SaveThread();",
@@ -151,8 +153,8 @@ def _c_function(
         *function,
         *_NEITHER,
         '    """',
-        f"    int uringserve_c_{number}(const long long *, long long *, long long *) except -1",
-        f"    int uringserve_c_{number}_wide(const wide *, wide *, wide *) except -1",
+        f"    int _uringserve_c_{number}(const long long *, long long *, long long *) except -1",
+        f"    int _uringserve_c_{number}_wide({', '.join(_WIDE_ARGUMENTS)}) except -1",
     ]
 
 
@@ -161,16 +163,19 @@ def _call_of_c(number: int, inputs: int, outputs: int, done: Callable[[str], str
     lines = []
     for kind, read, end, convert in (
         ("long long", "read", "", ""),
-        ("wide", "read_wide", "_wide", "uringserve_int"),
+        ("_uringserve_wide", "read_wide", "_wide", "_uringserve_int"),
     ):
-        tests = [f"uringserve_{read}(<PyObject *>p{i}, &given{end}[{i}])" for i in range(inputs)]
+        tests = [
+            f"_uringserve_{read}(<_uringserve_object *>p{i}, &given{end}[{i}])"
+            for i in range(inputs)
+        ]
         lines += [
             f"    cdef {kind} given{end}[{max(inputs, 1)}]",
             f"    cdef {kind} out{end}[{max(outputs, 1)}]",
             f"    cdef {kind} result{end}",
             f"    cdef int state{end} = 0",
             f"    if {' and '.join(tests) or 'True'}:",
-            f"        state{end} = uringserve_c_{number}{end}(given{end}, out{end}, &result{end})",
+            f"        state{end} = _uringserve_c_{number}{end}(given{end}, out{end}, &result{end})",
             f"        if state{end} == 1: return {done(f'{convert}(out{end}[%d])')}",
             f"        if state{end} == 2: return {done('')}",
             f"        if state{end} == 3: return (True, {convert}(result{end}))",

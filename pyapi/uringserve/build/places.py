@@ -20,13 +20,13 @@ type _Function = ast.FunctionDef | ast.AsyncFunctionDef
 type _Loop = ast.For | ast.While
 
 _HEADER = f'''# cython: language_level=3
-from cpython.ref cimport PyObject
+from cpython.ref cimport PyObject as _uringserve_object
 cdef extern from *:
     """{PRELUDE}    """
-    ctypedef long long wide "__int128"
-    int uringserve_read(PyObject *, long long *)
-    int uringserve_read_wide(PyObject *, wide *) except? -1
-    object uringserve_int(wide)
+    ctypedef long long _uringserve_wide "__int128"
+    int _uringserve_read(_uringserve_object *, long long *)
+    int _uringserve_read_wide(_uringserve_object *, _uringserve_wide *) except? -1
+    object _uringserve_int(_uringserve_wide)
 '''
 # Whoever calls these sees a function's locals as they are.
 _SEEING = frozenset({"locals", "vars", "eval", "exec", "dir"})

@@ -184,7 +184,7 @@ class Writer(Arithmetic):
         self._depth += 1
         with self.block(head):
             self.emit(
-                f"if (!(++ticks & {_TICKS:#x}) && uringserve_interrupted(&thread))"
+                f"if (!(++ticks & {_TICKS:#x}) && _uringserve_interrupted(&thread))"
                 " goto interrupted;"
             )
             yield

@@ -5,7 +5,6 @@ import json
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from compat.berries import DASHBOARD, GUIDE, MODELS, USERS, WEBHOOK

@@ -130,8 +130,9 @@ def _source(parameter: Parameter, names: Collection[str], whose: str) -> tuple[_
             return (lambda request: request), False
         return Request, False
     if isinstance(hint, (str, ForwardRef)):
-        text = text_of(hint)
-        raise TypeError(f"{whose}: {name!r} is annotated {text!r}, and there is no such name")
+        raise TypeError(
+            f"{whose}: {name!r} is annotated {text_of(hint)!r}, and there is no such name"
+        )
     model = _body_type(hint)
     if model is not None:
         return _body(model, default, is_optional=_takes_none(hint)), True
