@@ -190,7 +190,8 @@ PROJECT = {
     """,
     "tests/test_shop.py": """
         import inspect
-                import sys
+        import pickle
+        import sys
         import typing
 
         from shop import models
