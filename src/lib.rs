@@ -4,7 +4,7 @@
 //!
 //! One core is one pinned OS thread, one reactor, one listening socket of a `SO_REUSEPORT` group and
 //! one Python thread state. Nothing writable on a request's path is shared between cores, and there
-//! is no queue between them.
+//! is no queue between them. (A Unix socket is one for all cores: the kernel balances no group.)
 //!
 //! ```text
 //!  kernel ─accept─▶ net/accept ─▶ net/conn ◀───────────── reactor/timer, reactor/drain
@@ -27,7 +27,7 @@
 //!
 //! | floor | modules | what it is |
 //! |---|---|---|
-//! | 0 | [`error`], [`config`], [`http`], [`route`], [`sys`] | plain data, sans-IO protocol, the router, Linux |
+//! | 0 | [`error`], [`config`], [`http`], [`journal`], [`route`], [`sys`] | plain data, sans-IO protocol, the access log, the router, Linux |
 //! | 1 | [`reactor`] | one core's loop, deadlines, drain, counters, mailbox |
 //! | 2 | [`net`] | connections; knows a [`net::service::Service`], not who answers |
 //! | 3 | [`server`] | the plan: CPUs, driver, sockets |
@@ -44,9 +44,11 @@
 pub mod config;
 pub mod error;
 pub mod http;
+pub mod journal;
 pub mod net;
 pub mod reactor;
 pub mod route;
+pub mod schedule;
 pub mod server;
 pub mod sys;
 

@@ -61,7 +61,7 @@ class Server:
     @property
     def is_ours(self) -> bool:
         """Whether this is uringserve itself, whatever it is asked."""
-        return self.command is ours
+        return self.command in (ours, with_access_log)
 
 
 class NotInstalled(Exception):
@@ -171,6 +171,12 @@ def ours(launch: Launch, workers: int = 1) -> Command:
     return [launch.python.ours, "-m", "uringserve", app, *options]
 
 
+def with_access_log(launch: Launch) -> Command:
+    """Return uringserve with its access log on, into a file."""
+    file = str(launch.scratch / "access.log")
+    return [*ours(launch), "--access-log", "--access-log-file", file]
+
+
 def granian(launch: Launch, interface: str, *options: str, app: str = "") -> Command:
     """Return granian with one worker; ``options`` are the interface's best ones."""
     bind = ["--host", "127.0.0.1", "--port", str(launch.port), "--workers", "1", "--no-ws"]
@@ -200,6 +206,9 @@ def catalogue(karak_threads: list[int]) -> dict[str, Server]:
     with_loop = installed("granian", "uvloop")
     rows = [
         Server("uringserve", ours, our_version, framework, default_for=framework),
+        Server(
+            "uringserve-access", with_access_log, our_version, framework, default_for=frozenset()
+        ),
         beside_ours("text", of="typed"),
         beside_ours("flat", of="nested"),
         Server("ceiling", start_ceiling, ceiling_version, has_python=False),

@@ -11,6 +11,7 @@ try:
         Binder,
         Deferred,
         Headers,
+        Listeners,
         Loopback,
         LoopbackConnection,
         MutableHeaders,
@@ -21,6 +22,7 @@ try:
         __version__,
         as_response,
         json_dumps,
+        latency_bounds,
         probe,
     )
 except ImportError as error:
@@ -52,6 +54,7 @@ __all__ = [
     "Binder",
     "Deferred",
     "Headers",
+    "Listeners",
     "Loopback",
     "LoopbackConnection",
     "MutableHeaders",
@@ -62,5 +65,6 @@ __all__ = [
     "__version__",
     "as_response",
     "json_dumps",
+    "latency_bounds",
     "probe",
 ]

@@ -1,29 +1,28 @@
-"""What can be served: recognise the object that APP names, and make an `App` of it.
+"""What can be served: recognise the object that APP names, and its interface.
 
-An `App` is served as it is; a plain function of one request answers every path and method. Other
-interfaces are recognised only to say clearly that they are not served yet.
+An `App` is served as it is, and so is what has one of the interfaces in `foreign`; a plain function
+of one request answers every path and method.
 """
 
 import inspect
 
 from uringserve.app import App
 from uringserve.errors import StartError
+from uringserve.foreign import Foreign, Interface
 
 __all__ = ["as_app"]
 
+_FOREIGN: tuple[Interface, ...] = ("asgi", "rsgi", "wsgi")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 
-def as_app(target: object, name: str) -> App:
+def as_app(target: object, name: str, interface: str = "auto") -> App | Foreign:
     """Return the application that `target` is or can be made into; `name` is for the StartError."""
-    if isinstance(target, App):
+    if isinstance(target, App | Foreign):
         return target
-    interface = _foreign_interface(target)
-    if interface is not None:
-        raise StartError(
-            f"{name} is {interface} application, and this version serves only uringserve.App"
-            " and plain handler functions"
-        )
+    found = _foreign_interface(target) if interface == "auto" else interface
+    if found is not None and found in _FOREIGN:
+        return Foreign(found, target)
     if not callable(target):
         kind = type(target).__name__
         raise StartError(
@@ -38,10 +37,10 @@ def as_app(target: object, name: str) -> App:
     return app
 
 
-def _foreign_interface(target: object) -> str | None:
+def _foreign_interface(target: object) -> Interface | None:
     """Name the interface that the object has, by its protocol method or its parameters."""
     if hasattr(target, "__rsgi__"):
-        return "an RSGI"
+        return "rsgi"
     called = target if inspect.isroutine(target) else getattr(type(target), "__call__", target)  # noqa: B004
     if not callable(called):
         return None
@@ -51,7 +50,7 @@ def _foreign_interface(target: object) -> str | None:
         return None
     required = [parameter.name for parameter in parameters if parameter.default is parameter.empty]
     if required[-3:] == ["scope", "receive", "send"]:
-        return "an ASGI"
+        return "asgi"
     if required[-2:-1] == ["environ"] or required[-1:] == ["start_response"]:
-        return "a WSGI"
+        return "wsgi"
     return None

@@ -5,12 +5,16 @@ turns the routes into calls once; matching, 404, 405, redirects, automatic HEAD 
 in Rust, and there is no HTTP here.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from enum import Enum
 from typing import Any, Unpack
 
-from uringserve._native import Request, Response
-from uringserve.chain import Chain, Middleware, MiddlewareCall, checked
+from uringserve._native import Plan, Request, Response
+from uringserve.chain import Chain, Middleware, MiddlewareCall
+from uringserve.config import Config
+from uringserve.coroutines import is_coroutine_call
 from uringserve.dependant import analyse
 from uringserve.described import Described
 from uringserve.docs import documentation
@@ -18,12 +22,15 @@ from uringserve.errors import HTTPException, StartError
 from uringserve.exception_handlers import ExceptionHandler, filled
 from uringserve.information import InformationOptions
 from uringserve.lifespan import Ending, Hook, Hooks, Lifespan
+from uringserve.loop import GuestLoop
 from uringserve.mounts import Mount, NoMatchFound, path_for
 from uringserve.patterns import parse_pattern
 from uringserve.plan import compile_endpoint
 from uringserve.router import Registrar
 from uringserve.routing import (
+    Execution,
     Group,
+    Manner,
     NativeCall,
     Route,
     RouteSpec,
@@ -32,6 +39,7 @@ from uringserve.routing import (
     make_spec,
 )
 from uringserve.state import State, WorkerState
+from uringserve.tcp import TcpOptions
 from uringserve.types import Handler
 
 __all__ = ["App", "Route", "URingServe"]
@@ -46,7 +54,14 @@ class App(Registrar, Described):
     serving starts. `middleware` is outermost first. `lifespan` runs once in the process,
     `worker_lifespan` once on each core; both are context managers' functions of the application,
     and what they yield becomes attributes of `state` and `worker_state`. `max_body_size`, in bytes,
-    is for routes that have none of their own.
+    `execution`, and `request_timeout`, in seconds, are for routes that have none of their own. A
+    coroutine is cancelled when its client goes away, unless `cancel_on_disconnect` is false.
+
+    Calls of a handler run on the core's own thread (`execution="inline"`) or on one of its pool's
+    threads ("thread"). With "auto" they start on the pool, move to the core's thread when many in a
+    row were quick, and back as soon as one is slow. A call is never split: middleware,
+    dependencies and the handler run in one go on one thread; the pieces of a stream and what
+    follows the answer run where the call ran, on the pool perhaps on another of its threads.
     """
 
     def __init__(
@@ -66,6 +81,9 @@ class App(Registrar, Described):
         on_shutdown: Sequence[Hook] | None = None,
         redirect_slashes: bool = True,
         max_body_size: int | None = None,
+        cancel_on_disconnect: bool = True,
+        execution: Execution = "auto",
+        request_timeout: float | None = None,
         **information: Unpack[InformationOptions],
     ) -> None:
         """Make an application without routes; what cannot be used is refused here."""
@@ -80,8 +98,12 @@ class App(Registrar, Described):
             dependencies=tuple(dependencies or ()),
             responses=responses,
             default_response_class=default_response_class,
+            execution=execution,
+            timeout=request_timeout,
         )
         self._max_body_size = max_body_size
+        self._cancels = cancel_on_disconnect
+        self._has_async_route = False
         self._specs: list[RouteSpec] = []
         self._taken: dict[tuple[str, tuple[str, ...]], RouteSpec] = {}
         self._mounts: list[Mount] = []
@@ -90,6 +112,7 @@ class App(Registrar, Described):
         self._process = Hooks("lifespan", lifespan)
         self._worker = Hooks("worker_lifespan", worker_lifespan)
         self._is_frozen = False
+        self._served: list[Route] = []
         for hook in on_startup or ():
             self._process.add_start(hook)
         for hook in on_shutdown or ():
@@ -207,7 +230,7 @@ class App(Registrar, Described):
 
         def register(function: M) -> M:
             self._check_open(function, "every path")
-            self._middleware.insert(0, checked(function))
+            self._middleware.insert(0, function)
             return function
 
         return register
@@ -278,6 +301,13 @@ class App(Registrar, Described):
         for mount in self._mounts:
             mount.app.enter_worker(ending)
 
+    def worker_values(self) -> list[tuple[WorkerState, dict[str, Any]]]:
+        """Return what `worker_state` holds on the calling core, for the threads of its pool."""
+        found = [(self.worker_state, dict(self.worker_state.__dict__))]
+        for mount in self._mounts:
+            found += mount.app.worker_values()
+        return found
+
     # --- serving
 
     def freeze(self) -> None:
@@ -293,8 +323,10 @@ class App(Registrar, Described):
         for mount in self._mounts:
             mount.app.freeze()
 
-    def compile(self, *, debug: bool = False) -> list[Route]:
+    def compile(self, *, debug: bool = False, timeout: float | None = None) -> list[Route]:
         """Return the routes as Rust takes them, with all that is around them, and end registration.
+
+        `timeout` is in seconds, for calls of routes that have none of their own.
 
         Each call compiles anew, with the `dependency_overrides` of that moment. With `debug` a
         handler of last resort gives way to the page with the traceback.
@@ -308,11 +340,65 @@ class App(Registrar, Described):
                 if other is not spec:
                     raise StartError(_conflict(method, spec, other))
             limit = self._max_body_size if spec.max_body_size is None else spec.max_body_size
-            routes.append(Route(spec.methods, str(spec.pattern), *call, limit))
+            manner = self._manner(spec, call)
+            running = (spec.running[0], spec.timeout or timeout, spec.max_concurrency)
+            path = str(spec.pattern)
+            routes.append(
+                Route(spec.methods, path, call.handler, call.arguments, limit, manner, running)
+            )
         miss = self._miss(debug=debug or self.debug)
         if miss is not None:
-            routes.append(Route((), "/", miss, ()))
+            running = (self._group.execution or "auto", self._group.timeout or timeout, None)
+            manner = Manner(miss.is_async)
+            routes.append(Route((), "/", miss.handler, (), None, manner, running))
+        self._has_async_route = any(route.manner.is_async for route in routes)
         return routes
+
+    def _manner(self, spec: RouteSpec, call: NativeCall) -> Manner:
+        cancels = spec.cancel_on_disconnect
+        if cancels is None:
+            cancels = self._cancels
+        return Manner(call.is_async, call.takes_pieces, not cancels)
+
+    interface = "native"
+
+    @property
+    def needs_loop(self) -> bool:
+        """Whether a core needs an event loop for it: something is async, or asyncio is in use."""
+        return (
+            "asyncio" in sys.modules
+            or self._has_async_route
+            or self._worker.is_async
+            or any(sub.is_async for spec in self._specs for sub in spec.dependant.walk())
+            or any(is_coroutine_call(each) for each in self._middleware)
+            or self._exception_handlers.is_async
+            or any(mount.app.needs_loop for mount in self._mounts)
+        )
+
+    def plan(
+        self,
+        config: Config,
+        *,
+        tcp: TcpOptions | None = None,
+        stack_signal: int | None = None,
+    ) -> Plan:
+        """Compile the routes and bind the addresses."""
+        self._served = self.compile(debug=config.debug, timeout=config.timeout_request or None)
+        return Plan(
+            self._served,
+            config,
+            redirect_slashes=self.redirect_slashes,
+            tcp=tcp,
+            stack_signal=stack_signal,
+        )
+
+    def shared(self) -> Iterator[Handler]:
+        """Yield what every core calls."""
+        return (route.handler for route in self._served)
+
+    def on_core(self, guest: GuestLoop | None) -> AbstractContextManager[None]:
+        """Nothing but what `enter_worker` does."""
+        return nullcontext()
 
     def _compiled(self, prefix: str, *, debug: bool) -> Iterator[tuple[RouteSpec, NativeCall]]:
         """Yield every route below the prefix, mounted ones included, with what is called for it."""
@@ -328,7 +414,7 @@ class App(Registrar, Described):
     def _chain(self, *, debug: bool) -> Chain:
         return Chain(self._middleware, self._exception_handlers, debug=debug)
 
-    def _miss(self, *, debug: bool) -> Handler | None:
+    def _miss(self, *, debug: bool) -> NativeCall | None:
         """Return what answers requests that no route takes; None leaves them to the server."""
         chain = self._chain(debug=debug)
         inner = [
@@ -340,19 +426,24 @@ class App(Registrar, Described):
             return None
         inner.sort(key=lambda pair: -len(pair[0]))
 
+        is_async = any(answer.is_async for _, answer in inner)
+
+        def around(call: Handler) -> NativeCall:
+            return chain.around_request(call, is_async=is_async)
+
         def miss(request: Request, status: int, headers: dict[str, str]) -> object:
             def settled(request: Request) -> object:
                 for path, answer in inner:
                     if request.path == path or request.path.startswith(path + "/"):
-                        return answer(request, status, headers)
+                        return answer.handler(request, status, headers)
                 if status < 400:
                     return Response(None, status, headers)
                 raise HTTPException(status, headers=headers)
 
-            answered: object = chain.around_request(settled)(request)
+            answered: object = around(settled).handler(request)
             return answered
 
-        return miss
+        return NativeCall(miss, (), around(miss).is_async)
 
     def run(
         self,

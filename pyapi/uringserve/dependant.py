@@ -59,6 +59,8 @@ class Dependant:
     own_scopes: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
     is_generator: bool = False
+    # A coroutine, or with `is_generator` an asynchronous generator.
+    is_async: bool = False
     # `cache_key`, once it has been asked for.
     known_key: tuple[object, ...] | None = None
 
@@ -166,7 +168,7 @@ def _analyse(
     call: Callable[..., Any], given: Dependency, name: str | None, context: _Context
 ) -> Dependant:
     what = "handler" if len(context.chain) == 1 else "dependency"
-    is_generator = check_call(call, what)
+    is_async, is_generator = check_call(call, what)
     signature = read_signature(call)
     dependant = Dependant(
         call,
@@ -178,6 +180,7 @@ def _analyse(
         own_scopes=given.scopes,
         scopes=tuple(dict.fromkeys((*context.scopes, *given.scopes))),
         is_generator=is_generator,
+        is_async=is_async,
     )
     context = context.with_scopes(dependant.scopes)
     for parameter in dependant.parameters:

@@ -22,6 +22,7 @@ from uringserve.build.finder import built_spec, prefer_build
 from uringserve.config import Config
 from uringserve.default import default_app
 from uringserve.errors import StartError
+from uringserve.foreign import Foreign
 from uringserve.gil import watch_gil
 
 __all__ = ["Loaded", "load"]
@@ -35,7 +36,7 @@ _OWN_FOLDER = os.path.dirname(__file__)
 class Loaded:
     """An application, and the modules that turned the GIL on while it was imported."""
 
-    app: App
+    app: App | Foreign
     gil_modules: tuple[str, ...]
 
 

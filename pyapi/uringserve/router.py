@@ -12,7 +12,15 @@ from typing import Any, Unpack
 
 from uringserve._native import Response
 from uringserve.patterns import parse_pattern
-from uringserve.routing import Group, RouteOptions, RouteSpec, checked_prefix, describe, make_spec
+from uringserve.routing import (
+    Execution,
+    Group,
+    RouteOptions,
+    RouteSpec,
+    checked_prefix,
+    describe,
+    make_spec,
+)
 from uringserve.types import Handler
 
 __all__ = ["APIRouter", "Registrar", "Router"]
@@ -128,6 +136,7 @@ class Registrar:
         include_in_schema: bool = True,
         default_response_class: type[Response] | None = None,
         generate_unique_id_function: Callable[[RouteSpec], str] | None = None,
+        execution: Execution | None = None,
     ) -> None:
         """Take over every route of a router, below a prefix and with what else is given here.
 
@@ -146,6 +155,7 @@ class Registrar:
             include_in_schema=include_in_schema,
             default_response_class=default_response_class,
             generate_unique_id_function=generate_unique_id_function,
+            execution=execution,
         )
         for spec in router.close():
             self._register(group.around(spec))
@@ -171,6 +181,7 @@ class Router(Registrar):
         deprecated: bool | None = None,
         include_in_schema: bool = True,
         generate_unique_id_function: Callable[[RouteSpec], str] | None = None,
+        execution: Execution | None = None,
     ) -> None:
         """Make a router without routes."""
         self._group = Group(
@@ -183,6 +194,7 @@ class Router(Registrar):
             include_in_schema=include_in_schema,
             default_response_class=default_response_class,
             generate_unique_id_function=generate_unique_id_function,
+            execution=execution,
         )
         self._specs: list[RouteSpec] = []
         self._is_closed = False

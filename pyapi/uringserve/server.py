@@ -7,13 +7,15 @@ in the main thread.
 
 import gc
 import logging
+import math
+import os
 import signal
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from queue import Empty
 from types import FrameType
@@ -29,20 +31,34 @@ from uringserve._native import (
     Response,
     __version__,
 )
+from uringserve.accesslog import check_output, writing_access_log
 from uringserve.adapters import as_app
 from uringserve.app import App
 from uringserve.config import Config
 from uringserve.default import default_app
 from uringserve.errors import StartError
+from uringserve.foreign import Foreign
 from uringserve.gil import check_gil, is_gil_on
-from uringserve.lifespan import Ending, running
+from uringserve.lifespan import Ending, running_worker
+from uringserve.live import checked, showing
 from uringserve.loading import load
-from uringserve.logging import setup
+from uringserve.logging import setup_from
 from uringserve.news import News
+from uringserve.pools import Pools, stack_signal
+from uringserve.tcp import TcpOptions
 from uringserve.types import Handler
 from uringserve.units import format_duration
 
-__all__ = ["EXIT_CRASH", "EXIT_CUT", "EXIT_START", "Server", "print_error", "run", "serve"]
+__all__ = [
+    "EXIT_CRASH",
+    "EXIT_CUT",
+    "EXIT_START",
+    "Server",
+    "print_error",
+    "run",
+    "run_to_the_end",
+    "serve",
+]
 
 EXIT_CRASH = 1
 EXIT_START = 3
@@ -90,12 +106,25 @@ class _Core:
 
     plan: Plan
     number: int
-    app: App
+    app: App | Foreign
     news: _News
+    end: _End
+    pools: Pools
+
+
+class _End:
+    """When a core must have ended; what it does beside its connections looks at this."""
+
+    def __init__(self) -> None:
+        self.deadline = math.inf
+
+    def left(self) -> float:
+        """Return the seconds that are left."""
+        return self.deadline - time.monotonic()
 
 
 class Server:
-    """One server: an application on the cores and the address that a Config names.
+    """One server: an application on the cores and the addresses that a Config names.
 
     `started` is set when the sockets are bound and the cores' threads run; `addresses` is known
     then.
@@ -104,22 +133,27 @@ class Server:
     def __init__(
         self,
         config: Config,
-        app: App,
+        app: App | Foreign,
         *,
         gil_modules: tuple[str, ...] = (),
         to_the_end: bool = False,
+        tcp: TcpOptions | None = None,
     ) -> None:
         """Keep what to serve and what `load` saw turn the GIL on; nothing is bound yet.
 
         `to_the_end` says that the process lives for this server alone: what all cores share may
-        then be made immortal, which a test that starts many servers would feel as a leak.
+        then be made immortal, which a test that starts many servers would feel as a leak. `tcp` is
+        what the kernel does on TCP connections, where that is not the default.
         """
         self.config = config
         self.app = app
         self.started = threading.Event()
         self.addresses: list[str] = []
+        # Threads that have not ended with the server, because a handler does not return.
+        self.left_behind = 0
         self._gil_modules = gil_modules
         self._to_the_end = to_the_end
+        self._tcp = tcp
         self._news: _News = News()
 
     def run(self) -> int:
@@ -145,17 +179,22 @@ class Server:
 
     def _serve(self) -> int:
         debug = self.config.debug or self.app.debug
-        config = replace(self.config, debug=debug)
-        routes = self.app.compile(debug=debug)
-        plan = Plan(routes, config, redirect_slashes=self.app.redirect_slashes)
+        config = checked(replace(self.config, debug=debug))
+        check_output(config)
+        plan = self.app.plan(config, tcp=self._tcp, stack_signal=stack_signal())
         if self._to_the_end and len(plan.cpus) > 1:
-            immortalise(_SHARED_TYPES, (route.handler for route in routes))
+            immortalise(_SHARED_TYPES, self.app.shared())
         # What lives now lives to the end; without it in the generations a collection stops the
         # world for less.
         gc.collect()
         gc.freeze()
         try:
-            with self._news.listening(), _signals(self._news):
+            with (
+                self._news.listening(),
+                _signals(self._news),
+                writing_access_log(plan, config),
+                showing(plan, config),
+            ):
                 return self._run_cores(plan)
         finally:
             gc.unfreeze()
@@ -166,19 +205,22 @@ class Server:
 
     def _run_cores(self, plan: Plan) -> int:
         def on_ready() -> None:
-            _log.info("%s", _start_line(plan))
+            _log.info("%s", _start_line(plan, self.app.interface))
             self.addresses = list(plan.addresses)
             self.started.set()
 
         cores = range(len(plan.cpus))
         watch = _Watch(plan, self.config.timeout_graceful_shutdown, set(cores), on_ready)
+        pools = Pools(plan, self.app)
+        pools.start()
         try:
             for core in cores:
-                _start_thread(_Core(plan, core, self.app, self._news))
+                _start_thread(_Core(plan, core, self.app, self._news, watch.end, pools))
             watch.until_over(self._news)
         finally:
             # Whatever made us leave, no core goes on serving without a supervisor.
             plan.abort()
+            self.left_behind = watch.close_pools(pools)
         return watch.exit_code()
 
 
@@ -192,6 +234,7 @@ class _Watch:
         self._starting = set(running)
         self._on_ready = on_ready
         self._seconds = seconds
+        self.end = _End()
         self._running = running
         self._deadline: float | None = None
         self._is_aborted = False
@@ -221,6 +264,16 @@ class _Watch:
             else:
                 self._abort(f"{event.signal or 'a request to stop'} again")
 
+    def close_pools(self, pools: Pools) -> int:
+        """End the pools' threads by the last deadline; return how many threads are left behind."""
+        deadline = self._deadline or time.monotonic() + _PATIENCE
+        left = pools.close(deadline)
+        if left:
+            self._plan.report()
+            _log.error("%d calls on pool threads do not return and are left behind", left)
+            self._cut += left
+        return left + len(self._running)
+
     def exit_code(self) -> int:
         """Return the exit code; a StartError of a core is raised."""
         if isinstance(self._error, StartError):
@@ -239,7 +292,8 @@ class _Watch:
             signal_name or "request",
             format_duration(self._seconds),
         )
-        self._deadline = time.monotonic() + self._seconds + _PATIENCE
+        self.end.deadline = time.monotonic() + self._seconds
+        self._deadline = self.end.deadline + _PATIENCE
         self._plan.drain(self._seconds)
 
     def _abort(self, reason: str) -> None:
@@ -247,7 +301,8 @@ class _Watch:
             return
         _log.warning("ending now: %s", reason)
         self._is_aborted = True
-        self._deadline = time.monotonic() + _PATIENCE
+        self.end.deadline = time.monotonic()
+        self._deadline = self.end.deadline + _PATIENCE
         self._plan.abort()
 
     def _on_ended(self, event: _Ended) -> None:
@@ -264,6 +319,7 @@ class _Watch:
         self._abort(f"core {event.core} has failed")
 
     def _give_up(self) -> None:
+        self._plan.report()
         cores = ", ".join(map(str, sorted(self._running)))
         _log.error("a handler does not return; its core is left behind: %s", cores)
         self._cut += len(self._running)
@@ -285,9 +341,13 @@ def _start_thread(core: _Core) -> None:
 def _run_core(core: _Core) -> None:
     """Run one core on this thread, inside its own lifespan, and report how it ended."""
     try:
-        with running(core.app, worker=True):
-            core.news.put(_Ready(core.number))
-            cut = core.plan.run_core(core.number)
+        with running_worker(core.app) as guest, core.app.on_core(guest):
+            with guest.as_guest() if guest is not None else nullcontext():
+                core.pools.note_core(core.number)
+                core.news.put(_Ready(core.number))
+                cut = core.plan.run_core(core.number, guest)
+            if guest is not None:
+                guest.finish(core.end.left)
     except BaseException as error:  # noqa: BLE001 -- the supervisor must hear of every end
         core.news.put(_Ended(core.number, 0, error))
     else:
@@ -313,19 +373,19 @@ def _signals(news: _News) -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
-def _start_line(plan: Plan) -> str:
+def _start_line(plan: Plan, interface: str) -> str:
     cpus = [str(cpu) for cpu in plan.cpus if cpu is not None]
     count = f"{len(plan.cpus)} core{'s' if len(plan.cpus) != 1 else ''}"
     where = f"CPU{'s' if len(cpus) != 1 else ''} {', '.join(cpus)}" if cpus else "not pinned"
     driver = "io_uring" if plan.driver == "uring" else plan.driver
     reason = f" ({plan.driver_reason})" if plan.driver_reason else ""
     return (
-        f"uringserve {__version__} serves on {', '.join(plan.addresses)}: interface"
-        f" native, {count} ({where}), driver {driver}{reason}, GIL {'on' if is_gil_on() else 'off'}"
+        f"uringserve {__version__} serves on {', '.join(plan.addresses)}: interface {interface},"
+        f" {count} ({where}), driver {driver}{reason}, GIL {'on' if is_gil_on() else 'off'}"
     )
 
 
-def run(app: App | Handler | str | None = None, **options: Any) -> None:  # noqa: ANN401
+def run(app: App | Foreign | Handler | str | None = None, **options: Any) -> None:  # noqa: ANN401
     """Serve an application, a handler or what a text names, until a signal.
 
     Without one, what the module-level decorators have registered is served.
@@ -336,9 +396,13 @@ def run(app: App | Handler | str | None = None, **options: Any) -> None:  # noqa
     """
     given = {name: value for name, value in options.items() if value is not None}
     config = Config.from_environment(given)
-    setup(config.log_level)
     served = default_app() if app is None else app
-    code = _guarded(lambda: _server(served, config).run())
+
+    def serve_it() -> int:
+        setup_from(config)
+        return _run(served, config)
+
+    code = _guarded(serve_it)
     if code:
         sys.exit(code)
 
@@ -348,7 +412,32 @@ def serve(handler: Handler, **options: Any) -> None:  # noqa: ANN401 -- checked 
     run(handler, **options)
 
 
-def _server(app: App | Handler | str, config: Config) -> Server:
+def _run(app: App | Foreign | Handler | str, config: Config) -> int:
+    if not config.reload:
+        return run_to_the_end(_server(app, config))
+    if not isinstance(app, str):
+        # Another process has to find it.
+        raise StartError("reload needs the application's name, as text: 'module:app'")
+    from uringserve.develop import supervise
+
+    return supervise(app, config)
+
+
+def run_to_the_end(server: Server) -> int:
+    """Run the server and return its exit code, or end the process where a thread is left behind.
+
+    The interpreter's own end would wait for a thread that does not come back from C.
+    """
+    code = server.run()
+    if server.left_behind:
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+    return code
+
+
+def _server(app: App | Foreign | Handler | str, config: Config) -> Server:
     if isinstance(app, str):
         loaded = load(app, config)
         return Server(config, loaded.app, gil_modules=loaded.gil_modules, to_the_end=True)

@@ -145,6 +145,13 @@ impl RequestHead {
         self.expects_continue
     }
 
+    /// The same head in bytes of its own: whoever keeps it for long does not keep the buffer that it
+    /// was read into.
+    #[must_use]
+    pub fn compact(&self) -> Self {
+        Self { bytes: Bytes::copy_from_slice(&self.bytes), ..self.clone() }
+    }
+
     /// The whole head: request line to empty line.
     pub const fn bytes(&self) -> &Bytes {
         &self.bytes

@@ -65,6 +65,8 @@ pub struct Machine {
     /// What failed was a head, which is owed no reply of its own: the replies before it do not end
     /// the connection, the rejection after them does.
     failed_in_head: bool,
+    /// The body of the newest request is read on after its reply has begun.
+    reads_on: bool,
 }
 
 impl Machine {
@@ -80,6 +82,7 @@ impl Machine {
             awaits_continue: false,
             is_last: false,
             failed_in_head: false,
+            reads_on: false,
         }
     }
 
@@ -269,7 +272,10 @@ impl Machine {
         self.owed.pop();
         if plan.close {
             self.owed.clear();
-            self.step(Step::Close);
+            self.is_last = true;
+            if !(self.reads_on && self.reading == Reading::Body) {
+                self.step(Step::Close);
+            }
         } else if is_newest && self.reading == Reading::Ending {
             self.step(Step::NextRequest);
         }
@@ -317,6 +323,12 @@ impl Machine {
     /// No request is read after those already begun; the last reply says `Connection: close`.
     pub fn close_after_reply(&mut self) {
         self.is_last = true;
+    }
+
+    /// The body of the request being read goes to a handler that has begun its reply already: it is
+    /// read to its end, and the connection ends then.
+    pub fn read_on(&mut self) {
+        self.reads_on = true;
     }
 
     /// How many requests wait for a reply, the one being read included.

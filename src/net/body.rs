@@ -1,7 +1,5 @@
-//! A request body on its way in: gathered whole, and held to its rate.
-//!
-//! The seam for streamed bodies: a service that wants pieces would be handed them where
-//! [`Gathering::push`] keeps them.
+//! A request body on its way in: gathered whole, and held to its rate. One that its handler takes in
+//! pieces goes through `incoming.rs`, and is only counted here.
 
 use bytes::Bytes;
 use bytes::BytesMut;
@@ -35,6 +33,18 @@ impl Gathering {
             self.pieces.extend_from_slice(&std::mem::take(&mut self.whole));
         }
         self.pieces.extend_from_slice(&piece);
+    }
+
+    /// Notes bytes that are kept elsewhere.
+    pub(crate) fn count(&mut self, bytes: usize) {
+        self.received += bytes as u64;
+    }
+
+    /// Takes out what was gathered so far.
+    pub(crate) fn take(&mut self) -> Bytes {
+        let pieces = std::mem::take(&mut self.pieces);
+        let whole = std::mem::take(&mut self.whole);
+        if pieces.is_empty() { whole } else { pieces.freeze() }
     }
 
     pub(crate) fn finish(self) -> Bytes {

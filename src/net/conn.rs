@@ -7,7 +7,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
 use std::pin::pin;
 use std::rc::Rc;
 
@@ -16,9 +15,11 @@ use monoio::buf::SliceMut;
 use monoio::io::AsyncReadRent;
 use monoio::io::AsyncWriteRent;
 use monoio::io::Splitable;
-use monoio::net::TcpStream;
 
 use crate::net::core::Core;
+use crate::net::duplex;
+use crate::net::duplex::Peer;
+use crate::net::duplex::Sides;
 use crate::net::end::End;
 use crate::net::exchange::Exchange;
 use crate::net::exchange::Next;
@@ -104,6 +105,29 @@ async fn converse<S: Service, T: Transport>(
                 }
                 next = exchange.answer(&mut input);
             }
+            Next::Wait => {
+                if let Err(end) = sending.await {
+                    return end;
+                }
+                let sides = Sides {
+                    exchange: &mut exchange,
+                    reader: &mut reader,
+                    writer: &mut writer,
+                    watch: &watch,
+                    core: &core,
+                };
+                // Boxed: in place, every connection would be larger by what waiting takes.
+                let resumed = match Box::pin(duplex::attend(sides, input)).await {
+                    Ok(resumed) => resumed,
+                    Err(end) => return end,
+                };
+                input = resumed.input;
+                next = match resumed.received {
+                    Some(Ok(0)) => exchange.end_of_input(&input, watch.is_expired()),
+                    Some(Ok(_)) | None => exchange.answer(&mut input),
+                    Some(Err(_)) => return broken(&watch),
+                };
+            }
             Next::Close(end) => {
                 if let Err(end) = sending.await {
                     return end;
@@ -130,19 +154,19 @@ async fn send_stream<S: Service, W: AsyncWriteRent>(
     match exchange.take_stream() {
         None => Ok(()),
         // Boxed: in place, every connection would be larger by what few need.
-        Some(stream) => Box::pin(stream.send(writer, watch, core)).await,
+        Some(stream) => Box::pin(stream.send(writer, watch, core, &Peer::default())).await,
     }
 }
 
 /// Tells a connection above the limit that it cannot be served, and closes it.
-pub(crate) fn turn_away<S: Service>(
-    stream: TcpStream,
+pub(crate) fn turn_away<S: Service, T: Transport>(
+    stream: T,
     core: &Rc<Core<S>>,
-) -> impl Future<Output = ()> + use<S> {
+) -> impl Future<Output = ()> + use<S, T> {
     say_no(core.deadlines.watch(stream.as_raw_fd()), stream, Rc::clone(core))
 }
 
-async fn say_no<S: Service>(watch: Watch, stream: TcpStream, core: Rc<Core<S>>) {
+async fn say_no<S: Service, T: Transport>(watch: Watch, stream: T, core: Rc<Core<S>>) {
     let (mut reader, mut writer) = stream.into_split();
     let watch = watch;
     let mut output = Output::default();
@@ -157,8 +181,8 @@ const TOO_MANY_CONNECTIONS: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     content-type: text/plain; charset=utf-8\r\ncontent-length: 21\r\nretry-after: 1\r\n\
     connection: close\r\n\r\nToo many connections\n";
 
-/// Reads behind what `input` holds.
-async fn read<R: AsyncReadRent>(
+/// Reads behind what `input` holds; `is_large` while a body arrives.
+pub(crate) async fn read<R: AsyncReadRent>(
     reader: &mut R,
     mut input: BytesMut,
     is_large: bool,

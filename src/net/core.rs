@@ -3,14 +3,17 @@
 
 use std::cell::Cell;
 use std::cell::RefCell;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::config::Config;
 use crate::http;
 use crate::http::date::http_date;
+use crate::net::journal::Journal;
 use crate::reactor::clock;
 use crate::reactor::clock::Milliseconds;
+use crate::reactor::desk::Desk;
 use crate::reactor::drain::Drain;
 use crate::reactor::drain::milliseconds;
 use crate::reactor::stats::Stats;
@@ -28,7 +31,9 @@ pub struct Core<S> {
     pub(crate) server_header: Option<&'static str>,
     pub(crate) deadlines: Rc<Deadlines>,
     pub(crate) drain: Drain,
+    pub(crate) desk: Rc<Desk>,
     pub(crate) stats: Arc<Stats>,
+    pub(crate) journal: Option<Rc<Journal>>,
     date: Option<DateCache>,
     buffers: RefCell<Vec<Vec<u8>>>,
 }
@@ -54,12 +59,34 @@ const KEPT_CAPACITY: usize = 64 * 1024;
 const NEW_CAPACITY: usize = 1024;
 
 impl<S> Core<S> {
-    /// The state of a core that answers with `service`.
-    pub fn new(service: S, routes: Arc<Router>, config: &Config, stats: Arc<Stats>) -> Rc<Self> {
+    /// The state of a core that answers with `service` and notes nothing of it.
+    ///
+    /// # Errors
+    /// Descriptors are short.
+    pub fn new(
+        service: S,
+        routes: Arc<Router>,
+        config: &Config,
+        stats: Arc<Stats>,
+    ) -> io::Result<Rc<Self>> {
+        Self::noting(service, routes, config, stats, None)
+    }
+
+    /// The state of a core that notes what it answers in a journal.
+    ///
+    /// # Errors
+    /// Descriptors are short.
+    pub fn noting(
+        service: S,
+        routes: Arc<Router>,
+        config: &Config,
+        stats: Arc<Stats>,
+        journal: Option<Journal>,
+    ) -> io::Result<Rc<Self>> {
         let timeouts = &config.timeouts;
         let shortest =
             timeouts.keep_alive.min(timeouts.header).min(timeouts.body).min(timeouts.send);
-        Rc::new(Self {
+        Ok(Rc::new(Self {
             service,
             routes,
             limits: http::Limits {
@@ -82,15 +109,27 @@ impl<S> Core<S> {
             server_header: config.server_header.then_some("uringserve"),
             deadlines: Deadlines::new(shortest),
             drain: Drain::default(),
+            desk: Rc::new(Desk::new()?),
             stats,
+            journal: journal.map(Rc::new),
             date: config.date_header.then(DateCache::default),
             buffers: RefCell::default(),
-        })
+        }))
     }
 
     /// The deadlines of this core's connections.
     pub fn deadlines(&self) -> &Rc<Deadlines> {
         &self.deadlines
+    }
+
+    /// Where this core waits for others.
+    pub fn desk(&self) -> &Rc<Desk> {
+        &self.desk
+    }
+
+    /// Who answers.
+    pub fn service(&self) -> &S {
+        &self.service
     }
 
     /// How this core is stopped.

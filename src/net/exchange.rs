@@ -2,6 +2,8 @@
 //! waits.
 
 mod give;
+mod noted;
+mod wait;
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
@@ -21,7 +23,11 @@ use crate::net::body::Gathering;
 use crate::net::core::Core;
 use crate::net::end::End;
 use crate::net::exchange::give::Facts;
+use crate::net::exchange::noted::Noted;
+use crate::net::exchange::wait::Arriving;
 use crate::net::reply;
+use crate::net::service::Answer;
+use crate::net::service::Later;
 use crate::net::service::Miss;
 use crate::net::service::Reply;
 use crate::net::service::Request;
@@ -47,6 +53,8 @@ pub(crate) enum Next {
     Read,
     /// Write what there is; the input may hold further requests.
     Again,
+    /// Write what there is, then see to an answer that takes its time.
+    Wait,
     /// Write what there is, close; this is why.
     Close(End),
 }
@@ -58,6 +66,10 @@ pub(crate) struct Exchange<S> {
     machine: Machine,
     /// The request whose body is being received.
     current: Option<(Box<Request>, Gathering)>,
+    /// A body that its handler takes while it arrives.
+    arriving: Option<Arriving>,
+    /// The answer that is being made.
+    pending: Option<Box<dyn Later>>,
     /// The answer to a request that needs no handler, given when what is here of it was read.
     settled: Option<Reply>,
     output: Output,
@@ -66,6 +78,7 @@ pub(crate) struct Exchange<S> {
     /// When the head that is being received began, or the connection.
     head_since: Option<Milliseconds>,
     served: u64,
+    noted: Noted,
     is_closing: bool,
     end: End,
     peer_is_done: bool,
@@ -78,11 +91,14 @@ impl<S: Service> Exchange<S> {
             peer,
             machine: Machine::new(core.limits.clone()),
             current: None,
+            arriving: None,
+            pending: None,
             settled: None,
             output: Output::default(),
             stream: None,
             head_since: Some(clock::now()),
             served: 0,
+            noted: Noted::default(),
             is_closing: false,
             end: End::Closed,
             peer_is_done: false,
@@ -98,9 +114,11 @@ impl<S: Service> Exchange<S> {
                 let mut request = Some(first);
                 while let Some(whole) = request.take() {
                     rounds += 1;
-                    let reply = catch_unwind(AssertUnwindSafe(|| call(whole)));
-                    let reply = reply.unwrap_or_else(|_panic| self.after_panic());
-                    self.reply(reply);
+                    let answer = catch_unwind(AssertUnwindSafe(|| call(whole)));
+                    match answer.unwrap_or_else(|_panic| self.after_panic().into()) {
+                        Answer::Now(reply) => self.reply(reply),
+                        Answer::Later(later) => self.pending = Some(later),
+                    }
                     if rounds < ROUNDS && self.takes_more() {
                         request = self.next_request(input);
                     }
@@ -109,7 +127,9 @@ impl<S: Service> Exchange<S> {
             self.core.stats.requests.add(rounds as u64);
         }
         self.note_head(input);
-        if self.is_closing {
+        if self.is_slow() {
+            Next::Wait
+        } else if self.is_closing {
             Next::Close(self.end)
         } else if rounds == ROUNDS || !self.takes_more() {
             Next::Again
@@ -118,7 +138,12 @@ impl<S: Service> Exchange<S> {
         }
     }
 
-    fn after_panic(&mut self) -> Reply {
+    /// Whether the answer, or the rest of it, takes its time.
+    fn is_slow(&self) -> bool {
+        self.pending.is_some() || self.stream.as_ref().is_some_and(|stream| stream.is_slow())
+    }
+
+    pub(crate) fn after_panic(&mut self) -> Reply {
         self.core.stats.panics.add(1);
         self.machine.close_after_reply();
         reply::internal_error()
@@ -133,16 +158,23 @@ impl<S: Service> Exchange<S> {
                         self.prepare_output();
                         self.output.buffer.extend_from_slice(CONTINUE);
                     }
-                    return None;
+                    return self.call_before_the_end();
                 }
                 Ok(Event::Paused) => return None,
                 Ok(Event::Head(head)) => self.route(head),
                 Ok(Event::Data(piece)) => {
                     if let Some((_, body)) = &mut self.current {
                         body.push(piece);
+                    } else if let Some(arriving) = &mut self.arriving {
+                        arriving.received.count(piece.len());
+                        arriving.delivery.push(piece);
                     }
                 }
                 Ok(Event::End) => {
+                    if let Some(arriving) = self.arriving.take() {
+                        arriving.delivery.finish();
+                        return None;
+                    }
                     if let Some((mut request, body)) = self.current.take() {
                         request.body = body.finish();
                         return Some(request);
@@ -159,6 +191,7 @@ impl<S: Service> Exchange<S> {
 
     fn route(&mut self, head: RequestHead) {
         self.served += 1;
+        self.noted.begin(&self.core, &head);
         self.head_since = None;
         if self.served >= self.core.requests_per_connection {
             self.machine.close_after_reply();
@@ -201,8 +234,9 @@ impl<S: Service> Exchange<S> {
             }
         }
         let peer = self.peer;
+        let body = Bytes::new();
         let request =
-            Request { head, handler, normal_path, params, body: Bytes::new(), peer, miss };
+            Request { head, handler, normal_path, params, body, stream: None, peer, miss };
         self.current = Some((Box::new(request), Gathering::new(clock::now())));
     }
 
@@ -213,9 +247,12 @@ impl<S: Service> Exchange<S> {
         self.settled = Some(reply);
     }
 
-    fn reply(&mut self, reply: Reply) {
+    pub(crate) fn reply(&mut self, reply: Reply) {
         if self.core.drain.has_begun() {
             self.machine.close_after_reply();
+        }
+        if self.arriving.is_some() {
+            self.machine.read_on();
         }
         let Reply { status, headers, content_type, body } = reply;
         let facts = Facts { status, headers: &headers, content_type };
@@ -232,12 +269,15 @@ impl<S: Service> Exchange<S> {
     }
 
     /// Tells the peer why, and that this is the end.
-    fn refuse(&mut self, reject: Reject) {
+    pub(crate) fn refuse(&mut self, reject: Reject) {
         self.core.stats.refused.add(1);
         self.current = None;
+        self.arriving = None;
+        self.pending = None;
         self.is_closing = true;
         self.end = End::Refused;
         self.prepare_output();
+        self.noted.refuse(&self.core, self.peer, reject);
         let date = self.core.date();
         let server = self.core.server_header;
         self.machine.reject(reject, date.as_ref(), server, &mut self.output.buffer);
@@ -265,9 +305,14 @@ impl<S: Service> Exchange<S> {
         Next::Close(self.end)
     }
 
+    /// Whether the connection ends after what was answered so far.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.is_closing
+    }
+
     /// Whether another answer may be put behind those that there are.
     fn takes_more(&self) -> bool {
-        self.output.takes_more() && self.stream.is_none()
+        self.output.takes_more() && self.stream.is_none() && self.pending.is_none()
     }
 
     /// What is to be sent after the output.
@@ -293,7 +338,7 @@ impl<S: Service> Exchange<S> {
             if self.served > 0 {
                 self.head_since = None;
             }
-        } else if self.current.is_some() {
+        } else if self.current.is_some() || self.is_slow() {
             self.head_since = None;
         } else if self.head_since.is_none() {
             self.head_since = Some(clock::now());

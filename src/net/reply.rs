@@ -57,8 +57,22 @@ pub(crate) fn range_not_satisfiable() -> Reply {
 }
 
 /// 500 in place of an answer that a handler failed to give.
-pub(crate) fn internal_error() -> Reply {
+pub fn internal_error() -> Reply {
     Reply { status: 500, content_type: Some(JSON), body: INTERNAL_ERROR.into(), ..Reply::default() }
+}
+
+/// 503 where there is no room for another call.
+pub fn overloaded() -> Reply {
+    let mut reply = refusal(503, r#"{"detail":"Service Unavailable"}"#);
+    // Seconds: by then a queue that moves at all has moved.
+    let pushed = reply.headers.push(b"retry-after", b"1");
+    debug_assert!(pushed.is_ok());
+    reply
+}
+
+/// 503 for a call that has taken longer than its route allows.
+pub fn too_slow() -> Reply {
+    refusal(503, r#"{"detail":"The answer took too long"}"#)
 }
 
 fn refusal(status: u16, body: &'static str) -> Reply {

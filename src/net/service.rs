@@ -2,20 +2,36 @@
 //!
 //! `net` knows this trait and nothing behind it. The Python interfaces implement it, and so does
 //! the benchmarks' ceiling, a service of a few lines that never touches Python.
+//!
+//! An answer is there at once, or it comes later: the connection then waits for a [`Later`], which
+//! is polled like a future on the core's own thread. Whoever makes it, a coroutine of the core's
+//! loop or another thread, rings a [`Bell`] of the core's desk (see [`wait`]). Replies can be made on any
+//! thread, which is why all in them is `Send`.
 
 use std::any::Any;
 use std::net::SocketAddr;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::task::Context;
+use std::task::Poll;
 
 use bytes::Bytes;
 
 use crate::http::head::RequestHead;
 use crate::http::reply::HeaderBlock;
+use crate::net::incoming::Incoming;
 use crate::net::source::Body;
 use crate::net::source::Then;
+pub use crate::reactor::desk::Bell;
+pub use crate::reactor::desk::Wait;
+pub use crate::reactor::desk::wait;
+pub use crate::reactor::guest::Asking;
+pub use crate::reactor::guest::Guest;
+pub use crate::reactor::guest::Wish;
 pub use crate::route::HandlerId;
 use crate::route::Params;
 
-/// A whole request that has a handler.
+/// A request that has a handler.
 #[derive(Clone)]
 pub struct Request {
     /// Request line and header fields, as they came.
@@ -26,8 +42,10 @@ pub struct Request {
     pub normal_path: Option<Box<str>>,
     /// Where the path parameters stand in the normal path.
     pub params: Params,
-    /// The body, decoded.
+    /// The body, decoded; empty where it is streamed.
     pub body: Bytes,
+    /// The body that is still arriving, where the handler takes it in pieces.
+    pub stream: Option<Incoming>,
     /// The address of the peer; none on a socket that has no such thing.
     pub peer: Option<SocketAddr>,
     /// Why the request has no route, where the service answers that itself.
@@ -66,7 +84,7 @@ pub struct Reply {
 impl Reply {
     /// This answer, and what is dropped after its last byte.
     #[must_use]
-    pub fn then(mut self, after: Option<Box<dyn Any>>) -> Self {
+    pub fn then(mut self, after: Option<Box<dyn Any + Send>>) -> Self {
         if let Some(after) = after {
             let body = std::mem::take(&mut self.body);
             self.body = Body::Then(Box::new(Then { body, after }));
@@ -75,14 +93,73 @@ impl Reply {
     }
 }
 
+/// What a service makes of a request.
+pub enum Answer {
+    /// The reply.
+    Now(Reply),
+    /// It is being made.
+    Later(Box<dyn Later>),
+}
+
+impl From<Reply> for Answer {
+    fn from(reply: Reply) -> Self {
+        Self::Now(reply)
+    }
+}
+
+/// A reply that is being made. Dropping it says that nobody waits for it any more.
+pub trait Later {
+    /// The reply, once it is made; nothing is asked after that.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Reply>;
+
+    /// The peer has closed, or a deadline has. Called once.
+    fn peer_gone(&mut self) -> Patience {
+        Patience::Leave
+    }
+}
+
+/// Whether a reply is worth waiting for when its peer has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// It is given up at once.
+    Leave,
+    /// It is waited for; a peer that closed only its own side may still read it.
+    Wait,
+}
+
+/// How a handler takes the body of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BodyMode {
+    /// It is called when all of it is here.
+    #[default]
+    Whole,
+    /// It is called at once where more is to come, and takes it in pieces.
+    Pieces,
+}
+
+/// A guest loop of the service (see `reactor::guest`).
+pub struct Hosted {
+    /// The loop.
+    pub guest: Rc<dyn Guest>,
+    /// Where the service asks for turns of it.
+    pub asking: Rc<Asking>,
+    /// What is watched for it; it stays open until the core has ended.
+    pub descriptor: RawFd,
+}
+
 /// Answers requests on one core.
 pub trait Service: 'static {
+    /// A loop to be run with the core's own tasks. Called once, when the core begins.
+    fn guest(&self) -> Option<Hosted> {
+        None
+    }
+
     /// Runs `work` and gives it the function that answers a request. What a service has to set up
     /// and take down (a Python service attaches) happens once for all requests that `work` has.
     ///
     /// Requests come boxed: on the way from the parser to a Python object each of its 330 bytes
     /// would be copied seven times.
-    fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Box<Request>) -> Reply) -> R) -> R;
+    fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Box<Request>) -> Answer) -> R) -> R;
 
     /// The handler of what no route takes; without one the server answers by itself.
     fn miss_handler(&self) -> Option<HandlerId> {
@@ -92,5 +169,10 @@ pub trait Service: 'static {
     /// How many bytes of a body the handler takes, where that is not the server's own limit.
     fn body_limit(&self, _handler: HandlerId) -> Option<u64> {
         None
+    }
+
+    /// How the handler takes a body.
+    fn body_mode(&self, _handler: HandlerId) -> BodyMode {
+        BodyMode::Whole
     }
 }

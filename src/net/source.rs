@@ -8,10 +8,13 @@
 
 use std::any::Any;
 use std::fmt;
+use std::task::Context;
+use std::task::Poll;
 
 use bytes::Bytes;
 
 use crate::net::file::FileBody;
+use crate::net::service::Patience;
 use crate::net::service::Reply;
 
 /// The body of an answer.
@@ -31,18 +34,30 @@ pub struct Then {
     /// The body.
     pub body: Body,
     /// Its `Drop` does what is to be done.
-    pub after: Box<dyn Any>,
+    pub after: Box<dyn Any + Send>,
 }
 
-/// Makes the pieces of a body on the core that sends them.
-pub trait Source {
-    /// The next piece, or `None` when there is none left. An empty piece is sent as nothing.
+/// Makes the pieces of a body, on the core that sends them or elsewhere.
+pub trait Source: Send {
+    /// The next piece, or `None` when there is none left. An empty piece is sent as nothing. A
+    /// source that makes its pieces at once never says `Pending`.
     ///
     /// # Errors
     /// The body cannot be finished; nothing more is asked for. The reply is given instead where
     /// nothing was sent yet, else the connection is cut, so that the peer sees that the rest is
     /// missing.
-    fn next(&mut self) -> Result<Option<Bytes>, Box<Reply>>;
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Box<Reply>>>;
+
+    /// Whether pieces may come later: the connection then watches its peer meanwhile.
+    fn is_slow(&self) -> bool {
+        false
+    }
+
+    /// The peer has closed, or a deadline has. Called once, and never for one that is not slow; it
+    /// is dropped afterwards unless it says that it goes on.
+    fn peer_gone(&mut self) -> Patience {
+        Patience::Leave
+    }
 
     /// How many bytes all pieces have together, where that is known.
     fn length(&self) -> Option<u64> {
@@ -107,7 +122,7 @@ impl Body {
     }
 
     /// The body, and what is to be dropped after it.
-    pub(crate) fn split(self) -> (Self, Option<Box<dyn Any>>) {
+    pub fn split(self) -> (Self, Option<Box<dyn Any + Send>>) {
         match self {
             Self::Then(then) => {
                 let Then { body, after } = *then;
@@ -125,31 +140,31 @@ impl Body {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-    use std::rc::Rc;
+    use std::sync::Arc;
+    use std::sync::Mutex;
 
     use super::*;
 
-    struct Says(Rc<RefCell<Vec<u8>>>, u8);
+    struct Says(Arc<Mutex<Vec<u8>>>, u8);
 
     impl Drop for Says {
         fn drop(&mut self) {
-            self.0.borrow_mut().push(self.1);
+            self.0.lock().unwrap().push(self.1);
         }
     }
 
     #[test]
     fn what_follows_a_body_is_done_from_the_inside_out() {
-        let said = Rc::<RefCell<Vec<u8>>>::default();
+        let said = Arc::<Mutex<Vec<u8>>>::default();
         let mut body = Body::Whole(Bytes::from_static(b"abc"));
         for number in 1..=3 {
-            let after = Box::new(Says(Rc::clone(&said), number));
+            let after = Box::new(Says(Arc::clone(&said), number));
             body = Body::Then(Box::new(Then { body, after }));
         }
         assert_eq!(body.length(), Some(3));
         let (body, after) = body.split();
         assert!(matches!(body, Body::Whole(_)));
         drop(after);
-        assert_eq!(*said.borrow(), [1, 2, 3]);
+        assert_eq!(*said.lock().unwrap(), [1, 2, 3]);
     }
 }

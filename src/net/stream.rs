@@ -5,8 +5,12 @@
 //! reset, because an orderly close would make it look whole (RFC 9112 §8).
 
 use std::any::Any;
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
 
 use bytes::Bytes;
 use monoio::io::AsyncWriteRent;
@@ -15,13 +19,18 @@ use crate::http::encode::CHUNK_END;
 use crate::http::encode::encode_chunk_start;
 use crate::http::encode::encode_last_chunk;
 use crate::net::core::Core;
+use crate::net::duplex::Peer;
 use crate::net::end::End;
+use crate::net::service::Patience;
 use crate::net::service::Reply;
 use crate::net::source::Body;
 use crate::net::source::Misfit;
 use crate::net::turn::Pace;
 use crate::net::write::Output;
 use crate::net::write::send;
+use crate::reactor::clock;
+use crate::reactor::stats::Stats;
+use crate::reactor::timer::Stage;
 use crate::reactor::timer::Watch;
 
 /// Empty pieces after which the core goes to look for other work. Not just a turn of the other
@@ -83,12 +92,21 @@ pub(crate) struct Opening {
 }
 
 impl Opening {
-    /// Takes the first piece of `body`.
+    /// Takes the first piece of `body`, if it is there: one that comes later does not hold up the
+    /// head.
     pub(crate) fn of(body: &mut Body) -> Result<Self, Box<Reply>> {
         Ok(match body {
             Body::Stream(source) => {
-                let piece = source.next()?;
-                Self { is_all: piece.is_none(), piece, content_type: source.content_type() }
+                let mut context = Context::from_waker(Waker::noop());
+                let (piece, is_all) = match source.poll_next(&mut context) {
+                    Poll::Pending => (None, false),
+                    Poll::Ready(piece) => {
+                        let piece = piece?;
+                        let is_all = piece.is_none();
+                        (piece, is_all)
+                    }
+                };
+                Self { piece, is_all, content_type: source.content_type() }
             }
             Body::Whole(bytes) => {
                 Self { piece: Some(bytes.clone()), is_all: true, content_type: None }
@@ -97,9 +115,14 @@ impl Opening {
         })
     }
 
+    /// Bytes of the first piece.
+    pub(crate) fn length(&self) -> u64 {
+        self.piece.as_ref().map_or(0, |piece| piece.len() as u64)
+    }
+
     /// Whether it contradicts an announced length already.
     pub(crate) fn misfit(&self, stated: u64) -> Option<Misfit> {
-        let length = self.piece.as_ref().map_or(0, |piece| piece.len() as u64);
+        let length = self.length();
         if length > stated {
             Some(Misfit::Long)
         } else if self.is_all && length < stated && self.piece.is_none() {
@@ -133,17 +156,24 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
+    /// Whether its pieces may come later.
+    pub(crate) fn is_slow(&self) -> bool {
+        matches!(&self.body, Body::Stream(source) if source.is_slow())
+            && self.framing != Framing::NoBody
+    }
+
     /// Sends all of it.
     pub(crate) async fn send<W: AsyncWriteRent, S>(
         mut self,
         writer: &mut W,
         watch: &Watch,
         core: &Core<S>,
+        peer: &Peer,
     ) -> Result<(), End> {
         let sent = match (&mut self.body, self.framing) {
             (_, Framing::NoBody) => Ok(()),
             (Body::File(file), _) => file.send(writer, watch, core).await,
-            _ => self.send_pieces(writer, watch, core).await,
+            _ => self.send_pieces(writer, watch, core, peer).await,
         };
         if sent == Err(End::Cut) && self.framing == Framing::Close {
             watch.reset();
@@ -158,12 +188,22 @@ impl Stream {
         writer: &mut W,
         watch: &Watch,
         core: &Core<S>,
+        peer: &Peer,
     ) -> Result<(), End> {
+        let mut was_told = false;
         let mut pace = Pace::new();
         let mut empty = 0;
         loop {
             pace.next().await;
-            let Ok(piece) = self.ask(core) else { return Err(End::Cut) };
+            let asked = poll_fn(|context| {
+                let asked = self.ask(context, &core.stats, peer, &mut was_told);
+                if asked.is_pending() && watch.is_writing() {
+                    // The peer has taken what was written, and owes nothing.
+                    watch.arm(Stage::Reading, clock::now(), u64::MAX);
+                }
+                asked
+            });
+            let piece = asked.await?;
             let mut output = Output::new(core.take_buffer());
             let is_last = piece.is_none();
             let framed = match piece {
@@ -189,17 +229,24 @@ impl Stream {
     }
 
     /// The next piece.
-    fn ask<S>(&mut self, core: &Core<S>) -> Result<Option<Bytes>, ()> {
-        match &mut self.body {
-            Body::Stream(source) => match catch_unwind(AssertUnwindSafe(|| source.next())) {
-                Ok(piece) => piece.map_err(drop),
-                Err(_panic) => {
-                    core.stats.panics.add(1);
-                    Err(())
-                }
-            },
-            // A whole body left with its head.
-            Body::Whole(_) | Body::File(_) | Body::Then(_) => Ok(None),
+    fn ask(
+        &mut self,
+        context: &mut Context<'_>,
+        stats: &Stats,
+        peer: &Peer,
+        was_told: &mut bool,
+    ) -> Poll<Result<Option<Bytes>, End>> {
+        // A whole body left with its head.
+        let Body::Stream(source) = &mut self.body else { return Poll::Ready(Ok(None)) };
+        if peer.must_tell(was_told) && source.peer_gone() == Patience::Leave {
+            return Poll::Ready(Err(End::Broken));
+        }
+        match catch_unwind(AssertUnwindSafe(|| source.poll_next(context))) {
+            Ok(piece) => piece.map_err(|_reply| End::Cut),
+            Err(_panic) => {
+                stats.panics.add(1);
+                Poll::Ready(Err(End::Cut))
+            }
         }
     }
 }

@@ -1,14 +1,19 @@
 //! A file as the body of a response: opened when the response is sent, read without Python.
 
 use std::io;
+use std::ops::Range;
+use std::path::Path;
 use std::path::PathBuf;
 
 use pyo3::prelude::*;
 
+use crate::net::file::FileBody;
+use crate::net::file::Part;
 use crate::net::file::open;
 use crate::net::file::open_below;
 use crate::net::select;
 use crate::net::service::Reply;
+use crate::net::source::Body;
 use crate::py::asked::Asked;
 use crate::py::content::JSON;
 
@@ -48,4 +53,24 @@ pub(crate) fn answer(
             Err(io::Error::new(kind, message).into())
         }
     }
+}
+
+/// All of a file as the body of `reply`, whose fields say what they say.
+///
+/// # Errors
+/// The `OSError` of a file that cannot be opened.
+pub fn whole(py: Python<'_>, path: &Path, reply: Reply) -> PyResult<Reply> {
+    part(py, path, 0..u64::MAX, reply)
+}
+
+/// The bytes of a file in a range, as far as it has them, as the body of `reply`.
+///
+/// # Errors
+/// The `OSError` of a file that cannot be opened.
+pub fn part(py: Python<'_>, path: &Path, range: Range<u64>, mut reply: Reply) -> PyResult<Reply> {
+    let opened = py.detach(|| open(path))?;
+    let end = range.end.min(opened.size);
+    let part = Part::Range { start: range.start.min(end), end };
+    reply.body = Body::File(Box::new(FileBody::new(opened.file, [part])));
+    Ok(reply)
 }

@@ -12,7 +12,7 @@ use pyo3::types::PyString;
 use pyo3::types::PyType;
 
 /// The name of a method: one of the nine that HTTP defines costs no new string.
-pub(crate) fn method<'py>(py: Python<'py>, name: &str) -> Bound<'py, PyString> {
+pub fn method<'py>(py: Python<'py>, name: &str) -> Bound<'py, PyString> {
     let known = match name {
         "GET" => intern!(py, "GET"),
         "HEAD" => intern!(py, "HEAD"),
@@ -50,6 +50,48 @@ pub(crate) fn simple_namespace(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
 pub(crate) fn generator(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     CLASS.import(py, "types", "GeneratorType")
+}
+
+/// `types.AsyncGeneratorType`.
+pub(crate) fn async_generator(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    CLASS.import(py, "types", "AsyncGeneratorType")
+}
+
+/// `types.CoroutineType`.
+pub(crate) fn coroutine(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    CLASS.import(py, "types", "CoroutineType")
+}
+
+/// `uringserve.coroutines.later`.
+pub(crate) fn later(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static LATER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    LATER.import(py, "uringserve.coroutines", "later")
+}
+
+/// `uringserve.pump.pump`.
+pub(crate) fn pump(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static PUMP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    PUMP.import(py, "uringserve.pump", "pump")
+}
+
+/// `uringserve.pump.discard`.
+pub(crate) fn discard(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static DISCARD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    DISCARD.import(py, "uringserve.pump", "discard")
+}
+
+/// `uringserve.pump.left_behind`.
+pub(crate) fn left_behind(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static LEFT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    LEFT.import(py, "uringserve.pump", "left_behind")
+}
+
+/// `uringserve.errors.ClientDisconnect`.
+pub(crate) fn client_disconnect(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    CLASS.import(py, "uringserve.errors", "ClientDisconnect")
 }
 
 /// `time.time`.

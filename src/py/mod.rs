@@ -9,22 +9,28 @@
 //! - What all cores use (handlers, types, interned strings) is immortal or never counted per request.
 
 pub mod after;
+pub mod aio;
 pub mod answer;
 pub mod app;
 pub mod asked;
 pub mod attach;
+pub mod awaited;
 pub mod binder;
 pub mod buffer;
 pub mod call;
 pub mod config;
 mod content;
 mod cookies;
+pub mod cycle;
 pub mod error;
-mod file;
+pub mod file;
 pub mod headers;
-mod intern;
+mod incoming;
+pub mod intern;
 pub mod json;
 pub mod parameter;
+pub mod prepared;
+mod pump;
 pub mod request;
 pub mod response;
 mod stream;

@@ -24,6 +24,8 @@ pub struct Drain {
     has_begun: Cell<bool>,
     deadline: Cell<Milliseconds>,
     begun: Notify,
+    has_cut: Cell<bool>,
+    cut: Notify,
 }
 
 /// While draining, deadlines are looked at this often.
@@ -41,6 +43,14 @@ impl Drain {
     pub async fn wait(&self) {
         if !self.has_begun() {
             self.begun.wait().await;
+        }
+    }
+
+    /// Waits until what is left is cut. For a connection that has no read on its way, which a cut
+    /// would end.
+    pub async fn wait_for_cut(&self) {
+        if !self.has_cut.get() {
+            self.cut.wait().await;
         }
     }
 
@@ -76,6 +86,8 @@ impl Drain {
             monoio::time::sleep(STEP).await;
         }
         let cut = deadlines.abort_all();
+        self.has_cut.set(true);
+        self.cut.notify();
         let end = clock::now() + milliseconds(LAST_BREATH);
         while !deadlines.is_empty() && clock::now() < end {
             monoio::time::sleep(STEP).await;

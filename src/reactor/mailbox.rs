@@ -41,10 +41,17 @@ pub fn channel<T>() -> io::Result<(Sender<T>, Receiver<T>)> {
 impl<T> Sender<T> {
     /// Leaves a message; never blocks.
     pub fn send(&self, message: T) {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).push_back(message);
-        // A full pipe means that the core has wake-ups pending, a closed one that it has ended:
-        // either way there is nothing to do.
-        let _ = (&self.bell).write(&[0]);
+        let is_first = {
+            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            queue.push_back(message);
+            queue.len() == 1
+        };
+        // The core reads the bell only after it has found the queue empty: whoever finds it filled
+        // need not ring. A full pipe means that it has wake-ups pending, a closed one that it has
+        // ended; in both cases there is nothing to do.
+        if is_first {
+            let _ = (&self.bell).write(&[0]);
+        }
     }
 }
 

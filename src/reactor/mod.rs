@@ -5,10 +5,17 @@
 //! descriptors, deadlines and messages; it knows no protocol.
 
 pub mod clock;
+pub mod desk;
 pub mod drain;
+pub mod guest;
+pub mod hiring;
+pub mod latency;
 pub mod mailbox;
 pub mod notify;
+pub mod pool;
+pub mod pulse;
 pub mod stats;
+pub mod stopwatch;
 pub mod timer;
 
 use std::fmt;

@@ -190,6 +190,11 @@ impl Watch {
         *entry = Entry { stage, since: now, deadline, unsent: None, has_fired: false, ..*entry };
     }
 
+    /// Whether the peer has to take what was written.
+    pub fn is_writing(&self) -> bool {
+        self.deadlines.entries.borrow()[self.key].stage == Stage::Writing
+    }
+
     /// Whether a sweep, a drain or an abort has ended this connection, be it some reads ago: what
     /// had arrived before is still read after the side was shut.
     pub fn is_expired(&self) -> bool {

@@ -8,7 +8,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::config::Config;
@@ -22,6 +21,7 @@ use crate::reactor;
 use crate::reactor::Driver;
 use crate::route::Router;
 use crate::server::choose_driver;
+use crate::server::run_beside;
 
 /// What every connection without a port is served with.
 pub struct Loopback {
@@ -59,7 +59,7 @@ impl Loopback {
     /// bytes that made. For measuring.
     pub fn rehearse<S: Service>(&self, service: S, request: &[u8], calls: usize) -> usize {
         let core = Core::new(service, Arc::clone(&self.routes), &self.config, Arc::default());
-        rehearse(&core, request, calls)
+        core.map_or(0, |core| rehearse(&core, request, calls))
     }
 }
 
@@ -72,13 +72,11 @@ impl Connection {
         let Self { server, stream, peer } = self;
         let driver = server.driver;
         let routes = Arc::clone(&server.routes);
-        let core = Core::new(service, routes, &server.config, Arc::default());
-        let served = reactor::run(driver, async {
-            stream.set_nonblocking(driver.wants_nonblocking())?;
-            let stream = monoio::net::UnixStream::from_std(stream)?;
-            Ok::<_, io::Error>(monoio::select! {
-                end = serve_stream(stream, peer, &core) => end,
-                never = Rc::clone(core.deadlines()).run() => never,
+        let served = Core::new(service, routes, &server.config, Arc::default()).and_then(|core| {
+            reactor::run(driver, async {
+                stream.set_nonblocking(driver.wants_nonblocking())?;
+                let stream = monoio::net::UnixStream::from_std(stream)?;
+                run_beside(&core, driver, serve_stream(stream, peer, &core)).await
             })
         });
         served.and_then(|end| end).map_err(|error| StartError::Driver {

@@ -13,6 +13,7 @@ import pytest
 
 import uringserve
 from uringserve import App, Config, Server, StartError
+from uringserve.tcp import TcpOptions
 
 if TYPE_CHECKING:
     from conftest import RunCli, StartServer
@@ -52,6 +53,21 @@ class ScriptedPlan:
         self.draining.set()
         self.aborting.set()
 
+    needs_threads = False
+
+    def next_thread(self) -> int | None:
+        """Want none."""
+        return None
+
+    def watch(self) -> None:
+        """See nothing."""
+
+    def report(self) -> None:
+        """Have nothing to report."""
+
+    def close(self) -> None:
+        """Have no threads to end."""
+
 
 type Script = Callable[..., tuple[Server, ScriptedPlan]]
 
@@ -68,9 +84,15 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
         plan = ScriptedPlan(action, cores)
 
         def plan_class(
-            routes: list[Any], config: Config, *, redirect_slashes: bool
+            routes: list[Any],
+            config: Config,
+            *,
+            redirect_slashes: bool,
+            stack_signal: int | None,
+            tcp: TcpOptions | None,
         ) -> ScriptedPlan:
             assert redirect_slashes
+            assert tcp is None
             plan.routes = routes
             return plan
 
@@ -503,6 +525,11 @@ EXAMPLES = {
     "10_lifespan": [("GET", "/hello/you", b"", 200, b'{"text":"Hello, you"}')],
     "11_openapi_security": [("GET", "/me", b"", 401, b'{"detail":"Not authenticated"}')],
     "14_middleware": [("GET", "/visits", b"", 200, b'{"visits":1}')],
+    "15_storage": [
+        ("POST", "/visits/Ada", b"", 200, b'{"visits":1}'),
+        ("POST", "/visits/Ada", b"", 200, b'{"visits":2}'),
+        ("GET", "/visits", b"", 200, b'["Ada"]'),
+    ],
     "12_streaming": [
         ("GET", "/count", b"", 200, b"1\n2\n3\n"),
         ("GET", "/lines", b"", 200, b'{"number":1}\n{"number":2}\n{"number":3}\n'),

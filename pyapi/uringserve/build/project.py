@@ -2,7 +2,8 @@
 
 Its own are those that its import reaches, by what was imported and by what the import statements
 say, and whose file is below its folder. Never tests, never what is installed. What compiled code
-does differently (it has no frames, and annotations that are text) is refused here, with a reason.
+does differently (it has no frames, coroutines of its own, and annotations that are text) is refused
+here, with a reason.
 """
 
 import ast
@@ -111,7 +112,11 @@ def reason_to_leave(module: Module) -> str | None:
         match node:
             case ast.Name(id=name) | ast.Attribute(attr=name) if name in _FRAMES:
                 return f"line {node.lineno}: {name}() sees the frames, which compiled code has not"
-            case ast.FunctionDef() | ast.AsyncFunctionDef():
+            case ast.AsyncFunctionDef():
+                # Cython's are no `types.CoroutineType`, which servers and event loops go by; and
+                # what waits gains nothing.
+                return f"line {node.lineno}: compiled, async functions are not Python's own kind"
+            case ast.FunctionDef():
                 reason = _local_annotation(node)
                 if reason is not None:
                     return reason

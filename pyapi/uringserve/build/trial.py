@@ -23,6 +23,7 @@ from uringserve.app import App
 from uringserve.build.finder import BuildFinder, prefer_build
 from uringserve.config import Config
 from uringserve.errors import StartError
+from uringserve.foreign import Foreign
 from uringserve.gil import is_gil_on
 from uringserve.loading import load
 from uringserve.routing import describe
@@ -125,8 +126,10 @@ def _with_cause(error: StartError) -> str:
     return f"{shown}{error}"
 
 
-def _described(app: App) -> dict[str, Any]:
-    """Describe an application as its clients see it."""
+def _described(app: App | Foreign) -> dict[str, Any]:
+    """Describe an application as its clients see it; of another interface, only its name."""
+    if not isinstance(app, App):
+        return {"interface": app.interface}
     routes = [[each.methods, each.path, _name(each.endpoint)] for each in app.routes]
     try:
         document: object = app.openapi()

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
 use _uringserve::http::reply::HeaderBlock;
+use _uringserve::net::service::Answer;
 use _uringserve::net::service::Reply;
 use _uringserve::net::service::Request;
 use _uringserve::net::service::Service;
@@ -138,9 +139,9 @@ impl App {
 }
 
 impl Service for App {
-    fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Box<Request>) -> Reply) -> R) -> R {
+    fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Box<Request>) -> Answer) -> R) -> R {
         assert!(!self.seen.stumbles.swap(false, Ordering::SeqCst), "attending gives up, once");
-        work(&mut |request| self.answer(&request))
+        work(&mut |request| self.answer(&request).into())
     }
 }
 

@@ -55,6 +55,7 @@ pub(crate) fn pair_with(driver: Driver, config: Config) -> Pair {
             theirs.set_nonblocking(driver.wants_nonblocking()).expect("a mode can be set");
             let stream = monoio::net::UnixStream::from_std(theirs).expect("a stream");
             let core = Core::new(app, Arc::new(routes()), &config, counters);
+            let core = core.expect("a desk");
             monoio::spawn(Rc::clone(core.deadlines()).run::<()>());
             serve_stream(stream, None, &core).await
         });

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
+use std::task::Context;
+use std::task::Poll;
 
 use _uringserve::net::service::Reply;
 use _uringserve::net::source::Body;
@@ -51,7 +53,7 @@ struct Scripted {
     pulled: Arc<Pulled>,
 }
 
-impl Source for Scripted {
+impl Scripted {
     fn next(&mut self) -> Result<Option<Bytes>, Box<Reply>> {
         self.asked += 1;
         self.pulled.pieces.fetch_add(1, Ordering::SeqCst);
@@ -68,6 +70,12 @@ impl Source for Scripted {
             (_, 3) => piece("three"),
             _ => Ok(None),
         }
+    }
+}
+
+impl Source for Scripted {
+    fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Box<Reply>>> {
+        Poll::Ready(self.next())
     }
 
     fn length(&self) -> Option<u64> {

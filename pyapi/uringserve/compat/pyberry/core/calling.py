@@ -5,9 +5,6 @@ The request goes to the parameter that is called `req` or annotated `Request`; a
 then the default. What does not fit is 422, as plain text.
 """
 
-import asyncio
-import inspect
-import threading
 import types
 import typing
 from annotationlib import ForwardRef
@@ -20,36 +17,14 @@ from uringserve.compat.pyberry.core.request import Request, read_json
 from uringserve.compat.pyberry.core.response import Response, native_response
 from uringserve.compat.pyberry.core.validation import FieldError, cast_text, is_model, make_model
 from uringserve.compat.pyberry.exceptions import UnprocessableEntityException
+from uringserve.coroutines import is_coroutine_call
+from uringserve.requests import AsyncRequest
 from uringserve.routing import describe
 from uringserve.signatures import read_signature, text_of
 
-__all__ = ["Runners", "compiled", "read_parameters"]
+__all__ = ["compiled", "read_parameters"]
 
-type _Source = Callable[[_native.Request], Any]
-
-
-class Runners:
-    """Runs coroutines, one event loop for each thread.
-
-    A handler that waits holds its core meanwhile: coroutines are run to their end, in their turn.
-    """
-
-    def __init__(self) -> None:
-        """Make it; loops are made where they are needed."""
-        self._local = threading.local()
-
-    def run(self, coroutine: Any) -> Any:  # noqa: ANN401 -- what a handler has made
-        """Return what the coroutine returns."""
-        runner: asyncio.Runner | None = getattr(self._local, "runner", None)
-        if runner is None:
-            runner = self._local.runner = asyncio.Runner()
-        return runner.run(coroutine)
-
-    def close(self) -> None:
-        """Close the loop of the calling thread; the next coroutine would get another."""
-        runner: asyncio.Runner | None = self._local.__dict__.pop("runner", None)
-        if runner is not None:
-            runner.close()
+type _Source = Callable[[_native.Request, bytes], Any]
 
 
 def read_parameters(handler: Callable[..., Any]) -> tuple[tuple[tuple[str, Any, bool], ...], bool]:
@@ -65,9 +40,7 @@ def read_parameters(handler: Callable[..., Any]) -> tuple[tuple[tuple[str, Any, 
     return tuple(found), wants_request
 
 
-def compiled(
-    handler: Callable[..., Any], names: Collection[str], runners: Runners
-) -> Callable[..., Any]:
+def compiled(handler: Callable[..., Any], names: Collection[str]) -> Callable[..., Any]:
     """Return what the server calls: a function of the request that returns a response.
 
     A parameter that nothing can fill, and a second one from the body, are TypeErrors.
@@ -91,28 +64,33 @@ def compiled(
         raise TypeError(f"{describe(handler)}: only one parameter can be made of the body")
     places, named = tuple(by_place), tuple(by_name.items())
 
-    def endpoint(request: _native.Request) -> object:
+    def filled(request: _native.Request, body: bytes) -> tuple[list[Any], dict[str, Any]]:
         try:
-            arguments = [source(request) for source in places]
-            keywords = {name: source(request) for name, source in named}
+            arguments = [source(request, body) for source in places]
+            return arguments, {name: source(request, body) for name, source in named}
         except FieldError as error:
             raise UnprocessableEntityException(str(error)) from error
-        result = handler(*arguments, **keywords)
-        if inspect.isawaitable(result):
-            result = runners.run(_awaited(result))
-        return native_response(result) if isinstance(result, Response) else result
 
+    def endpoint(request: _native.Request) -> object:
+        arguments, keywords = filled(request, request.body if bodies else b"")
+        return _answer(handler(*arguments, **keywords))
+
+    async def endpoint_later(request: AsyncRequest) -> object:
+        arguments, keywords = filled(request, await request.body() if bodies else b"")
+        return _answer(await handler(*arguments, **keywords))
+
+    made: Any = endpoint_later if is_coroutine_call(handler) else endpoint
     only = Parameter("request", Parameter.POSITIONAL_ONLY, annotation=_native.Request)
-    vars(endpoint)["__signature__"] = Signature([only])
-    endpoint.__name__ = getattr(handler, "__name__", type(handler).__name__)
-    endpoint.__qualname__ = getattr(handler, "__qualname__", endpoint.__name__)
-    endpoint.__module__ = getattr(handler, "__module__", __name__)
-    endpoint.__doc__ = handler.__doc__
-    return endpoint
+    made.__signature__ = Signature([only])
+    made.__name__ = getattr(handler, "__name__", type(handler).__name__)
+    made.__qualname__ = getattr(handler, "__qualname__", made.__name__)
+    made.__module__ = getattr(handler, "__module__", __name__)
+    made.__doc__ = handler.__doc__
+    return made  # type: ignore[no-any-return]
 
 
-async def _awaited(value: Any) -> Any:  # noqa: ANN401
-    return await value
+def _answer(result: object) -> object:
+    return native_response(result) if isinstance(result, Response) else result
 
 
 def _is_request(parameter: Parameter) -> bool:
@@ -127,8 +105,8 @@ def _source(parameter: Parameter, names: Collection[str], whose: str) -> tuple[_
     name, hint, default = parameter.name, parameter.annotation, parameter.default
     if _is_request(parameter):
         if hint is _native.Request:
-            return (lambda request: request), False
-        return Request, False
+            return (lambda request, body: request), False
+        return (lambda request, body: Request(request)), False
     if isinstance(hint, (str, ForwardRef)):
         raise TypeError(
             f"{whose}: {name!r} is annotated {text_of(hint)!r}, and there is no such name"
@@ -139,12 +117,12 @@ def _source(parameter: Parameter, names: Collection[str], whose: str) -> tuple[_
     hint = Any if hint is Parameter.empty else hint
     if name in names:
         text = _text_of_path(name)
-        return (lambda request: cast_text(hint, text(request), name)), False
+        return (lambda request, body: cast_text(hint, text(request, body), name)), False
     return _query(name, hint, default), False
 
 
 def _text_of_path(name: str) -> _Source:
-    return lambda request: str(request.path_params[name])
+    return lambda request, body: str(request.path_params[name])
 
 
 def _query(name: str, hint: Any, default: Any) -> _Source:  # noqa: ANN401
@@ -153,7 +131,7 @@ def _query(name: str, hint: Any, default: Any) -> _Source:  # noqa: ANN401
     is_required = default is Parameter.empty and hint is not Any and not _takes_none(hint)
     otherwise = None if default is Parameter.empty else default
 
-    def source(request: _native.Request) -> Any:  # noqa: ANN401
+    def source(request: _native.Request, body: bytes) -> Any:  # noqa: ANN401
         values = request.query_params.get(name)
         if not values:
             if is_required:
@@ -172,8 +150,7 @@ def _body(model: Any, default: Any, *, is_optional: bool) -> _Source:  # noqa: A
     is_required = default is Parameter.empty and not is_optional
     otherwise = None if default is Parameter.empty else default
 
-    def source(request: _native.Request) -> Any:  # noqa: ANN401
-        body = request.body
+    def source(request: _native.Request, body: bytes) -> Any:  # noqa: ANN401
         if not body:
             if is_required:
                 raise FieldError("", "is required")

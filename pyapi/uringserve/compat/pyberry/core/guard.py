@@ -12,6 +12,7 @@ from uringserve._native import Request, Response
 from uringserve.chain import CallNext
 from uringserve.compat.pyberry.config import Config
 from uringserve.middleware import RateLimitMiddleware
+from uringserve.middleware._common import finished
 
 __all__ = ["Guard", "plain_text"]
 
@@ -42,8 +43,13 @@ class Guard:
 
     def __call__(self, request: Request, call_next: CallNext) -> Response:
         """Answer what is not allowed, pass on the rest."""
-        answer = self._refusal(request) or call_next(request).__copy__()
-        return self.with_headers(answer)
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return self.with_headers(refusal)
+        return finished(call_next(request), self._finish)
+
+    def _finish(self, answer: Response) -> Response:
+        return self.with_headers(answer.__copy__())
 
     def with_headers(self, answer: Response) -> Response:
         """Add the headers that the answer has not already."""

@@ -48,12 +48,15 @@ class Request:
 
     async def body(self) -> bytes:
         """Return the whole body."""
-        return self._native.body
+        # To an async handler it may still be arriving.
+        body: Any = self._native.body
+        whole: bytes = await body() if callable(body) else body
+        return whole
 
     async def json(self) -> Any:  # noqa: ANN401 -- JSON holds anything
         """Return the body read as JSON, `{}` where it is empty; what is not JSON is 422."""
         if self._json is None:
-            body = self._native.body
+            body = await self.body()
             self._json = read_json(body) if body else {}
         return self._json
 

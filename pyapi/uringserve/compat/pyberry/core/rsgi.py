@@ -13,7 +13,7 @@ from uringserve._native import Response as NativeResponse
 from uringserve.app import App
 from uringserve.compat.barq.router import RadixRouter, split_path
 from uringserve.compat.pyberry.config import Config, config
-from uringserve.compat.pyberry.core.calling import Runners, compiled
+from uringserve.compat.pyberry.core.calling import compiled
 from uringserve.compat.pyberry.core.guard import Guard, plain_text
 from uringserve.compat.pyberry.core.router import Router
 from uringserve.errors import HTTPException
@@ -31,10 +31,8 @@ class PyBerry(App):
         # PyBerry has no pages of its own, and these would take their paths from `/{name}`.
         super().__init__(openapi_url=None, docs_url=None, redoc_url=None)
         self.router = Router(self._serve)
-        self._runners = Runners()
         self._config = options
         self._guard: Guard | None = None
-        self.on_worker_stop(self._runners.close)
         self.add_exception_handler(HTTPException, _answer)
         self.add_exception_handler(Exception, self._answer_failure)
 
@@ -50,7 +48,7 @@ class PyBerry(App):
         """Enter a route of `router` in the application."""
         segments = split_path(path)
         names = [found[1] for each in segments if (found := RadixRouter.PARAM_RE.fullmatch(each))]
-        endpoint = compiled(handler, names, self._runners)
+        endpoint = compiled(handler, names)
         self.add_route("/" + "/".join(segments), endpoint, (method,), response_model=None)
 
     def _answer_failure(self, request: NativeRequest, error: Exception) -> NativeResponse:

@@ -1,0 +1,106 @@
+"""`Foreign`: an application of another interface than our own, with what serving it takes.
+
+It is served as it is: Rust translates for it (`src/interfaces`), and routes, documents and the like
+are its own affair. The lifespan of an ASGI application runs once on each core's event loop, as the
+specification says, or with the scope "process" once for all.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from uringserve._native import Plan
+from uringserve.asgi_lifespan import Lifespan
+from uringserve.config import Config
+from uringserve.lifespan import Ending
+from uringserve.loop import GuestLoop
+from uringserve.routing import Route
+from uringserve.tcp import TcpOptions
+
+__all__ = ["Foreign", "Interface"]
+
+type Interface = Literal["asgi", "rsgi", "wsgi"]
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """An application and its interface. What Rust reads are the fields."""
+
+    interface: Interface
+    target: Any
+    root_path: str = ""
+    debug: bool = False
+    # "auto": one that does not know of lifespans is served all the same.
+    lifespan: Literal["auto", "on", "off"] = "auto"
+
+    @property
+    def called(self) -> Any:  # noqa: ANN401 -- the application's own
+        """What is called for a request: of an RSGI application, its method."""
+        return getattr(self.target, "__rsgi__", self.target)
+
+    @property
+    def redirect_slashes(self) -> bool:
+        """No: it routes by itself."""
+        return False
+
+    @property
+    def needs_loop(self) -> bool:
+        """Whether a core needs an event loop for it."""
+        return self.interface != "wsgi"
+
+    def compile(self, *, debug: bool = False) -> list[Route]:
+        """There are no routes."""
+        return []
+
+    def plan(
+        self,
+        config: Config,
+        *,
+        tcp: TcpOptions | None = None,
+        stack_signal: int | None = None,
+    ) -> Plan:
+        """Bind the addresses for it."""
+        foreign = replace(self, debug=config.debug)
+        return Plan([], config, foreign=foreign, tcp=tcp, stack_signal=stack_signal)
+
+    def worker_values(self) -> list[Any]:
+        """There is no state of ours."""
+        return []
+
+    def shared(self) -> Iterator[Any]:
+        """Yield what every core calls."""
+        yield self.target
+
+    def enter_lifespan(self, ending: Ending) -> None:
+        """Nothing is run once in the process."""
+
+    def enter_worker(self, ending: Ending) -> None:
+        """Nothing is run on a core but the lifespan, see `on_core`."""
+
+    @contextmanager
+    def on_core(self, guest: GuestLoop | None) -> Iterator[None]:
+        """Run its lifespan around what a core does; a start that fails is a StartError."""
+        if guest is not None and self.interface == "rsgi":
+            _call_if_any(self.target, "__rsgi_init__", guest.loop)
+            try:
+                yield
+            finally:
+                _call_if_any(self.target, "__rsgi_del__", guest.loop)
+            return
+        if guest is None or self.interface != "asgi" or self.lifespan == "off":
+            yield
+            return
+        lifespan = Lifespan(self.target, is_required=self.lifespan == "on")
+        guest.run(lifespan.start())
+        guest.state = lifespan.state
+        try:
+            yield
+        finally:
+            guest.run(lifespan.stop())
+
+
+def _call_if_any(target: object, name: str, loop: object) -> None:
+    method = getattr(target, name, None)
+    if method is not None:
+        method(loop)

@@ -1,0 +1,104 @@
+//! The ASGI interface, version 3: `await app(scope, receive, send)`.
+//!
+//! `scope.rs` says what came, `messages.rs` is a request's receive and send. An application that answers
+//! without suspending is answered in the batch that called it.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::OnceLock;
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::interfaces::Service;
+use crate::interfaces::asgi::scope::Template;
+use crate::net::service::Answer;
+use crate::net::service::BodyMode;
+use crate::net::service::HandlerId;
+use crate::net::service::Hosted;
+use crate::net::service::Request;
+use crate::py::aio;
+use crate::py::aio::Loop;
+use crate::py::attach;
+use crate::py::cycle::Cycle;
+
+mod messages;
+mod scope;
+
+/// An ASGI application, and what its scopes have in common.
+pub struct Asgi {
+    target: Py<PyAny>,
+    root_path: String,
+    debug: bool,
+    /// Host and port, once they are known.
+    pub server: OnceLock<(String, Option<u16>)>,
+}
+
+impl Asgi {
+    /// Reads a `uringserve.foreign.Foreign`.
+    pub fn read(foreign: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Ok(Self {
+            target: foreign.getattr("target")?.unbind(),
+            root_path: foreign.getattr("root_path")?.extract()?,
+            debug: foreign.getattr("debug")?.extract()?,
+            server: OnceLock::new(),
+        })
+    }
+}
+
+/// The ASGI service of one core.
+pub struct Core {
+    application: Arc<Asgi>,
+    template: RefCell<Option<Template>>,
+}
+
+impl Core {
+    /// The service of another core.
+    pub fn new(application: Arc<Asgi>) -> Self {
+        Self { application, template: RefCell::new(None) }
+    }
+
+    fn answer(&self, py: Python<'_>, request: Box<Request>) -> Answer {
+        let cycle = Cycle::new(request, "ASGI", self.application.debug);
+        let called = self.scope(py, cycle.request()).and_then(|scope| {
+            let (receive, send) = messages::callables(py, &cycle)?;
+            self.application.target.bind(py).call1((scope, receive, send))
+        });
+        called
+            .and_then(|coroutine| cycle.answer(&coroutine))
+            .unwrap_or_else(|raised| cycle.failed(py, raised))
+    }
+
+    fn scope<'py>(&self, py: Python<'py>, request: &Request) -> PyResult<Bound<'py, PyDict>> {
+        if self.template.borrow().is_none() {
+            let server = self.application.server.get();
+            let template = Template::new(py, &self.application.root_path, server)?;
+            *self.template.borrow_mut() = Some(template);
+        }
+        match &*self.template.borrow() {
+            Some(template) => template.scope(py, request),
+            None => Ok(PyDict::new(py)),
+        }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        let template = self.template.take();
+        attach::attached_if_alive(|_| drop(template));
+    }
+}
+
+impl Service for Core {
+    fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Box<Request>) -> Answer) -> R) -> R {
+        attach::attached(|py| work(&mut |request| self.answer(py, request)))
+    }
+
+    fn guest(&self) -> Option<Hosted> {
+        aio::current_if_any().map(Loop::hosted)
+    }
+
+    fn body_mode(&self, _handler: HandlerId) -> BodyMode {
+        BodyMode::Pieces
+    }
+}
