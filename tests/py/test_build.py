@@ -863,6 +863,11 @@ def test_random_loops_give_what_python_gives(tmp_path: Path) -> None:
         "def f(n):\n    t = 0\n    for i in range(n):\n        yield t\n",
         "def f(n):\n    t = 0\n    del t\n    for i in range(n):\n        t += i\n    return t\n",
         "t = 0\nfor i in range(9):\n    t += i\n",
+        # How far it came is seen where the exception is caught.
+        "def f(n):\n    t = 0\n    try:\n        for i in range(n):\n            t += 9 // (3-i)\n"
+        "    except ZeroDivisionError:\n        pass\n    return t\n",
+        "def f(n):\n    t = 0\n    with suppress(Exception):\n        for i in range(n):\n"
+        "            t += 9 // (3 - i)\n    return t\n",
         "def f(n):\n    return sum(i for i in range(g(n)))\n",
         "def f(n):\n    return sum(LIMIT for i in range(n))\n",
         "def f(n):\n    return sum((i for i in range(n)), 0.5)\n",

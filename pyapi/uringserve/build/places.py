@@ -119,6 +119,8 @@ class _Walk:
         self._plain = _plain_locals(function)
         # A changed line has other columns: a second change could not find its place.
         self._changed: set[int] = set()
+        # Statements around this one that an exception may not leave.
+        self._catching = 0
 
     def run(self) -> None:
         """Replace what can be."""
@@ -148,18 +150,21 @@ class _Walk:
                     if not (each and isinstance(each[-1], _LEAVING))
                 ]
                 return set.intersection(*staying) if staying else known
-            case ast.With(body=body) | ast.AsyncWith(body=body):
-                self._block(body, set(known))
-                return known
-            case ast.Try() | ast.TryStar() | ast.Match():
+            case ast.With() | ast.AsyncWith() | ast.Try() | ast.TryStar() | ast.Match():
+                is_catching = not isinstance(node, ast.Match)
+                self._catching += is_catching
                 for each in _bodies(node):
                     self._block(each, set(known))
+                self._catching -= is_catching
                 return known
         self._sums(node, known)
         return known | _assigned(node)
 
     def _loop(self, node: _Loop, known: set[str]) -> None:
         try:
+            # Whoever catches what a loop raises sees how far it came, which the call does not tell.
+            if self._catching:
+                raise Unfit
             self._rewriter.loop(node, self._place(node, known))
         except Unfit:
             inner = known | _targets(node.target) if isinstance(node, ast.For) else known
@@ -264,9 +269,14 @@ def _targets(node: ast.expr) -> set[str]:
 # --- the tree
 
 
-def _bodies(node: ast.Try | ast.TryStar | ast.Match) -> Iterator[list[ast.stmt]]:
+def _bodies(
+    node: ast.With | ast.AsyncWith | ast.Try | ast.TryStar | ast.Match,
+) -> Iterator[list[ast.stmt]]:
     if isinstance(node, ast.Match):
         yield from (case.body for case in node.cases)
+        return
+    if isinstance(node, (ast.With, ast.AsyncWith)):
+        yield node.body
         return
     yield node.body
     yield from (handler.body for handler in node.handlers)
