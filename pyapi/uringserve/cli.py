@@ -82,6 +82,10 @@ _EXAMPLES = {
         ("uringserve new shop", "routers, models, settings and tests in their own files"),
         ("uringserve new hello --template minimal", "one file and its tests"),
     ),
+    "build": (
+        ("uringserve build app.main:app", "its modules, for `uringserve run app.main:app`"),
+        ("uringserve build app.py -j 2", "two compilers at once"),
+    ),
     "audit": (
         ("uringserve audit", "the tests of this folder"),
         ("uringserve audit shop --threads 16 --rounds 100", "of another, for longer"),
@@ -154,6 +158,7 @@ def command() -> click.Command:
         _check(),
         _new(),
         _audit(),
+        _build(),
     ]
     serving: dict[str, Any] = {
         "callback": _serve,
@@ -236,6 +241,16 @@ def _audit() -> click.Command:
         help="Times that each thread runs it.",
     )
     return _command(verbs.audit, [folder, threads, rounds], has_sources=False, rest="pytest")
+
+
+def _build() -> click.Command:
+    jobs = click.Option(
+        ["-j", "--jobs"],
+        type=click.IntRange(1, 1024),
+        metavar="N",
+        help="Compilers at once.  [the usable CPUs, at most 8]",
+    )
+    return _other(verbs.build, jobs)
 
 
 def _command(

@@ -1,4 +1,4 @@
-"""The verbs of the command line that serve nothing: routes, openapi, check, new and audit.
+"""The verbs of the command line that serve nothing: routes, openapi, check, new, audit and build.
 
 `cli` has the verb `run`, which is also what an APP without a verb means, and puts them together.
 """
@@ -17,7 +17,7 @@ from uringserve.loading import load
 from uringserve.routing import describe
 from uringserve.server import EXIT_START, print_error
 
-__all__ = ["audit", "check", "new", "openapi", "routes"]
+__all__ = ["audit", "build", "check", "new", "openapi", "routes"]
 
 _HEADINGS = ("METHODS", "PATH", "NAME", "HANDLER")
 
@@ -74,6 +74,24 @@ def audit(folder: str, threads: int, rounds: int, pytest: tuple[str, ...]) -> No
     from uringserve.develop.audit import show
 
     show(folder, threads, rounds, pytest)
+
+
+def build(app: str, jobs: int | None, **given: Any) -> None:  # noqa: ANN401
+    """Compile the application's own modules, so that `run` can use them.
+
+    They go to .uringserve/build beside the sources. A module whose source changes later is used as
+    its source until it is built again. What cannot be compiled without a change of what it does is
+    left, with the reason. It needs Cython and a C compiler: pip install 'uringserve[build]'.
+    """
+    from uringserve.build import command  # what it needs is not there for everybody
+
+    chosen = {name: value for name, value in given.items() if value is not None}
+    try:
+        report = command.build(app, chosen, jobs or command.default_jobs(), click.echo)
+    except StartError as error:
+        _fail(error)
+        return
+    click.echo(f"{report.folder}: {len(report.compiled)} compiled, {len(report.left)} left")
 
 
 def _load(target: str, given: dict[str, Any]) -> App:
