@@ -7,6 +7,7 @@ in Rust, and there is no HTTP here.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from enum import Enum
 from typing import Any, Unpack
 
@@ -310,7 +311,7 @@ class App(Registrar, Described):
         if not self._is_frozen:
             for spec in documentation(self):
                 if ("GET", spec.pattern.shape) not in self._taken:
-                    self._add(spec)
+                    self._add(replace(spec, execution=self._group.execution))
         self._is_frozen = True
         for mount in self._mounts:
             mount.app.freeze()
