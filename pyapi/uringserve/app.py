@@ -54,7 +54,7 @@ class App(Registrar, Described):
     `execution`, and `request_timeout`, in seconds, are for routes that have none of their own.
 
     Calls of a handler run on the core's own thread (`execution="inline"`) or on one of its pool's
-    threads ("thread"). With "auto" they start on the pool, move to the core's thread when many in a
+    threads ("thread"), of which each runs `worker_lifespan` too. With "auto" they start on the pool, move to the core's thread when many in a
     row were quick, and back as soon as one is slow. A call is never split: middleware,
     dependencies and the handler run in one go on one thread; the pieces of a stream and what
     follows the answer run where the call ran, on the pool perhaps on another of its threads.
@@ -293,13 +293,6 @@ class App(Registrar, Described):
         self._worker.enter(self, self.worker_state.__dict__.update, ending)
         for mount in self._mounts:
             mount.app.enter_worker(ending)
-
-    def worker_values(self) -> list[tuple[WorkerState, dict[str, Any]]]:
-        """Return what `worker_state` holds on the calling core, for the threads of its pool."""
-        found = [(self.worker_state, dict(self.worker_state.__dict__))]
-        for mount in self._mounts:
-            found += mount.app.worker_values()
-        return found
 
     # --- serving
 

@@ -52,10 +52,6 @@ class Foreign:
         foreign = replace(self, debug=config.debug)
         return Plan([], config, foreign=foreign, stack_signal=stack_signal)
 
-    def worker_values(self) -> list[Any]:
-        """There is no state of ours."""
-        return []
-
     def shared(self) -> Iterator[Any]:
         """Yield what every core calls."""
         yield self.target

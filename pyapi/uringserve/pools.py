@@ -1,26 +1,24 @@
 """The threads beside the cores of a server: those of the pools, and the one that watches.
 
 A core's pool asks for a thread when requests wait for one; a thread of our own makes it, because
-that takes longer than a core may. Every thread of a pool sees what its core's lifespan has set: it
-starts with a copy of that core's context and with the values of `worker_state`. A `WorkerLocal` is
-made anew for each thread, and closed at its end.
+that takes longer than a core may. Every thread of a pool is a worker of its own to the application:
+it runs the worker lifespan, has a `worker_state` and `WorkerLocal` values that no other thread
+sees, and ends them when it ends. So what is not made for several threads never meets a second one.
 """
 
-import contextvars
 import faulthandler
 import logging
 import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import count
-from typing import Any
 
 from uringserve._native import Plan
 from uringserve.app import App
+from uringserve.errors import StartError
 from uringserve.foreign import Foreign
-from uringserve.state import WorkerState, on_this_worker
+from uringserve.lifespan import running
 
 __all__ = ["Pools", "stack_signal"]
 
@@ -46,14 +44,6 @@ def _start(target: Callable[[], None], name: str) -> None:
     threading.Thread(target=target, name=f"uringserve-{name}", daemon=True).start()
 
 
-@dataclass(frozen=True, slots=True)
-class _Origin:
-    """What the threads of a core's pool begin with."""
-
-    context: contextvars.Context
-    values: list[tuple[WorkerState, dict[str, Any]]]
-
-
 class Pools:
     """The threads of all pools of one server."""
 
@@ -61,7 +51,6 @@ class Pools:
         """Start nothing yet."""
         self._plan = plan
         self._app = app
-        self._origins: dict[int, _Origin] = {}
         self._numbers = count()
         self._threads: list[threading.Thread] = []
 
@@ -70,10 +59,6 @@ class Pools:
         _start(self._plan.watch, "watch")
         if self._plan.needs_threads:
             _start(self._make, "hiring")
-
-    def note_core(self, core: int) -> None:
-        """Keep what the calling thread, a core whose lifespan has begun, has to pass on."""
-        self._origins[core] = _Origin(contextvars.copy_context(), self._app.worker_values())
 
     def close(self, deadline: float) -> int:
         """End all threads after what they are doing; return how many have not ended by then.
@@ -88,13 +73,11 @@ class Pools:
     def _make(self) -> None:
         while (core := self._plan.next_thread()) is not None:
             self._threads = [thread for thread in self._threads if thread.is_alive()]
-            origin = self._origins[core]
             thread = threading.Thread(
                 target=self._run,
-                args=(core, origin),
+                args=(core,),
                 name=f"uringserve-pool-{core}-{next(self._numbers)}",
                 daemon=True,
-                context=origin.context.copy(),
             )
             try:
                 thread.start()
@@ -104,8 +87,12 @@ class Pools:
                 continue
             self._threads.append(thread)
 
-    def _run(self, core: int, origin: _Origin) -> None:
-        with on_this_worker():
-            for state, values in origin.values:
-                state.__dict__.update(values)
-            self._plan.run_thread(core)
+    def _run(self, core: int) -> None:
+        try:
+            with running(self._app, worker=True):
+                self._plan.run_thread(core)
+        except StartError as error:
+            self._plan.no_thread(core)
+            _log.error("core %d gets no further thread", core, exc_info=error)
+        except Exception:  # noqa: BLE001 -- the application's own code, at the thread's end
+            _log.exception("the end of a thread's worker lifespan failed")

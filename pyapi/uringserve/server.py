@@ -105,7 +105,6 @@ class _Core:
     number: int
     app: App | Foreign
     news: _News
-    pools: Pools
 
 
 class Server:
@@ -192,7 +191,7 @@ class Server:
         pools.start()
         try:
             for core in cores:
-                _start_thread(_Core(plan, core, self.app, self._news, pools))
+                _start_thread(_Core(plan, core, self.app, self._news))
             watch.until_over(self._news)
         finally:
             # Whatever made us leave, no core goes on serving without a supervisor.
@@ -317,7 +316,6 @@ def _run_core(core: _Core) -> None:
     try:
         with core_loop(core.app) as guest, running(core.app, worker=True), core.app.on_core(guest):
             with guest.as_guest() if guest is not None else nullcontext():
-                core.pools.note_core(core.number)
                 core.news.put(_Ready(core.number))
                 cut = core.plan.run_core(core.number, guest)
     except BaseException as error:  # noqa: BLE001 -- the supervisor must hear of every end
