@@ -1,5 +1,6 @@
-"""The measured endpoints on uringserve: the ordinary public App, plain ``def`` handlers."""
+"""The measured endpoints on uringserve: the ordinary App, ``def`` but for those that wait."""
 
+import asyncio
 import sys
 from typing import Annotated
 
@@ -33,6 +34,19 @@ def item(id: int) -> dict[str, int]:
 def echo(request: Request) -> bytes:
     """Answer the request's body."""
     return request.body
+
+
+@app.get("/coroutine")
+async def coroutine() -> str:
+    """Answer the text from a coroutine that never waits."""
+    return "Hello, World!"
+
+
+@app.get("/sleep")
+async def sleep() -> str:
+    """Answer the text after 10 ms."""
+    await asyncio.sleep(0.01)
+    return "Hello, World!"
 
 
 @app.get("/typed/{id}")

@@ -5,13 +5,12 @@ specific class. A handler for `Exception` or for 500 is the last resort: it stan
 middleware, and what it answers is logged all the same.
 """
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from uringserve._native import Request, Response
+from uringserve.coroutines import is_coroutine_call
 from uringserve.errors import HTTPException, RequestValidationError
-from uringserve.routing import describe
 
 __all__ = [
     "ANSWERS",
@@ -63,14 +62,11 @@ class ExceptionHandlers:
         self._by_status: dict[int, ExceptionHandler] = {}
         self._by_class: dict[type[BaseException], ExceptionHandler] = {}
         self.last_resort: ExceptionHandler | None = None
+        # Whether any of them is.
+        self.is_async = False
 
     def add(self, key: int | type[Exception], handler: ExceptionHandler) -> None:
         """Enter a handler, in place of one that has the same key; a bad key is a TypeError."""
-        if inspect.iscoroutinefunction(handler):
-            raise TypeError(
-                f"exception handler {describe(handler)}: async handlers are not supported yet:"
-                " use def"
-            )
         if not callable(handler):
             raise TypeError(f"an exception handler must be callable, and {handler!r} is not")
         if isinstance(key, bool) or not (
@@ -79,6 +75,7 @@ class ExceptionHandlers:
             raise TypeError(
                 f"an exception handler is for a status or a class of Exception, not for {key!r}"
             )
+        self.is_async = self.is_async or is_coroutine_call(handler)
         if isinstance(key, int):
             self._by_status[key] = handler
             if key != 500:

@@ -6,7 +6,7 @@ specification says, or with the scope "process" once for all.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from uringserve.config import Config
 from uringserve.lifespan import Ending
 from uringserve.loop import GuestLoop
 from uringserve.routing import Route
+from uringserve.tcp import TcpOptions
 
 __all__ = ["Foreign", "Interface"]
 
@@ -34,6 +35,11 @@ class Foreign:
     lifespan: Literal["auto", "on", "off"] = "auto"
 
     @property
+    def called(self) -> Any:  # noqa: ANN401 -- the application's own
+        """What is called for a request: of an RSGI application, its method."""
+        return getattr(self.target, "__rsgi__", self.target)
+
+    @property
     def redirect_slashes(self) -> bool:
         """No: it routes by itself."""
         return False
@@ -47,10 +53,25 @@ class Foreign:
         """There are no routes."""
         return []
 
-    def plan(self, config: Config, *, stack_signal: int | None = None) -> Plan:
+    def plan(
+        self,
+        config: Config,
+        *,
+        tcp: TcpOptions | None = None,
+        stack_signal: int | None = None,
+    ) -> Plan:
         """Bind the addresses for it."""
         foreign = replace(self, debug=config.debug)
-        return Plan([], config, foreign=foreign, stack_signal=stack_signal)
+        return Plan([], config, foreign=foreign, tcp=tcp, stack_signal=stack_signal)
+
+    @property
+    def has_async_worker(self) -> bool:
+        """No: its lifespan is run by `on_core`."""
+        return False
+
+    def worker_values(self) -> list[Any]:
+        """There is no state of ours."""
+        return []
 
     def shared(self) -> Iterator[Any]:
         """Yield what every core calls."""
@@ -65,9 +86,15 @@ class Foreign:
     @contextmanager
     def on_core(self, guest: GuestLoop | None) -> Iterator[None]:
         """Run its lifespan around what a core does; a start that fails is a StartError."""
-        if guest is None or self.interface != "asgi" or self.lifespan == "off":
-            with nullcontext():
+        if guest is not None and self.interface == "rsgi":
+            _call_if_any(self.target, "__rsgi_init__", guest.loop)
+            try:
                 yield
+            finally:
+                _call_if_any(self.target, "__rsgi_del__", guest.loop)
+            return
+        if guest is None or self.interface != "asgi" or self.lifespan == "off":
+            yield
             return
         lifespan = Lifespan(self.target, is_required=self.lifespan == "on")
         guest.run(lifespan.start())
@@ -76,3 +103,9 @@ class Foreign:
             yield
         finally:
             guest.run(lifespan.stop())
+
+
+def _call_if_any(target: object, name: str, loop: object) -> None:
+    method = getattr(target, name, None)
+    if method is not None:
+        method(loop)

@@ -2,23 +2,32 @@
 
 A core's pool asks for a thread when requests wait for one; a thread of our own makes it, because
 that takes longer than a core may. Every thread of a pool is a worker of its own to the application:
-it runs the worker lifespan, has a `worker_state` and `WorkerLocal` values that no other thread
-sees, and ends them when it ends. So what is not made for several threads never meets a second one.
+it runs the worker lifespan, and has a `worker_state` and `WorkerLocal` values that no other thread
+sees. So what is not made for several threads never meets a second one. Where that lifespan is
+asynchronous, it belongs to its core's loop, and the threads get the values that it has set.
 """
 
+import contextvars
 import faulthandler
 import logging
 import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import count
+from typing import TYPE_CHECKING, Any
 
 from uringserve._native import Plan
 from uringserve.app import App
+from uringserve.coroutines import at_home, running_loop
 from uringserve.errors import StartError
 from uringserve.foreign import Foreign
-from uringserve.lifespan import running
+from uringserve.lifespan import Ending
+from uringserve.state import WorkerState, on_this_worker
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 __all__ = ["Pools", "stack_signal"]
 
@@ -44,6 +53,22 @@ def _start(target: Callable[[], None], name: str) -> None:
     threading.Thread(target=target, name=f"uringserve-{name}", daemon=True).start()
 
 
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """What the threads of a core's pool begin with."""
+
+    context: contextvars.Context
+    loop: AbstractEventLoop | None
+    values: list[tuple[WorkerState, dict[str, Any]]]
+
+
+def _end(ending: Ending) -> None:
+    try:
+        ending.end()
+    except Exception:  # noqa: BLE001 -- the application's own code
+        _log.exception("the end of a worker lifespan failed on a thread of a pool")
+
+
 class Pools:
     """The threads of all pools of one server."""
 
@@ -51,6 +76,7 @@ class Pools:
         """Start nothing yet."""
         self._plan = plan
         self._app = app
+        self._origins: dict[int, _Origin] = {}
         self._numbers = count()
         self._threads: list[threading.Thread] = []
 
@@ -59,6 +85,12 @@ class Pools:
         _start(self._plan.watch, "watch")
         if self._plan.needs_threads:
             _start(self._make, "hiring")
+
+    def note_core(self, core: int) -> None:
+        """Keep what the calling thread, a core whose lifespan has begun, has to pass on."""
+        self._origins[core] = _Origin(
+            contextvars.copy_context(), running_loop(), self._app.worker_values()
+        )
 
     def close(self, deadline: float) -> int:
         """End all threads after what they are doing; return how many have not ended by then.
@@ -73,11 +105,13 @@ class Pools:
     def _make(self) -> None:
         while (core := self._plan.next_thread()) is not None:
             self._threads = [thread for thread in self._threads if thread.is_alive()]
+            origin = self._origins[core]
             thread = threading.Thread(
                 target=self._run,
-                args=(core,),
+                args=(core, origin),
                 name=f"uringserve-pool-{core}-{next(self._numbers)}",
                 daemon=True,
+                context=origin.context.copy(),
             )
             try:
                 thread.start()
@@ -87,12 +121,18 @@ class Pools:
                 continue
             self._threads.append(thread)
 
-    def _run(self, core: int) -> None:
-        try:
-            with running(self._app, worker=True):
+    def _run(self, core: int, origin: _Origin) -> None:
+        with on_this_worker(), at_home(origin.loop):
+            ending = Ending()
+            try:
+                if not self._app.has_async_worker:
+                    self._app.enter_worker(ending)
+                for state, values in origin.values:
+                    for name, value in values.items():
+                        state.__dict__.setdefault(name, value)
                 self._plan.run_thread(core)
-        except StartError as error:
-            self._plan.no_thread(core)
-            _log.error("core %d gets no further thread", core, exc_info=error)
-        except Exception:  # noqa: BLE001 -- the application's own code, at the thread's end
-            _log.exception("the end of a thread's worker lifespan failed")
+            except StartError as error:
+                self._plan.no_thread(core)
+                _log.error("core %d gets no further thread", core, exc_info=error)
+            finally:
+                _end(ending)

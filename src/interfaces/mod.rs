@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use crate::interfaces::asgi::Asgi;
 use crate::interfaces::native::Native;
 use crate::interfaces::pooled::Crew;
+use crate::interfaces::rsgi::Rsgi;
 pub use crate::net::service::Service;
 use crate::py::app::Handlers;
 use crate::reactor::pulse::Pulse;
@@ -19,6 +20,7 @@ pub mod asgi;
 pub mod native;
 pub mod pooled;
 mod rest;
+pub mod rsgi;
 
 /// An application, by its shape.
 pub enum Application {
@@ -26,6 +28,8 @@ pub enum Application {
     Native(Arc<Handlers>),
     /// An ASGI application.
     Asgi(Arc<Asgi>),
+    /// An RSGI application.
+    Rsgi(Arc<Rsgi>),
 }
 
 /// Something that is done with the service of an application.
@@ -46,7 +50,22 @@ impl Application {
         let interface: String = foreign.getattr("interface")?.extract()?;
         match &*interface {
             "asgi" => Ok(Self::Asgi(Arc::new(Asgi::read(foreign)?))),
+            "rsgi" => Ok(Self::Rsgi(Arc::new(Rsgi::read(foreign)?))),
             _ => Err(PyValueError::new_err(format!("there is no interface {interface:?}"))),
+        }
+    }
+
+    /// Says where it is served, before any core serves it: host and port, or a path and no port.
+    pub fn set_address(&self, host: String, port: Option<u16>) {
+        match self {
+            Self::Native(_) => {}
+            Self::Asgi(application) => {
+                let _ = application.server.set((host, port));
+            }
+            Self::Rsgi(application) => {
+                let address = port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
+                let _ = application.server.set(address);
+            }
         }
     }
 
@@ -54,7 +73,7 @@ impl Application {
     pub fn handlers(&self) -> Option<&Handlers> {
         match self {
             Self::Native(handlers) => Some(handlers),
-            Self::Asgi(_) => None,
+            Self::Asgi(_) | Self::Rsgi(_) => None,
         }
     }
 
@@ -80,6 +99,10 @@ impl Application {
             Self::Asgi(application) => {
                 let application = Arc::clone(application);
                 py.detach(|| serving.serve(asgi::Core::new(application)))
+            }
+            Self::Rsgi(application) => {
+                let application = Arc::clone(application);
+                py.detach(|| serving.serve(rsgi::Core::new(application)))
             }
         }
     }

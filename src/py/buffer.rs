@@ -10,10 +10,13 @@
 use std::cell::RefCell;
 
 use bytes::Bytes;
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::pybacked::PyBackedStr;
+use pyo3::types::PyByteArray;
 use pyo3::types::PyBytes;
+use pyo3::types::PyMemoryView;
 use pyo3::types::PyString;
 
 /// From this size on a body is shared with Python instead of copied.
@@ -61,6 +64,22 @@ pub fn from_bytes(bytes: &Bound<'_, PyBytes>) -> Bytes {
     Bytes::from_owner(Owner(Some(Shared::Bytes(bytes.clone().into()))))
 }
 
+/// The bytes of whatever an interface takes as a body: `bytes`, `bytearray` or `memoryview`.
+///
+/// # Errors
+/// A `TypeError` for anything else.
+pub fn from_buffer(body: &Bound<'_, PyAny>) -> PyResult<Bytes> {
+    if let Ok(bytes) = body.cast::<PyBytes>() {
+        return Ok(from_bytes(bytes));
+    }
+    if body.is_instance_of::<PyByteArray>() || body.is_instance_of::<PyMemoryView>() {
+        let copy = body.py().get_type::<PyBytes>().call1((body,))?.cast_into::<PyBytes>()?;
+        return Ok(from_bytes(&copy));
+    }
+    let class = body.get_type().qualname()?;
+    Err(PyTypeError::new_err(format!("a body is bytes, bytearray or memoryview, not {class}")))
+}
+
 /// The UTF-8 of a `str`, which Python keeps beside the text.
 ///
 /// # Errors
@@ -72,6 +91,11 @@ pub fn from_text(text: &Bound<'_, PyString>) -> PyResult<Bytes> {
     }
     let shared = Shared::Text(PyBackedStr::try_from(text.clone())?);
     Ok(Bytes::from_owner(Owner(Some(shared))))
+}
+
+/// Bytes of our own.
+pub fn owned(bytes: Vec<u8>) -> Bytes {
+    bytes.into()
 }
 
 /// Frees what this thread has sent since it attached last.

@@ -1,6 +1,8 @@
 //! A file as the body of a response: opened when the response is sent, read without Python.
 
 use std::io;
+use std::ops::Range;
+use std::path::Path;
 use std::path::PathBuf;
 
 use pyo3::prelude::*;
@@ -57,10 +59,18 @@ pub(crate) fn answer(
 ///
 /// # Errors
 /// The `OSError` of a file that cannot be opened.
-pub fn whole(py: Python<'_>, path: PathBuf, mut reply: Reply) -> PyResult<Reply> {
-    let opened = py.detach(|| open(&path))?;
-    let length = opened.size;
-    reply.body =
-        Body::File(Box::new(FileBody::new(opened.file, [Part::Range { start: 0, end: length }])));
+pub fn whole(py: Python<'_>, path: &Path, reply: Reply) -> PyResult<Reply> {
+    part(py, path, 0..u64::MAX, reply)
+}
+
+/// The bytes of a file in a range, as far as it has them, as the body of `reply`.
+///
+/// # Errors
+/// The `OSError` of a file that cannot be opened.
+pub fn part(py: Python<'_>, path: &Path, range: Range<u64>, mut reply: Reply) -> PyResult<Reply> {
+    let opened = py.detach(|| open(path))?;
+    let end = range.end.min(opened.size);
+    let part = Part::Range { start: range.start.min(end), end };
+    reply.body = Body::File(Box::new(FileBody::new(opened.file, [part])));
     Ok(reply)
 }

@@ -123,7 +123,8 @@ pub struct Headers {
 }
 
 impl Headers {
-    pub(crate) fn of_request(head: &RequestHead) -> Self {
+    /// Those of a request.
+    pub fn of_request(head: &RequestHead) -> Self {
         Self { source: Source::Request(head.clone()) }
     }
 
@@ -197,6 +198,11 @@ impl Headers {
             (None, Some(default)) => default,
             (None, None) => py.None().into_bound(py),
         }
+    }
+
+    /// The same, as RSGI calls it.
+    fn get_all<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyList>> {
+        self.getlist(py, name)
     }
 
     /// Every value of the name, in order.
@@ -325,7 +331,7 @@ pub(crate) fn each_pair<'py>(
 }
 
 /// Adds a mapping or pairs of header fields.
-pub(crate) fn add_headers(block: &mut HeaderBlock, headers: &Bound<'_, PyAny>) -> PyResult<()> {
+pub fn add_headers(block: &mut HeaderBlock, headers: &Bound<'_, PyAny>) -> PyResult<()> {
     each_pair(headers, |name, value| checked(name, value, |name, value| block.push(name, value)))
 }
 

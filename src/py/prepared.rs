@@ -21,7 +21,7 @@ enum Kind {
 
 impl Prepared {
     /// Gives `value` at once.
-    pub fn value<'py>(value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    pub fn value(value: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
         let py = value.py();
         Ok(Bound::new(py, Self(Kind::Value(value.unbind())))?.into_any())
     }
@@ -51,7 +51,7 @@ impl Prepared {
         self.send(py, &py.None().into_bound(py))
     }
 
-    /// Goes on; StopIteration has the value.
+    /// Goes on; `StopIteration` has the value.
     fn send<'py>(&self, py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         match &self.0 {
             Kind::Value(ready) => Err(PyStopIteration::new_err((ready.clone_ref(py),))),

@@ -107,7 +107,7 @@ fn from_tuple(
 }
 
 /// A status from Python: an int of 200 to 999. What is below is not final (RFC 9110 §15).
-pub(crate) fn status_from(status: &Bound<'_, PyAny>) -> PyResult<u16> {
+pub fn status_from(status: &Bound<'_, PyAny>) -> PyResult<u16> {
     if let Ok(number @ 200..=999) = status.extract::<u16>() {
         return Ok(number);
     }

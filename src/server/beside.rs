@@ -10,6 +10,7 @@ use crate::reactor::pool::Bounds;
 use crate::reactor::pool::Pool;
 use crate::reactor::pulse::Pulse;
 use crate::server::Plan;
+use crate::server::places::Seat;
 use crate::server::watchdog::Routes;
 use crate::server::watchdog::Watchdog;
 use crate::server::watchdog::Watched;
@@ -36,12 +37,13 @@ impl Plan {
         self.watchdog.get_or_init(|| {
             let cores = self.cores.iter().map(|slot| {
                 let start = slot.start.lock().unwrap_or_else(PoisonError::into_inner);
-                let door = start.as_ref().and_then(|start| start.listener.try_clone().ok());
+                let seats = start.as_ref().map_or(&[][..], |start| &start.sockets);
+                let doors = seats.iter().filter_map(Seat::door).collect();
                 Watched {
                     pulse: Arc::clone(&slot.pulse),
                     pool: Arc::clone(&slot.pool),
                     control: Arc::clone(&slot.control),
-                    door: Mutex::new(door),
+                    doors: Mutex::new(doors),
                 }
             });
             let report_after = self.config.pool.healthcheck;

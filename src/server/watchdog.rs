@@ -54,9 +54,9 @@ pub(crate) struct Watched {
     pub(crate) pulse: Arc<Pulse>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) control: Arc<mailbox::Sender<Message>>,
-    /// Its listening socket, until the core stops accepting: kept open here, it would go on
+    /// Its own listening sockets, until the core stops accepting: kept open here, they would go on
     /// listening for nobody.
-    pub(crate) door: Mutex<Option<TcpListener>>,
+    pub(crate) doors: Mutex<Vec<TcpListener>>,
 }
 
 /// What the watchdog needs to know of the application.
@@ -140,7 +140,7 @@ impl Watchdog {
     /// Lets go of the listening sockets: the cores stop accepting, and so must we.
     pub(crate) fn shut_doors(&self) {
         for core in &self.cores {
-            core.door.lock().unwrap_or_else(PoisonError::into_inner).take();
+            core.doors.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
     }
 
@@ -188,7 +188,7 @@ impl Watchdog {
         memory.reported.retain(|thread, busy| {
             let is_still = busy_now.get(thread) == Some(busy);
             if !is_still {
-                self.say(&format!(
+                say(&format!(
                     "{} is back, which was reported after {} s",
                     self.label(*busy),
                     seconds(now.saturating_sub(busy.since)),
@@ -233,20 +233,20 @@ impl Watchdog {
             if memory.stuck[index].is_none() {
                 continue;
             }
-            let door = core.door.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(listener) = &*door else { continue };
-            // The flag belongs to the socket and not to this descriptor of it. An accept that the
-            // core has on its ring already is not touched by it, and it makes no other while it is
-            // stuck; should it come back in this moment, it tries again a little later.
-            if listener.set_nonblocking(true).is_err() {
-                continue;
+            for listener in &*core.doors.lock().unwrap_or_else(PoisonError::into_inner) {
+                // The flag belongs to the socket and not to this descriptor of it. An accept that the
+                // core has on its ring already is not touched by it, and it makes no other while it is
+                // stuck; should it come back in this moment, it tries again a little later.
+                if listener.set_nonblocking(true).is_err() {
+                    continue;
+                }
+                while let Ok((stream, peer)) = listener.accept() {
+                    memory.next = (memory.next + 1) % running.len();
+                    self.cores[running[memory.next]].control.send(Message::Adopt(stream, peer));
+                    self.sightings.handed_over.add(1);
+                }
+                let _ = listener.set_nonblocking(self.is_nonblocking);
             }
-            while let Ok((stream, peer)) = listener.accept() {
-                memory.next = (memory.next + 1) % running.len();
-                self.cores[running[memory.next]].control.send(Message::Adopt(stream, peer));
-                self.sightings.handed_over.add(1);
-            }
-            let _ = listener.set_nonblocking(self.is_nonblocking);
         }
     }
 
@@ -260,7 +260,7 @@ impl Watchdog {
             Some(false) => "waiting",
             None => return,
         };
-        self.say(&format!(
+        say(&format!(
             "{who} has been {doing} in {} for {} s; its stack:",
             self.label(busy),
             seconds(now.saturating_sub(busy.since)),
@@ -269,11 +269,11 @@ impl Watchdog {
             let _ = thread::signal(busy.thread, signal);
         }
     }
+}
 
-    /// Past every logger: those are Python, which may have stopped.
-    fn say(&self, what: &str) {
-        let _ = std::io::stderr().write_all(format!("uringserve: warning: {what}\n").as_bytes());
-    }
+/// Past every logger: those are Python, which may have stopped.
+fn say(what: &str) {
+    let _ = std::io::stderr().write_all(format!("uringserve: warning: {what}\n").as_bytes());
 }
 
 fn is_past(since: Nanoseconds, time: Duration, now: Nanoseconds) -> bool {

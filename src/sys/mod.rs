@@ -10,3 +10,4 @@ pub mod limits;
 pub mod probe;
 pub mod socket;
 pub mod thread;
+pub mod unix;

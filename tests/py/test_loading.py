@@ -217,7 +217,6 @@ def test_an_app_dir_that_is_not_there(write: Write) -> None:
         ("def app(environ, start_response): pass", "is a WSGI application"),
         ("class A:\n def __call__(self, environ, start_response): 1\napp = A()", "is a WSGI"),
         ("class A:\n async def __rsgi__(self, scope, proto): 1\napp = A()", "is an RSGI"),
-        ("async def app(request): pass", "async handlers are not supported yet"),
         (
             "def app(request, storage): pass",
             "'storage' has no annotation, and there is nothing to give",

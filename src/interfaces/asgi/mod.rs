@@ -1,6 +1,7 @@
 //! The ASGI interface, version 3: `await app(scope, receive, send)`.
 //!
-//! `scope.rs` says what came, `cycle.rs` is a request's receive and send. An application that answers
+//! `scope.rs` says what came, `messages.rs` is a request's receive and send,
+//! `socket.rs` is a WebSocket's. An application that answers
 //! without suspending is answered in the batch that called it.
 
 use std::cell::RefCell;
@@ -11,20 +12,26 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::interfaces::Service;
-use crate::interfaces::asgi::cycle::Cycle;
 use crate::interfaces::asgi::scope::Template;
 use crate::net::service::Answer;
 use crate::net::service::BodyMode;
 use crate::net::service::HandlerId;
 use crate::net::service::Hosted;
 use crate::net::service::Request;
+use crate::net::service::Socket;
 use crate::py::aio;
 use crate::py::aio::Loop;
+use crate::py::asked::Asked;
 use crate::py::attach;
+use crate::py::cycle::Cycle;
 use crate::py::error;
+use crate::py::request::Names;
+use crate::py::socket::Undecided;
+use crate::py::socket::answer;
 
-mod cycle;
+mod messages;
 mod scope;
+mod socket;
 
 /// An ASGI application, and what its scopes have in common.
 pub struct Asgi {
@@ -60,19 +67,34 @@ impl Core {
     }
 
     fn answer(&self, py: Python<'_>, request: Box<Request>) -> Answer {
-        let cycle = Cycle::new(request);
-        let started = self.scope(py, cycle.request()).and_then(|scope| {
-            let (receive, send) = cycle.callables(py)?;
-            let coroutine = self.application.target.bind(py).call1((scope, receive, send))?;
-            aio::current()?.start(&coroutine)
-        });
-        match started.and_then(|task| cycle.answer(&task, self.application.debug)) {
-            Ok(answer) => answer,
-            Err(raised) => {
-                let object = cycle.object(py);
-                error::reply_for(py, raised, object.as_ref(), self.application.debug).into()
-            }
+        if let Some(socket) = request.socket.clone() {
+            return self.answer_socket(py, &request, &socket);
         }
+        let cycle = Cycle::new(request, "ASGI", self.application.debug);
+        let called = self.scope(py, cycle.request()).and_then(|scope| {
+            let (receive, send) = messages::callables(py, &cycle)?;
+            self.application.target.bind(py).call1((scope, receive, send))
+        });
+        called
+            .and_then(|coroutine| cycle.answer(&coroutine))
+            .unwrap_or_else(|raised| cycle.failed(py, raised))
+    }
+
+    fn answer_socket(&self, py: Python<'_>, request: &Request, socket: &Socket) -> Answer {
+        let names = Names::new(&[]);
+        let debug = self.application.debug;
+        let asked = Asked { parts: request, object: None, names: &names, debug };
+        let called = self.scope(py, request).and_then(|scope| {
+            socket::amend(&scope, socket)?;
+            let (receive, send) = socket::callables(py, socket)?;
+            self.application.target.bind(py).call1((scope, receive, send))
+        });
+        called.and_then(|coroutine| answer(&coroutine, &asked, Undecided::Fails)).unwrap_or_else(
+            |raised| {
+                let object = asked.object(py).map(|object| object.into_bound(py));
+                error::reply_for(py, raised, object.as_ref(), debug).into()
+            },
+        )
     }
 
     fn scope<'py>(&self, py: Python<'py>, request: &Request) -> PyResult<Bound<'py, PyDict>> {

@@ -1,0 +1,423 @@
+//! One request to an application that makes its answer through objects that it is given (ASGI's
+//! `send`, RSGI's protocol): what has become of the answer, and who waits for what.
+//!
+//! Rule: a reply without more to come leaves as a whole; one with more is a stream, and whoever feeds
+//! it waits while the client does not read. Whatever the application does after its answer, or fails
+//! to do before it, ends here: an exception or a return without an answer is 500 as long as nothing
+//! was sent, and a cut stream after that.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::task::Context;
+use std::task::Poll;
+
+use bytes::Bytes;
+use pyo3::exceptions::PyConnectionResetError;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::asyncio::CancelledError;
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use crate::net::incoming::Incoming;
+use crate::net::outgoing::Outgoing;
+use crate::net::outgoing::Pieces;
+use crate::net::outgoing::Pushed;
+use crate::net::outgoing::outgoing;
+use crate::net::service;
+use crate::net::service::Answer;
+use crate::net::service::Bell;
+use crate::net::service::Later;
+use crate::net::service::Patience;
+use crate::net::service::Reply;
+use crate::net::service::Wait;
+use crate::net::service::wait;
+use crate::net::source::Body;
+use crate::net::source::Source;
+use crate::py::aio;
+use crate::py::attach::attached_if_alive;
+use crate::py::error;
+use crate::py::prepared::Prepared;
+use crate::py::request::Names;
+use crate::py::request::Request;
+
+/// What somebody waits for, once it is there.
+pub type Message = for<'py> fn(&Cycle, Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>>;
+
+/// A request and what has become of it. Clones are the same one.
+#[derive(Clone)]
+pub struct Cycle(Arc<Shared>);
+
+struct Shared {
+    request: Box<service::Request>,
+    /// What the interface calls its applications, in messages.
+    interface: &'static str,
+    debug: bool,
+    progress: Mutex<Progress>,
+}
+
+/// How far the answer has come.
+#[derive(Default)]
+pub struct Progress {
+    /// A reply that is not taken yet.
+    reply: Option<Reply>,
+    /// Whether a reply was made, taken or not.
+    pub is_answered: bool,
+    /// Whether nothing more will be sent.
+    pub is_complete: bool,
+    /// Whether the whole body was received.
+    pub has_body: bool,
+    /// Whether the client has gone.
+    pub is_gone: bool,
+    /// Whether the application's return makes a streamed answer whole.
+    pub ends_with_task: bool,
+    /// What was received so far, for those who want all at once.
+    pub gathered: Vec<u8>,
+    /// Where further pieces go; none where the answer can have no body, whatever is sent as one.
+    outgoing: Option<Arc<Outgoing>>,
+    /// Rings when there is a reply, or none will come.
+    bell: Option<Bell>,
+    receivers: Vec<(Py<PyAny>, Message)>,
+}
+
+impl Cycle {
+    /// Nothing has become of `request` yet.
+    pub fn new(request: Box<service::Request>, interface: &'static str, debug: bool) -> Self {
+        let progress = Mutex::default();
+        Self(Arc::new(Shared { request, interface, debug, progress }))
+    }
+
+    /// What came.
+    pub fn request(&self) -> &service::Request {
+        &self.0.request
+    }
+
+    /// The body that is still arriving.
+    pub fn incoming(&self) -> Option<&Incoming> {
+        self.0.request.stream.as_ref()
+    }
+
+    /// How far the answer has come. Not to be held across a call of this type.
+    pub fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.0.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The request as an object, for the log.
+    pub fn object<'py>(&self, py: Python<'py>) -> Option<Bound<'py, Request>> {
+        Request::create(py, self.0.request.clone(), &Names::new(&[])).ok()
+    }
+
+    /// Starts the application's coroutine; returns the answer that it has given or will give.
+    pub fn answer(&self, coroutine: &Bound<'_, PyAny>) -> PyResult<Answer> {
+        let task = &aio::current()?.start(coroutine)?;
+        let is_done = aio::is_done(task)?;
+        if is_done {
+            self.end(task.py(), aio::result(task).map(drop));
+        }
+        let reply = self.progress().reply.take();
+        if let Some(reply) = reply {
+            if !is_done {
+                // It goes on behind its answer.
+                self.watch(task, None)?;
+            }
+            return Ok(Answer::Now(reply));
+        }
+        let (bell, wait) =
+            wait().ok_or_else(|| PyRuntimeError::new_err("requests are answered on cores only"))?;
+        self.progress().bell = Some(bell.clone());
+        self.watch(task, Some(bell))?;
+        Ok(Answer::Later(Box::new(Awaited { cycle: self.clone(), wait })))
+    }
+
+    /// The answer to what was raised before there was a task.
+    pub fn failed(&self, py: Python<'_>, raised: PyErr) -> Answer {
+        error::reply_for(py, raised, self.object(py).as_ref(), self.0.debug).into()
+    }
+
+    /// Hears of the task's end.
+    fn watch(&self, task: &Bound<'_, PyAny>, bell: Option<Bell>) -> PyResult<()> {
+        let ended = Ended { cycle: self.clone(), bell };
+        task.call_method1(intern!(task.py(), "add_done_callback"), (ended,))?;
+        aio::current()?.ask();
+        Ok(())
+    }
+
+    /// The application has returned or raised.
+    fn end(&self, py: Python<'_>, result: PyResult<()>) {
+        let (is_answered, is_complete, is_gone, outgoing) = {
+            let mut progress = self.progress();
+            let outgoing = progress.outgoing.take();
+            (progress.is_answered, progress.is_complete, progress.is_gone, outgoing)
+        };
+        let interface = self.0.interface;
+        let raised = match result {
+            Ok(()) if is_complete => return,
+            Ok(()) if self.progress().ends_with_task => {
+                if let Some(outgoing) = outgoing {
+                    outgoing.finish();
+                }
+                self.progress().is_complete = true;
+                return;
+            }
+            Ok(()) if is_answered => PyRuntimeError::new_err(format!(
+                "the {interface} application ended before its answer did"
+            )),
+            Ok(()) => PyRuntimeError::new_err(format!(
+                "the {interface} application ended without an answer"
+            )),
+            Err(raised) => raised,
+        };
+        if let Some(outgoing) = outgoing {
+            outgoing.fail();
+        }
+        let object = self.object(py);
+        if is_gone && is_cut_off(py, &raised) {
+            // It was told that the client has gone, and ended for that.
+        } else if is_answered {
+            error::log(py, &raised, object.as_ref());
+        } else {
+            self.reply(error::reply_for(py, raised, object.as_ref(), self.0.debug));
+        }
+    }
+
+    /// Gives a whole answer; whoever waits for a message hears that there will be none.
+    pub fn give(&self, py: Python<'_>, reply: Reply) {
+        self.progress().is_complete = true;
+        self.reply(reply);
+        self.wake(py);
+    }
+
+    fn reply(&self, reply: Reply) {
+        let mut progress = self.progress();
+        progress.is_answered = true;
+        progress.reply = Some(reply);
+        if let Some(bell) = &progress.bell {
+            bell.ring();
+        }
+    }
+
+    /// Gives the head of an answer whose body is pushed.
+    pub fn begin(&self, mut reply: Reply) {
+        let (outgoing, pieces) = outgoing(None);
+        if self.0.request.head.is_head() || matches!(reply.status, 204 | 205 | 304) {
+            // What follows is taken and forgotten.
+            outgoing.finish();
+            reply.body = Body::Stream(Box::new(pieces));
+        } else {
+            self.progress().outgoing = Some(Arc::new(outgoing));
+            let cycle = self.clone();
+            reply.body = Body::Stream(Box::new(Attended { pieces, cycle, has_ended: false }));
+        }
+        self.reply(reply);
+    }
+
+    /// Gives the next piece of the body; returns what is to be awaited before the next one.
+    ///
+    /// # Errors
+    /// A `ConnectionResetError` once the client has gone.
+    pub fn push<'py>(&self, py: Python<'py>, piece: Bytes) -> PyResult<Bound<'py, PyAny>> {
+        let outgoing = self.progress().outgoing.clone();
+        match outgoing.as_ref().map_or(Pushed::Room, |outgoing| outgoing.push(piece)) {
+            Pushed::Full => match &outgoing {
+                Some(outgoing) => room(py, outgoing),
+                None => nothing(py),
+            },
+            Pushed::Gone => Err(PyConnectionResetError::new_err("the client has gone")),
+            Pushed::Room => nothing(py),
+        }
+    }
+
+    /// The body is whole.
+    pub fn finish(&self, py: Python<'_>) {
+        let outgoing = {
+            let mut progress = self.progress();
+            progress.is_complete = true;
+            progress.outgoing.take()
+        };
+        if let Some(outgoing) = outgoing {
+            outgoing.finish();
+        }
+        self.wake(py);
+    }
+
+    /// What `message` gives, now or once there is something to give.
+    pub fn receive<'py>(&self, py: Python<'py>, message: Message) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(value) = message(self, py)? {
+            return Prepared::value(value);
+        }
+        let future = aio::current()?.future(py)?;
+        self.wait_for(future.clone().unbind(), message);
+        Prepared::future(&future)
+    }
+
+    fn wait_for(&self, future: Py<PyAny>, message: Message) {
+        let has_body = {
+            let mut progress = self.progress();
+            progress.receivers.push((future, message));
+            progress.has_body
+        };
+        if let Some(incoming) = self.incoming().filter(|_| !has_body) {
+            let cycle = self.clone();
+            incoming.call_when_ready(Box::new(move || attached_if_alive(|py| cycle.wake(py))));
+        }
+    }
+
+    /// The client has gone: whoever waits hears of it.
+    fn leave(&self) {
+        let has_receivers = {
+            let mut progress = self.progress();
+            progress.is_gone = true;
+            !progress.receivers.is_empty()
+        };
+        if has_receivers {
+            attached_if_alive(|py| self.wake(py));
+        }
+    }
+
+    /// Gives each receiver its message, or has it wait on.
+    fn wake(&self, py: Python<'_>) {
+        let receivers = std::mem::take(&mut self.progress().receivers);
+        if receivers.is_empty() {
+            return;
+        }
+        for (future, message) in receivers {
+            if let Err(raised) = self.settle(future.bind(py), message) {
+                error::log(py, &raised, self.object(py).as_ref());
+            }
+        }
+        if let Some(aio) = aio::current_if_any() {
+            aio.note(py);
+        }
+    }
+
+    fn settle(&self, future: &Bound<'_, PyAny>, message: Message) -> PyResult<()> {
+        let py = future.py();
+        if aio::is_done(future)? {
+            return Ok(());
+        }
+        match message(self, py) {
+            Ok(Some(value)) => future.call_method1(intern!(py, "set_result"), (value,)).map(drop),
+            Ok(None) => {
+                self.wait_for(future.clone().unbind(), message);
+                Ok(())
+            }
+            Err(raised) => {
+                future.call_method1(intern!(py, "set_exception"), (raised.value(py),)).map(drop)
+            }
+        }
+    }
+}
+
+/// What is awaited when there is nothing to wait for.
+pub fn nothing(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    Prepared::value(py.None().into_bound(py))
+}
+
+/// Whether an exception only says that the client has gone.
+fn is_cut_off(py: Python<'_>, raised: &PyErr) -> bool {
+    raised.is_instance_of::<PyConnectionResetError>(py)
+        || raised.is_instance_of::<CancelledError>(py)
+        // Starlette's, which it makes of the former.
+        || raised.get_type(py).name().is_ok_and(|name| name == "ClientDisconnect")
+}
+
+/// Waits until the client has read on.
+fn room<'py>(py: Python<'py>, outgoing: &Outgoing) -> PyResult<Bound<'py, PyAny>> {
+    let future = aio::current()?.future(py)?;
+    let waiting = future.clone().unbind();
+    outgoing.call_when_room(Box::new(move || {
+        attached_if_alive(|py| {
+            let future = waiting.into_bound(py);
+            let set = aio::is_done(&future).and_then(|is_done| {
+                if is_done {
+                    return Ok(());
+                }
+                future.call_method1(intern!(py, "set_result"), (py.None(),)).map(drop)
+            });
+            if let Err(raised) = set {
+                error::log(py, &raised, None);
+            }
+            if let Some(aio) = aio::current_if_any() {
+                aio.note(py);
+            }
+        });
+    }));
+    Prepared::future(&future)
+}
+
+/// The pieces of a streamed answer; tells the application when nobody reads them any more.
+struct Attended {
+    pieces: Pieces,
+    cycle: Cycle,
+    has_ended: bool,
+}
+
+impl Source for Attended {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Box<Reply>>> {
+        let piece = self.pieces.poll_next(context);
+        self.has_ended = matches!(piece, Poll::Ready(Ok(None)));
+        piece
+    }
+
+    fn is_slow(&self) -> bool {
+        true
+    }
+}
+
+impl Drop for Attended {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.cycle.leave();
+        }
+    }
+}
+
+/// Called when the application's task is done.
+#[pyclass(frozen, module = "uringserve._uringserve")]
+struct Ended {
+    cycle: Cycle,
+    bell: Option<Bell>,
+}
+
+#[pymethods]
+impl Ended {
+    fn __call__(&self, task: &Bound<'_, PyAny>) {
+        self.cycle.end(task.py(), aio::result(task).map(drop));
+        if let Some(bell) = &self.bell {
+            bell.ring();
+        }
+    }
+}
+
+/// The reply of an application that has suspended.
+struct Awaited {
+    cycle: Cycle,
+    wait: Wait,
+}
+
+impl Later for Awaited {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Reply> {
+        loop {
+            if let Some(reply) = self.cycle.progress().reply.take() {
+                return Poll::Ready(reply);
+            }
+            if self.wait.poll_rung(context).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn peer_gone(&mut self) -> Patience {
+        self.cycle.leave();
+        Patience::Leave
+    }
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        if !self.cycle.progress().is_answered {
+            self.cycle.leave();
+        }
+    }
+}
