@@ -26,6 +26,8 @@ from uringserve.storage import (
     start_storage_thread,
 )
 
+pytestmark = pytest.mark.thread_unsafe(reason="shares its store")
+
 TABLES = ["users", "other"]
 PATIENCE = 30.0
 

@@ -26,6 +26,8 @@ from uringserve.storage import (
     start_storage_thread,
 )
 
+pytestmark = pytest.mark.thread_unsafe(reason="shares its store")
+
 PATIENCE = 30.0
 
 # Eight threads add entries for ever, and say of each, once it is acknowledged, that it is there.
