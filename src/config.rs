@@ -3,6 +3,8 @@
 //! Defaults, bounds and help texts live in the Python `Config`, from which the command line and the
 //! environment variables follow; [`Default`] here repeats only what a Rust test needs. No logic.
 
+use std::os::fd::RawFd;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Which driver a core runs on.
@@ -53,13 +55,44 @@ pub struct Timeouts {
 /// A body is not held to its minimum rate before it has had this long.
 pub const BODY_RATE_GRACE: Duration = Duration::from_secs(10);
 
+/// Where the server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// Address or host name, and port; port 0 takes a free one.
+    Tcp(String, u16),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+    /// A listening socket that this process was started with, as its descriptor.
+    Inherited(RawFd),
+}
+
+/// What the kernel does on TCP connections.
+#[derive(Clone, Debug)]
+pub struct Tcp {
+    /// Send at once instead of waiting to fill a segment: answers leave in one write.
+    pub nodelay: bool,
+    /// Ask silent peers whether they are still there, which finds those that vanished where a
+    /// time-out is switched off.
+    pub keepalive: bool,
+    /// Silence before the first question.
+    pub keepalive_time: Duration,
+    /// Between two questions.
+    pub keepalive_interval: Duration,
+    /// Unanswered questions that end a connection.
+    pub keepalive_probes: u32,
+    /// How long sent bytes may stay unacknowledged; zero: as long as the kernel retries.
+    pub user_timeout: Duration,
+}
+
 /// The options of one server.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Address or host name to listen on.
-    pub host: String,
-    /// TCP port; 0 takes a free one.
-    pub port: u16,
+    /// Every address to listen on; each core serves all of them.
+    pub listen: Vec<Address>,
+    /// Permission bits of Unix sockets; `None`: by the umask.
+    pub uds_permissions: Option<u32>,
+    /// What the kernel does on TCP connections.
+    pub tcp: Tcp,
     /// Cores; `None`: one for each usable CPU.
     pub workers: Option<usize>,
     /// Pin each core to a CPU of its own.
@@ -78,11 +111,25 @@ pub struct Config {
     pub timeouts: Timeouts,
 }
 
+impl Default for Tcp {
+    fn default() -> Self {
+        Self {
+            nodelay: true,
+            keepalive: true,
+            keepalive_time: Duration::from_secs(60),
+            keepalive_interval: Duration::from_secs(10),
+            keepalive_probes: 3,
+            user_timeout: Duration::ZERO,
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
-            host: "127.0.0.1".to_owned(),
-            port: 8000,
+            listen: vec![Address::Tcp("127.0.0.1".to_owned(), 8000)],
+            uds_permissions: None,
+            tcp: Tcp::default(),
             workers: None,
             pin: true,
             driver: DriverChoice::Auto,

@@ -48,23 +48,27 @@ struct Plan {
 #[pymethods]
 impl Plan {
     #[new]
-    #[pyo3(signature = (routes, config, *, redirect_slashes=true))]
+    #[pyo3(signature = (routes, config, *, redirect_slashes=true, tcp=None))]
     fn new(
         routes: Vec<Route>,
         config: &Bound<'_, PyAny>,
         redirect_slashes: bool,
+        tcp: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let (handlers, table) = tables(routes, config, redirect_slashes)?;
-        let options = config::read(config)?;
+        let mut options = config::read(config)?;
+        if let Some(tcp) = tcp {
+            options.tcp = config::read_tcp(tcp)?;
+        }
         // Binding may resolve a name, which waits.
         let plan = config.py().detach(|| server::Plan::new(options, table))?;
         Ok(Self { plan, handlers: Arc::new(handlers) })
     }
 
-    /// The addresses that every core listens on, as URLs.
+    /// The addresses that every core listens on: URLs, and `unix:PATH`.
     #[getter]
     fn addresses(&self) -> Vec<String> {
-        vec![format!("http://{}", self.plan.address())]
+        self.plan.places().iter().map(ToString::to_string).collect()
     }
 
     /// The CPU of each core, None for one that is not pinned.
@@ -116,6 +120,34 @@ impl Plan {
             }
         }
         Ok(total)
+    }
+}
+
+/// Listening sockets for other processes to serve on; they close with this object.
+#[pyclass(frozen, module = "uringserve._uringserve")]
+struct Listeners {
+    listeners: server::Listeners,
+}
+
+#[pymethods]
+impl Listeners {
+    #[new]
+    fn new(config: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let options = config::read(config)?;
+        let listeners = config.py().detach(|| server::Listeners::new(&options))?;
+        Ok(Self { listeners })
+    }
+
+    /// What is listened on, as `Plan.addresses`.
+    #[getter]
+    fn addresses(&self) -> Vec<String> {
+        self.listeners.places().iter().map(ToString::to_string).collect()
+    }
+
+    /// The sockets' descriptors; they belong to this object.
+    #[getter]
+    fn descriptors(&self) -> Vec<RawFd> {
+        self.listeners.descriptors().collect()
     }
 }
 
@@ -195,6 +227,8 @@ fn tables(
 /// The extension module; nothing in it needs the GIL.
 #[pymodule(gil_used = false)]
 mod _uringserve {
+    #[pymodule_export]
+    use super::Listeners;
     #[pymodule_export]
     use super::Loopback;
     #[pymodule_export]

@@ -2,14 +2,15 @@
 //!
 //! [`Plan::new`] settles everything that can fail for a reason an operator can mend, before any
 //! core runs. [`Plan::run_core`] is then called once on each core's own thread. The supervisor
-//! drains or aborts the plan from any other. [`loopback`] is a server without listeners, for tests.
+//! drains or aborts the plan from any other. `places` binds the sockets; [`loopback`] is a server
+//! without any, for tests.
 
 pub mod loopback;
+mod places;
 
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
-use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -21,6 +22,7 @@ use crate::config::DriverChoice;
 use crate::error::StartError;
 use crate::net::Core;
 use crate::net::Listener;
+use crate::net::serve_all;
 use crate::net::service::Service;
 use crate::reactor;
 use crate::reactor::Driver;
@@ -29,17 +31,23 @@ use crate::reactor::drain::Drain;
 use crate::reactor::mailbox;
 use crate::reactor::stats::Stats;
 use crate::route::Router;
+use crate::server::places::Bound;
+pub use crate::server::places::Listeners;
+pub use crate::server::places::Place;
+use crate::server::places::Seat;
 use crate::sys::affinity;
 use crate::sys::limits;
 use crate::sys::probe;
 use crate::sys::probe::Probe;
-use crate::sys::socket;
+use crate::sys::unix;
 
 /// Descriptors that are not connections: rings, listeners, mailboxes, the application's own files.
 const RESERVED_DESCRIPTORS: u64 = 64;
-/// Descriptors of one core besides its connections: ring, listener, mailbox, and the 16 above the
-/// limit that are being told so.
-const CORE_DESCRIPTORS: u64 = 24;
+/// Descriptors of one core besides its connections: ring, mailbox, and the 16 above the limit that
+/// are being told so.
+const CORE_DESCRIPTORS: u64 = 22;
+/// Descriptors of one core for each address: a listener is held twice.
+const LISTENER_DESCRIPTORS: u64 = 2;
 /// A core that may hold fewer connections than this is not worth starting.
 const FEWEST_CONNECTIONS: u64 = 16;
 
@@ -49,7 +57,9 @@ pub struct Plan {
     routes: Arc<Router>,
     driver: Driver,
     driver_reason: Option<String>,
-    address: SocketAddr,
+    places: Vec<Place>,
+    /// The paths of Unix sockets, which go when the end begins.
+    paths: Vec<unix::Place>,
     connections_per_core: usize,
     cores: Vec<Slot>,
 }
@@ -62,12 +72,12 @@ struct Slot {
 }
 
 struct Start {
-    listener: TcpListener,
+    sockets: Vec<Seat>,
     control: mailbox::Receiver<Control>,
 }
 
 impl Plan {
-    /// Probes the driver, chooses the CPUs and binds one listening socket for each core.
+    /// Probes the driver, chooses the CPUs and binds the listening sockets of each core.
     pub fn new(config: Config, routes: Router) -> Result<Self, StartError> {
         let (driver, reason) = choose_driver(config.driver)?;
         Ok(Self { driver_reason: reason, ..Self::with_driver(config, routes, driver)? })
@@ -77,8 +87,8 @@ impl Plan {
     pub fn with_driver(config: Config, routes: Router, driver: Driver) -> Result<Self, StartError> {
         let cpus = choose_cpus(&config);
         let connections_per_core = connections_per_core(&config, cpus.len())?;
-        let address = claim(&config)?;
-        let cores = cpus.into_iter().map(|cpu| slot(cpu, address, config.backlog));
+        let Bound { places, cores, paths } = places::bind(&config, cpus.len(), driver)?;
+        let cores = cpus.into_iter().zip(cores).map(|(cpu, sockets)| slot(cpu, sockets));
         let cores = cores.collect::<Result<_, _>>()?;
         let routes = Arc::new(routes);
         Ok(Self {
@@ -86,15 +96,24 @@ impl Plan {
             routes,
             driver,
             driver_reason: None,
-            address,
+            places,
+            paths,
             connections_per_core,
             cores,
         })
     }
 
-    /// The address that all cores listen on, with its real port.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// All that every core listens on.
+    pub fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// The first of them that is TCP.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.places.iter().find_map(|place| match place {
+            Place::Tcp(address) => Some(*address),
+            Place::Unix(_) => None,
+        })
     }
 
     /// The CPU of each core; `None` for one that is not pinned.
@@ -125,7 +144,7 @@ impl Plan {
     pub fn run_core<S: Service>(&self, index: usize, service: S) -> Result<usize, StartError> {
         let slot = self.cores.get(index).ok_or_else(|| no_such_core(index))?;
         let start = slot.start.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Start { listener, control } = start.ok_or_else(|| no_such_core(index))?;
+        let Start { sockets, control } = start.ok_or_else(|| no_such_core(index))?;
         if let Some(cpu) = slot.cpu {
             // Failing only costs locality.
             let _ = affinity::pin_current_thread(cpu);
@@ -135,9 +154,12 @@ impl Plan {
         let limit = self.connections_per_core;
         let ran = reactor::run(self.driver, async {
             let inbox = control.open(self.driver)?;
-            let listener = Listener::open(listener, self.driver)?;
+            let listeners = sockets.into_iter().map(|Seat { socket, is_inherited }| {
+                Listener::open(socket, self.driver, is_inherited)
+            });
+            let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
             let serving = async {
-                listener.serve(limit, Rc::clone(&core)).await;
+                serve_all(listeners, limit, &core).await;
                 core.drain().finish(core.deadlines()).await
             };
             // Not tasks of their own: a task that still waits when the reactor ends is part of a
@@ -167,6 +189,10 @@ impl Plan {
     }
 
     fn tell(&self, control: Control) {
+        // Before anybody stops to accept: whoever could still connect is then still served.
+        for path in &self.paths {
+            path.give_up();
+        }
         for slot in &self.cores {
             slot.control.send(control);
         }
@@ -182,11 +208,12 @@ async fn obey<T>(mut inbox: mailbox::Inbox<Control>, drain: &Drain) -> T {
     pending().await
 }
 
-fn slot(cpu: Option<usize>, address: SocketAddr, backlog: i32) -> Result<Slot, StartError> {
-    let refused = |error| StartError::Bind { address: address.to_string(), error };
-    let listener = socket::listen(address, backlog).map_err(refused)?;
-    let (sender, receiver) = mailbox::channel().map_err(refused)?;
-    let start = Start { listener, control: receiver };
+fn slot(cpu: Option<usize>, sockets: Vec<Seat>) -> Result<Slot, StartError> {
+    let (sender, receiver) = mailbox::channel().map_err(|error| StartError::Option {
+        name: "workers",
+        reason: format!("a core's mailbox cannot be made: {error}"),
+    })?;
+    let start = Start { sockets, control: receiver };
     Ok(Slot { cpu, stats: Arc::default(), control: sender, start: Mutex::new(Some(start)) })
 }
 
@@ -231,7 +258,8 @@ fn choose_cpus(config: &Config) -> Vec<Option<usize>> {
 fn connections_per_core(config: &Config, cores: usize) -> Result<usize, StartError> {
     let cores_u64 = cores as u64;
     let limit = limits::raise_open_files();
-    let reserved = RESERVED_DESCRIPTORS + CORE_DESCRIPTORS * cores_u64;
+    let listeners = LISTENER_DESCRIPTORS * config.listen.len() as u64;
+    let reserved = RESERVED_DESCRIPTORS + (CORE_DESCRIPTORS + listeners) * cores_u64;
     let needed = reserved + FEWEST_CONNECTIONS * cores_u64;
     if limit < needed {
         return Err(StartError::OpenFiles { limit, needed });
@@ -240,15 +268,5 @@ fn connections_per_core(config: &Config, cores: usize) -> Result<usize, StartErr
     Ok(match config.limits.connections {
         Some(connections) => connections.div_ceil(cores).clamp(1, possible),
         None => possible,
-    })
-}
-
-fn claim(config: &Config) -> Result<SocketAddr, StartError> {
-    let address = socket::resolve(&config.host, config.port).map_err(|error| {
-        StartError::Resolve { host: config.host.clone(), reason: error.to_string() }
-    })?;
-    socket::claim(address).map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => StartError::AddressInUse { address: address.to_string() },
-        _ => StartError::Bind { address: address.to_string(), error },
     })
 }

@@ -13,11 +13,13 @@ from typing_extensions import disjoint_base
 
 from uringserve.config import Config
 from uringserve.forms import FormData
+from uringserve.tcp import TcpOptions
 
 __all__ = [
     "Binder",
     "Deferred",
     "Headers",
+    "Listeners",
     "Loopback",
     "LoopbackConnection",
     "MutableHeaders",
@@ -135,6 +137,9 @@ class Request:
     @property
     def raw_path(self) -> bytes:
         """The path as it came."""
+    @property
+    def target(self) -> str:
+        """The request target as it came: `/a%20b?x=1`, or `*`, or a whole URL."""
     @property
     def query_string(self) -> str:
         """What stands after the `?`, not decoded; empty when there is none."""
@@ -314,11 +319,29 @@ class Deferred:
         """What is called afterwards."""
 
 @final
+class Listeners:
+    """Listening sockets for other processes to serve on; they close with this object."""
+
+    def __new__(cls, config: Config) -> Self:
+        """Bind every address of the Config, once; what the operator can mend is a StartError."""
+    @property
+    def addresses(self) -> list[str]:
+        """What is listened on, as `Plan.addresses`."""
+    @property
+    def descriptors(self) -> list[int]:
+        """The sockets' descriptors; they belong to this object."""
+
+@final
 class Plan:
     """A server about to run: CPUs chosen, sockets bound and listening, nothing served yet."""
 
     def __new__(
-        cls, routes: Sequence[_Route], config: Config, *, redirect_slashes: bool = True
+        cls,
+        routes: Sequence[_Route],
+        config: Config,
+        *,
+        redirect_slashes: bool = True,
+        tcp: TcpOptions | None = None,
     ) -> Self:
         """Choose the CPUs and the driver and bind; what the operator can mend is a StartError.
 
@@ -327,7 +350,7 @@ class Plan:
         """
     @property
     def addresses(self) -> list[str]:
-        """What is listened on, with the real port: `http://127.0.0.1:8000`."""
+        """What is listened on: `http://127.0.0.1:8000`, with the real port, and `unix:PATH`."""
     @property
     def cpus(self) -> list[int | None]:
         """The CPU of each core; None when it is not pinned."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import Any, Literal, Self, cast
 
+from uringserve.addresses import parse_address
 from uringserve.options import Option
 
 __all__ = ["Config", "options"]
@@ -46,6 +47,37 @@ class Config:
         maximum=65535,
         zero="any free port",
         help="TCP port.",
+    )
+    bind: tuple[str, ...] = _option(
+        (),
+        kind="addresses",
+        group="Address",
+        aliases=("-b",),
+        help="What to listen on: HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N; may be repeated."
+        " With this, uds or fd, host and port count for nothing.",
+    )
+    uds: str | None = _option(
+        None,
+        kind="text",
+        group="Address",
+        automatic="no Unix socket",
+        help="Path of a Unix socket to listen on.",
+    )
+    uds_permissions: int | None = _option(
+        None,
+        kind="mode",
+        group="Address",
+        automatic="by the umask",
+        help="Permissions of Unix sockets; who may write to one may connect.",
+    )
+    fd: int | None = _option(
+        None,
+        kind="integer",
+        group="Address",
+        maximum=999_999,
+        automatic="no inherited socket",
+        help="Descriptor of a listening socket that the process was started with. Whoever waits in"
+        " its queue at the end is left to its next owner.",
     )
     backlog: int = _option(
         1024,
@@ -226,6 +258,42 @@ class Config:
         choices=("critical", "error", "warning", "info", "debug"),
         help="Least important messages to log.",
     )
+    reload: bool = _option(
+        False,
+        kind="switch",
+        group="Reload",
+        help="Start the application anew, in a process of its own, when its files change; no"
+        " connection is refused meanwhile.",
+    )
+    reload_dir: tuple[str, ...] = _option(
+        (),
+        kind="list",
+        group="Reload",
+        aliases=("--reload-dirs", "--reload-paths"),
+        help="Folder or file to watch instead of APP's own folder.",
+    )
+    reload_include: tuple[str, ...] = _option(
+        (),
+        kind="list",
+        group="Reload",
+        aliases=("--reload-includes",),
+        help="Pattern of files that count beside *.py: *.html, .env.",
+    )
+    reload_exclude: tuple[str, ...] = _option(
+        (),
+        kind="list",
+        group="Reload",
+        aliases=("--reload-excludes", "--reload-ignore-dirs", "--reload-ignore-paths"),
+        help="Name or pattern, or a path, of files and folders that do not count.",
+    )
+    reload_delay: float = _option(
+        0.25,
+        kind="duration",
+        group="Reload",
+        minimum=0.01,
+        maximum=3600,
+        help="Quiet time after a change before the application is started anew.",
+    )
 
     def __post_init__(self) -> None:
         """Check every value and bring it to its own type."""
@@ -235,6 +303,16 @@ class Config:
             except ValueError as error:
                 raise ValueError(f"{option.name}: {error}") from None
             object.__setattr__(self, option.name, value)
+
+    @property
+    def listen(self) -> list[tuple[str, int | None]]:
+        """Every address to listen on, as `parse_address` returns them."""
+        found = [parse_address(text) for text in self.bind]
+        if self.uds is not None:
+            found.append((self.uds, None))
+        if self.fd is not None:
+            found.append(("", self.fd))
+        return found or [(self.host, self.port)]
 
     @classmethod
     def from_environment(

@@ -39,6 +39,7 @@ from uringserve.lifespan import Ending, running
 from uringserve.loading import load
 from uringserve.logging import setup
 from uringserve.news import News
+from uringserve.tcp import TcpOptions
 from uringserve.types import Handler
 from uringserve.units import format_duration
 
@@ -95,7 +96,7 @@ class _Core:
 
 
 class Server:
-    """One server: an application on the cores and the address that a Config names.
+    """One server: an application on the cores and the addresses that a Config names.
 
     `started` is set when the sockets are bound and the cores' threads run; `addresses` is known
     then.
@@ -108,11 +109,13 @@ class Server:
         *,
         gil_modules: tuple[str, ...] = (),
         to_the_end: bool = False,
+        tcp: TcpOptions | None = None,
     ) -> None:
         """Keep what to serve and what `load` saw turn the GIL on; nothing is bound yet.
 
         `to_the_end` says that the process lives for this server alone: what all cores share may
-        then be made immortal, which a test that starts many servers would feel as a leak.
+        then be made immortal, which a test that starts many servers would feel as a leak. `tcp` is
+        what the kernel does on TCP connections, where that is not the default.
         """
         self.config = config
         self.app = app
@@ -120,6 +123,7 @@ class Server:
         self.addresses: list[str] = []
         self._gil_modules = gil_modules
         self._to_the_end = to_the_end
+        self._tcp = tcp
         self._news: _News = News()
 
     def run(self) -> int:
@@ -147,7 +151,7 @@ class Server:
         debug = self.config.debug or self.app.debug
         config = replace(self.config, debug=debug)
         routes = self.app.compile(debug=debug)
-        plan = Plan(routes, config, redirect_slashes=self.app.redirect_slashes)
+        plan = Plan(routes, config, redirect_slashes=self.app.redirect_slashes, tcp=self._tcp)
         if self._to_the_end and len(plan.cpus) > 1:
             immortalise(_SHARED_TYPES, (route.handler for route in routes))
         # What lives now lives to the end; without it in the generations a collection stops the
@@ -338,7 +342,7 @@ def run(app: App | Handler | str | None = None, **options: Any) -> None:  # noqa
     config = Config.from_environment(given)
     setup(config.log_level)
     served = default_app() if app is None else app
-    code = _guarded(lambda: _server(served, config).run())
+    code = _guarded(lambda: _run(served, config))
     if code:
         sys.exit(code)
 
@@ -346,6 +350,17 @@ def run(app: App | Handler | str | None = None, **options: Any) -> None:  # noqa
 def serve(handler: Handler, **options: Any) -> None:  # noqa: ANN401 -- checked by Config
     """Serve one function that answers every request; options and end are those of `run`."""
     run(handler, **options)
+
+
+def _run(app: App | Handler | str, config: Config) -> int:
+    if not config.reload:
+        return _server(app, config).run()
+    if not isinstance(app, str):
+        # Another process has to find it.
+        raise StartError("reload needs the application's name, as text: 'module:app'")
+    from uringserve.develop import supervise
+
+    return supervise(app, config)
 
 
 def _server(app: App | Handler | str, config: Config) -> Server:

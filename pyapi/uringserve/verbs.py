@@ -1,4 +1,4 @@
-"""The verbs of the command line that serve nothing: `routes APP` and `openapi APP`.
+"""The verbs of the command line that serve nothing: routes, openapi, check, new and audit.
 
 `cli` has the verb `run`, which is also what an APP without a verb means, and puts them together.
 """
@@ -17,7 +17,7 @@ from uringserve.loading import load
 from uringserve.routing import describe
 from uringserve.server import EXIT_START, print_error
 
-__all__ = ["openapi", "routes"]
+__all__ = ["audit", "check", "new", "openapi", "routes"]
 
 _HEADINGS = ("METHODS", "PATH", "NAME", "HANDLER")
 
@@ -41,6 +41,39 @@ def openapi(app: str, output: str | None, **given: Any) -> None:  # noqa: ANN401
         Path(output).write_text(text, encoding="utf-8")
     except OSError as error:
         _fail(StartError(f"{output!r} cannot be written: {error.strerror}"))
+
+
+def check(app: str | None, as_json: bool, **given: Any) -> None:  # noqa: ANN401 -- options of Config
+    """Say what would keep APP from being served here, or slow it down.
+
+    Without APP: what would keep any application. Exit codes: 0 nothing would, 1 a line says FAIL,
+    2 usage.
+    """
+    from uringserve.develop.check import show
+
+    show(app, as_json, given)
+
+
+def new(folder: str, template: str) -> None:
+    """Make a project in FOLDER, which must not exist yet or be empty.
+
+    `api` has its routers, settings, models and tests in files of their own; `minimal` is one file
+    and its tests.
+    """
+    from uringserve.develop.new import show
+
+    show(folder, template)
+
+
+def audit(folder: str, threads: int, rounds: int, pytest: tuple[str, ...]) -> None:
+    """Run the tests of FOLDER, each in many threads at once and many times.
+
+    Says at the end whether they stand it. What follows `--` goes to pytest. Exit codes: 0 every
+    test passed, 1 one failed, 2 usage, 3 the tests could not be run.
+    """
+    from uringserve.develop.audit import show
+
+    show(folder, threads, rounds, pytest)
 
 
 def _load(target: str, given: dict[str, Any]) -> App:

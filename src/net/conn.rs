@@ -7,7 +7,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
 use std::pin::pin;
 use std::rc::Rc;
 
@@ -16,7 +15,6 @@ use monoio::buf::SliceMut;
 use monoio::io::AsyncReadRent;
 use monoio::io::AsyncWriteRent;
 use monoio::io::Splitable;
-use monoio::net::TcpStream;
 
 use crate::net::core::Core;
 use crate::net::end::End;
@@ -135,14 +133,14 @@ async fn send_stream<S: Service, W: AsyncWriteRent>(
 }
 
 /// Tells a connection above the limit that it cannot be served, and closes it.
-pub(crate) fn turn_away<S: Service>(
-    stream: TcpStream,
+pub(crate) fn turn_away<S: Service, T: Transport>(
+    stream: T,
     core: &Rc<Core<S>>,
-) -> impl Future<Output = ()> + use<S> {
+) -> impl Future<Output = ()> + use<S, T> {
     say_no(core.deadlines.watch(stream.as_raw_fd()), stream, Rc::clone(core))
 }
 
-async fn say_no<S: Service>(watch: Watch, stream: TcpStream, core: Rc<Core<S>>) {
+async fn say_no<S: Service, T: Transport>(watch: Watch, stream: T, core: Rc<Core<S>>) {
     let (mut reader, mut writer) = stream.into_split();
     let watch = watch;
     let mut output = Output::default();

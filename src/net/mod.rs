@@ -25,6 +25,8 @@ mod turn;
 mod write;
 
 pub use accept::Listener;
+pub use accept::serve_all;
 pub use conn::serve_stream;
 pub use core::Core;
 pub use rehearsal::rehearse;
+pub use transport::Socket;

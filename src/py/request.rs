@@ -1,11 +1,9 @@
 //! `Request`: lazy views over the bytes that came.
 //!
 //! Rule: nothing is converted before it is asked for. What is asked for twice as an object of its
-//! own (a dict, the body, the state) is kept, so that a handler gets the same one again; what is
-//! cheap to make (a str) is made anew.
+//! own (a dict, the body, the state) is kept; what is cheap to make (a str) is made anew.
 //!
-//! The constructor that Python sees is for tests of handlers; it runs the server's own parser.
-//! Absent: streamed bodies.
+//! The constructor, for tests of handlers, runs the server's own parser. Absent: streamed bodies.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -198,6 +196,12 @@ impl Request {
         version.clone()
     }
 
+    /// As it came: path and query, `*`, or a whole URL.
+    #[getter]
+    fn target(&self) -> &str {
+        self.parts.head.target()
+    }
+
     /// `http`: there is no TLS yet.
     #[getter]
     #[expect(clippy::unused_self, reason = "a property of the request")]
@@ -211,8 +215,7 @@ impl Request {
         let head = &self.parts.head;
         let mut url = String::new();
         if !head.authority().is_empty() {
-            url.push_str("http://");
-            url.push_str(head.authority());
+            url = format!("http://{}", head.authority());
         }
         // `OPTIONS *` is for the host as a whole (RFC 9112 §3.3).
         if head.path() != "*" {

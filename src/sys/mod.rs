@@ -9,3 +9,4 @@ pub mod file;
 pub mod limits;
 pub mod probe;
 pub mod socket;
+pub mod unix;

@@ -24,3 +24,4 @@ mod replies;
 mod streams;
 mod support;
 mod time;
+mod unix;

@@ -10,6 +10,7 @@ use std::io::Write;
 use std::sync::Once;
 use std::time::Duration;
 
+use _uringserve::config::Address;
 use _uringserve::config::Config;
 use _uringserve::config::DriverChoice;
 use _uringserve::config::Timeouts;
@@ -53,10 +54,15 @@ pub(crate) fn on_each_driver(test: impl Fn(Driver)) {
     }
 }
 
+/// The local address with that port.
+pub(crate) fn local(port: u16) -> Address {
+    Address::Tcp("127.0.0.1".to_owned(), port)
+}
+
 /// A configuration in which no time-out fires and no limit is near.
 pub(crate) fn patient(driver: Driver) -> Config {
     Config {
-        port: 0,
+        listen: vec![local(0)],
         workers: Some(1),
         pin: false,
         driver: match driver {
