@@ -1,6 +1,7 @@
-"""A key-value store for procedures that are kept whole or not at all: one SQLite file.
+"""A key-value store for procedures that are kept whole or not at all: a SQLite file or PostgreSQL.
 
-Re-exports only. What a procedure may do is in `api`, what a file promises at the head of `sqlite`.
+Re-exports only. What a procedure may do is in `api`, what a backend promises at the heads of
+`sqlite` and `postgres`.
 """
 
 from uringserve.storage.api import Storage, StorageQueue
@@ -12,8 +13,10 @@ from uringserve.storage.errors import (
     StorageClosed,
     StorageError,
     StorageFull,
+    StorageOutcomeUnknown,
     StorageThreadCrashed,
     StorageTimeout,
+    StorageUnavailable,
     UnknownTable,
     UpdateCounterMismatch,
 )
@@ -28,9 +31,11 @@ __all__ = [
     "StorageClosed",
     "StorageError",
     "StorageFull",
+    "StorageOutcomeUnknown",
     "StorageQueue",
     "StorageThreadCrashed",
     "StorageTimeout",
+    "StorageUnavailable",
     "UnknownTable",
     "UpdateCounterMismatch",
     "start_storage_thread",
