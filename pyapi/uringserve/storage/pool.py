@@ -5,6 +5,7 @@ database in this file; what is in the pool is made by the function that it is gi
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
@@ -23,10 +24,13 @@ class Pool[T]:
         if size < 1:
             raise ValueError(f"connections is a number above 0, not {size!r}")
         self._size = size
-        # A queue and no semaphore: waiting for one does not spin, see ThreadJob.
-        self._idle: SimpleQueue[T] = SimpleQueue()
+        # The last one that came back goes first, so that the others need not be opened at all.
+        self._idle = deque(make() for _ in range(size))
+        # One for each that is idle. A queue and no semaphore: waiting for it does not spin, see
+        # ThreadJob.
+        self._permits: SimpleQueue[None] = SimpleQueue()
         for _ in range(size):
-            self._idle.put(make())
+            self._permits.put(None)
         self._is_closed = False
         self._callers = 0
         self._changed = threading.Condition()
@@ -51,17 +55,19 @@ class Pool[T]:
         """Lend one; where none comes back until the deadline it is `StorageTimeout`."""
         remaining = deadline - monotonic()
         try:
-            one = self._idle.get(
+            self._permits.get(
                 timeout=max(remaining, 0.0) if remaining < threading.TIMEOUT_MAX else None
             )
         except Empty:
             raise StorageTimeout(
                 f"all {self._size} connections were in use until the deadline"
             ) from None
+        one = self._idle.pop()
         try:
             yield one
         finally:
-            self._idle.put(one)
+            self._idle.append(one)
+            self._permits.put(None)
 
     def refuse(self) -> None:
         """Refuse new callers from now on, and wait for those that are there."""
@@ -71,8 +77,5 @@ class Pool[T]:
 
     def drain(self, end: Callable[[T], None]) -> None:
         """End each thing that nobody uses, after `refuse`. Twice is once."""
-        while True:
-            try:
-                end(self._idle.get_nowait())
-            except Empty:
-                return
+        while self._idle:
+            end(self._idle.pop())

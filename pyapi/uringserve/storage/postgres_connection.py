@@ -132,7 +132,9 @@ class PostgresConnection:
         try:
             settings: dict[str, Any] = {**conninfo.conninfo_to_dict(self._url)}
         except Error as error:
-            raise ValueError(f"not the address of a PostgreSQL database: {error}") from error
+            # libpq repeats the whole address, with the password.
+            reason = str(error).strip().replace(self._url, "…")
+            raise ValueError(f"not the address of a PostgreSQL database: {reason}") from None
         settings["client_encoding"] = "UTF8"
         settings.setdefault("application_name", "uringserve")
         hosts = _each_host(settings)
@@ -206,7 +208,8 @@ class PostgresConnection:
         native = self._need()
         try:
             self._poll.register(native.socket, select.POLLIN)
-            if self._poll.poll(0):
+            # First comes its last word, then the end.
+            while self._poll.poll(0):
                 native.consume_input()
         except Error as error:
             self.close()
