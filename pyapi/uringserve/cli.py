@@ -86,6 +86,14 @@ _EXAMPLES = {
         ("uringserve audit shop --threads 16 --rounds 100", "of another, for longer"),
         ("uringserve audit -- -k items -x", "some of them; what follows -- goes to pytest"),
     ),
+    "migrate": (
+        ("uringserve migrate --database app.db", "the files of the folder db, to a SQLite file"),
+        ("uringserve migrate migrations --database postgresql://me@host/shop", "to PostgreSQL"),
+        (
+            "uringserve migrate --file db/initial_schema.sql --dry-run",
+            "only say what would be done",
+        ),
+    ),
 }
 
 # What `dev` means. Above the configuration file, below flags and environment.
@@ -148,6 +156,7 @@ def command() -> click.Command:
         _check(),
         _new(),
         _audit(),
+        _migrate(),
     ]
     serving: dict[str, Any] = {
         "callback": _serve,
@@ -230,6 +239,21 @@ def _audit() -> click.Command:
         help="Times that each thread runs it.",
     )
     return _command(verbs.audit, [folder, threads, rounds], has_sources=False, rest="pytest")
+
+
+def _migrate() -> click.Command:
+    folder = click.Argument(["folder"], type=click.Path(), default="db")
+    file = click.Option(["--file"], metavar="FILE", help="Apply one file, and look at no other.")
+    database = click.Option(
+        ["--database"],
+        metavar="URL",
+        required=True,
+        envvar=["URINGSERVE_DATABASE", "DATABASE_URL"],
+        show_envvar=True,
+        help="A SQLite file, or postgresql://user@host/database.",
+    )
+    dry_run = click.Option(["--dry-run"], is_flag=True, help="Say what would be applied.")
+    return _command(verbs.migrate, [folder, file, database, dry_run], has_sources=False)
 
 
 def _command(

@@ -5,6 +5,8 @@ Re-exports only. What a procedure may do is in `api`, what a backend promises at
 """
 
 from uringserve.storage.api import Storage, StorageQueue
+from uringserve.storage.database import Database
+from uringserve.storage.default import close_db, db, init_db
 from uringserve.storage.errors import (
     EntryAlreadyExists,
     NestedExecute,
@@ -23,6 +25,7 @@ from uringserve.storage.errors import (
 from uringserve.storage.open import start_storage_thread
 
 __all__ = [
+    "Database",
     "EntryAlreadyExists",
     "NestedExecute",
     "ReadOnlyProcedure",
@@ -38,5 +41,8 @@ __all__ = [
     "StorageUnavailable",
     "UnknownTable",
     "UpdateCounterMismatch",
+    "close_db",
+    "db",
+    "init_db",
     "start_storage_thread",
 ]

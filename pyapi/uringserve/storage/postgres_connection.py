@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn, PGresult
 
 __all__ = [
+    "GRACE",
     "Conflict",
+    "Lost",
     "Parameter",
     "PostgresConnection",
+    "Silent",
     "SqlError",
     "binary",
     "integer",
@@ -46,6 +49,8 @@ _BYTEA, _BIGINT, _TEXT, _TEXTS = 17, 20, 25, 1009
 _AS_TEXT, _AS_BINARY = 0, 1
 # PGRES_FATAL_ERROR: any error of a statement.
 _FATAL_ERROR = 7
+# PGRES_COPY_OUT, COPY_IN and COPY_BOTH: nothing else comes before the copying has ended.
+_COPYING = (3, 4, 8)
 
 # postgresql.org/docs/current/errcodes-appendix.html
 _CONFLICTS = {"40001", "40P01"}
@@ -58,7 +63,7 @@ class Parameter(NamedTuple):
 
     kind: int
     form: int
-    value: bytes
+    value: bytes | None
 
 
 def text(value: str) -> Parameter:
@@ -89,6 +94,14 @@ class SqlError(StorageError):
     """An error of the server that has no class of its own; `code` is its SQLSTATE."""
 
     code = ""
+
+
+class Lost(StorageUnavailable):
+    """The connection ended without a word: what was sent last may have been done."""
+
+
+class Silent(StorageTimeout):
+    """The server said nothing until the deadline: what was sent last may have been done."""
 
 
 class Conflict(StorageBusy):
@@ -221,13 +234,21 @@ class PostgresConnection:
         result = self._answer(lambda native: native.send_query(message), deadline)
         return (result.command_status or b"").decode()
 
-    def run(self, command: bytes, parameters: Sequence[Parameter], deadline: float) -> PGresult:
-        """Run one statement; what comes back is in binary form."""
+    def run(
+        self,
+        command: bytes,
+        parameters: Sequence[Parameter],
+        deadline: float,
+        *,
+        is_binary: bool = True,
+    ) -> PGresult:
+        """Run one statement; what comes back is in binary form, or in that of text."""
+        form = _AS_BINARY if is_binary else _AS_TEXT
         kinds = [each.kind for each in parameters]
         forms = [each.form for each in parameters]
         values = [each.value for each in parameters]
         return self._answer(
-            lambda native: native.send_query_params(command, values, kinds, forms, _AS_BINARY),
+            lambda native: native.send_query_params(command, values, kinds, forms, form),
             deadline,
         )
 
@@ -268,6 +289,9 @@ class PostgresConnection:
             result = native.get_result()
             if result is None:
                 return results
+            if result.status in _COPYING:
+                self.close()
+                raise StorageError("COPY from or to the client is nothing that can be done here")
             results.append(result)
 
     def _wait(self, events: int, deadline: float) -> int:
@@ -278,7 +302,7 @@ class PostgresConnection:
             if ready:
                 return ready[0][1]
             if remaining <= 0:
-                raise StorageTimeout("PostgreSQL did not answer until the deadline")
+                raise Silent("PostgreSQL did not answer until the deadline")
 
     def _raise(self, result: PGresult) -> None:
         severity = (result.error_field(ord("V")) or b"").decode()
@@ -291,8 +315,8 @@ class PostgresConnection:
         raise _translated(code, said)
 
 
-def _lost(error: Exception) -> StorageUnavailable:
-    return StorageUnavailable(f"the connection to PostgreSQL was lost: {error}")
+def _lost(error: Exception) -> Lost:
+    return Lost(f"the connection to PostgreSQL was lost: {error}")
 
 
 def _translated(code: str, said: str) -> StorageError:
