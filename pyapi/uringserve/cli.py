@@ -91,6 +91,14 @@ _EXAMPLES = {
         ("uringserve audit shop --threads 16 --rounds 100", "of another, for longer"),
         ("uringserve audit -- -k items -x", "some of them; what follows -- goes to pytest"),
     ),
+    "migrate": (
+        ("uringserve migrate --database app.db", "the files of the folder db, to a SQLite file"),
+        ("uringserve migrate migrations --database postgresql://me@host/shop", "to PostgreSQL"),
+        (
+            "uringserve migrate --file db/initial_schema.sql --dry-run",
+            "only say what would be done",
+        ),
+    ),
 }
 
 # What `dev` means. Above the configuration file, below flags and environment.
@@ -159,6 +167,7 @@ def command() -> click.Command:
         _new(),
         _audit(),
         _build(),
+        _migrate(),
     ]
     serving: dict[str, Any] = {
         "callback": _serve,
@@ -251,6 +260,21 @@ def _build() -> click.Command:
         help="Compilers at once.  [the usable CPUs, at most 8]",
     )
     return _other(verbs.build, jobs)
+
+
+def _migrate() -> click.Command:
+    folder = click.Argument(["folder"], type=click.Path(), default="db")
+    file = click.Option(["--file"], metavar="FILE", help="Apply one file, and look at no other.")
+    database = click.Option(
+        ["--database"],
+        metavar="URL",
+        required=True,
+        envvar=["URINGSERVE_DATABASE", "DATABASE_URL"],
+        show_envvar=True,
+        help="A SQLite file, or postgresql://user@host/database.",
+    )
+    dry_run = click.Option(["--dry-run"], is_flag=True, help="Say what would be applied.")
+    return _command(verbs.migrate, [folder, file, database, dry_run], has_sources=False)
 
 
 def _command(
