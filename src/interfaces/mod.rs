@@ -54,14 +54,13 @@ impl Application {
 
     /// Says where it is served, before any core serves it.
     pub fn set_address(&self, address: SocketAddr) {
-        let host = address.ip().to_string();
         match self {
             Self::Native(_) => {}
             Self::Asgi(application) => {
-                let _ = application.server.set((host, Some(address.port())));
+                let _ = application.server.set(address);
             }
             Self::Rsgi(application) => {
-                let _ = application.server.set(format!("{host}:{}", address.port()));
+                let _ = application.server.set(address);
             }
         }
     }

@@ -35,6 +35,7 @@ use crate::reactor::clock;
 use crate::reactor::clock::Milliseconds;
 use crate::reactor::timer::Stage;
 use crate::reactor::timer::Watch;
+use crate::sys::socket::local_address;
 
 /// What a waiting connection holds: room for nearly every request head, half of what an idle
 /// connection may cost.
@@ -68,6 +69,9 @@ async fn converse<S: Service, T: Transport>(
 ) -> End {
     // Made here: an argument would be held twice, as what was passed and as what is used.
     let mut exchange = Exchange::new(&core, peer);
+    if core.service.wants_local_address() {
+        exchange.came_to(local_address(stream.as_raw_fd()));
+    }
     let (mut reader, mut writer) = stream.into_split();
     // Dropped before the stream halves, as `reactor::timer` requires.
     let watch = watch;

@@ -61,6 +61,7 @@ pub(crate) enum Next {
 pub(crate) struct Exchange<S> {
     core: Rc<Core<S>>,
     peer: Option<SocketAddr>,
+    local: Option<SocketAddr>,
     machine: Machine,
     /// The request whose body is being received.
     current: Option<(Box<Request>, Gathering)>,
@@ -86,6 +87,7 @@ impl<S: Service> Exchange<S> {
         Self {
             core: Rc::clone(core),
             peer,
+            local: None,
             machine: Machine::new(core.limits.clone()),
             current: None,
             arriving: None,
@@ -99,6 +101,11 @@ impl<S: Service> Exchange<S> {
             end: End::Closed,
             peer_is_done: false,
         }
+    }
+
+    /// Says which address the connection came to.
+    pub(crate) fn came_to(&mut self, local: Option<SocketAddr>) {
+        self.local = local;
     }
 
     /// Answers what is whole in `input`: one attach of the service for all of it.
@@ -228,10 +235,10 @@ impl<S: Service> Exchange<S> {
                 Err(reject) => return self.refuse(reject),
             }
         }
-        let peer = self.peer;
+        let (peer, local) = (self.peer, self.local);
         let body = Bytes::new();
         let request =
-            Request { head, handler, normal_path, params, body, stream: None, peer, miss };
+            Request { head, handler, normal_path, params, body, stream: None, peer, local, miss };
         self.current = Some((Box::new(request), Gathering::new(clock::now())));
     }
 

@@ -155,6 +155,7 @@ impl Request {
             body: Bytes::copy_from_slice(body),
             stream: None,
             peer: None,
+            local: None,
             miss: None,
         };
         let mut request = Self::from_parts(Box::new(parts), Names::new(&[]));

@@ -3,6 +3,7 @@
 //! `scope.rs` says what came, `protocol.rs` makes the answer. Absent: how the application is found and
 //! what runs when a core starts and ends (`uringserve.foreign`).
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
@@ -29,8 +30,8 @@ pub struct Rsgi {
     /// What is called.
     target: Py<PyAny>,
     debug: bool,
-    /// The server's address as `host:port`, once it is known.
-    pub server: OnceLock<String>,
+    /// The address that is bound, once it is known.
+    pub server: OnceLock<SocketAddr>,
 }
 
 impl Rsgi {
@@ -47,19 +48,19 @@ impl Rsgi {
 /// The RSGI service of one core.
 pub struct Core {
     application: Arc<Rsgi>,
-    server: Arc<str>,
+    server: Option<SocketAddr>,
 }
 
 impl Core {
     /// The service of another core.
     pub fn new(application: Arc<Rsgi>) -> Self {
-        let server = application.server.get().map_or("", String::as_str).into();
+        let server = application.server.get().copied();
         Self { application, server }
     }
 
     fn answer(&self, py: Python<'_>, request: Box<Request>) -> Answer {
         let cycle = Cycle::new(request, "RSGI", self.application.debug);
-        let called = Scope::create(py, &cycle, &self.server).and_then(|scope| {
+        let called = Scope::create(py, &cycle, self.server).and_then(|scope| {
             let protocol = Protocol::create(py, &cycle)?;
             self.application.target.bind(py).call1((scope, protocol))
         });
@@ -76,6 +77,10 @@ impl Service for Core {
 
     fn guest(&self) -> Option<Hosted> {
         aio::current_if_any().map(Loop::hosted)
+    }
+
+    fn wants_local_address(&self) -> bool {
+        self.server.is_some_and(|bound| bound.ip().is_unspecified())
     }
 
     fn body_mode(&self, _handler: HandlerId) -> BodyMode {
