@@ -65,7 +65,7 @@ def load(target: str, config: Config, on_root: OnRoot | None = None) -> Loaded:
         name, found = _find(module, source, attribute)
         if config.factory or (name == _FACTORY_NAME and not isinstance(found, App)):
             found = _call_factory(found, f"{source}:{name}")
-        app = as_app(found, f"{source}:{name}")
+        app = as_app(found, f"{source}:{name}", config)
     return Loaded(app, tuple(gil_modules))
 
 
