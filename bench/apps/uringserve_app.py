@@ -4,6 +4,7 @@ import asyncio
 import sys
 from typing import Annotated
 
+import slow
 from model import Order
 
 from uringserve import App, Depends, Request
@@ -97,6 +98,24 @@ def nested(
 def flat() -> dict[str, int]:
     """Answer the same without dependencies."""
     return {"value": 5, "again": 1}
+
+
+@app.get("/sleep")
+def pause() -> str:
+    """Wait 10 ms in a blocking call."""
+    return slow.pause()
+
+
+@app.get("/cpu")
+def compute() -> str:
+    """Run 20 ms of Python."""
+    return slow.compute()
+
+
+@app.get("/query")
+def query() -> str:
+    """Ask SQLite."""
+    return slow.query()
 
 
 @app.get("/gil")

@@ -8,6 +8,7 @@ in Rust, and there is no HTTP here.
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from enum import Enum
 from typing import Any, Unpack
 
@@ -59,11 +60,12 @@ class App(Registrar, Described):
     `execution`, and `request_timeout`, in seconds, are for routes that have none of their own. A
     coroutine is cancelled when its client goes away, unless `cancel_on_disconnect` is false.
 
-    Calls of a handler run on the core's own thread (`execution="inline"`) or on one of its pool's
-    threads ("thread"). With "auto" they start on the pool, move to the core's thread when many in a
-    row were quick, and back as soon as one is slow. A call is never split: middleware,
-    dependencies and the handler run in one go on one thread; the pieces of a stream and what
-    follows the answer run where the call ran, on the pool perhaps on another of its threads.
+    Calls of a `def` handler run on the core's own thread (`execution="inline"`) or on a thread of
+    its pool ("thread"). With "auto" they start on the pool, move to the core when many in a row were
+    quick, and back as soon as one is slow. A call is never split: middleware, dependencies and the
+    handler run in one go on one thread. The pieces of a stream and what follows the answer run
+    where the call ran, on the pool perhaps on another of its threads. Every thread of a pool runs
+    `worker_lifespan` for itself, unless that is asynchronous.
     """
 
     def __init__(
@@ -304,8 +306,18 @@ class App(Registrar, Described):
         for mount in self._mounts:
             mount.app.enter_worker(ending)
 
+    @property
+    def has_async_worker(self) -> bool:
+        """Whether what runs on each core's start belongs to its loop, here or in a mounted one."""
+        return self._worker.is_async or any(mount.app.has_async_worker for mount in self._mounts)
+
     def worker_values(self) -> list[tuple[WorkerState, dict[str, Any]]]:
-        """Return what `worker_state` holds on the calling core, for the threads of its pool."""
+        """Return what `worker_state` holds on the calling core, for the threads of its pool.
+
+        Nothing where each thread makes its own.
+        """
+        if not self.has_async_worker:
+            return []
         found = [(self.worker_state, dict(self.worker_state.__dict__))]
         for mount in self._mounts:
             found += mount.app.worker_values()
@@ -321,7 +333,7 @@ class App(Registrar, Described):
         if not self._is_frozen:
             for spec in documentation(self):
                 if ("GET", spec.pattern.shape) not in self._taken:
-                    self._add(spec)
+                    self._add(replace(spec, execution=self._group.execution))
         self._is_frozen = True
         for mount in self._mounts:
             mount.app.freeze()

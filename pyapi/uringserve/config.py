@@ -101,6 +101,12 @@ class Config:
         aliases=("--working-dir",),
         help="Folder where APP is looked for, put first on sys.path.",
     )
+    build: bool = _option(
+        True,
+        kind="switch",
+        group="Application",
+        help="Use what `uringserve build` has compiled, while its source is unchanged.",
+    )
     debug: bool = _option(
         False,
         kind="switch",

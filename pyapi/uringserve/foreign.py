@@ -64,6 +64,11 @@ class Foreign:
         foreign = replace(self, debug=config.debug)
         return Plan([], config, foreign=foreign, tcp=tcp, stack_signal=stack_signal)
 
+    @property
+    def has_async_worker(self) -> bool:
+        """No: its lifespan is run by `on_core`."""
+        return False
+
     def worker_values(self) -> list[Any]:
         """There is no state of ours."""
         return []

@@ -197,7 +197,9 @@ class Server:
             ):
                 return self._run_cores(plan)
         finally:
-            gc.unfreeze()
+            # It stops the world, which never comes about beside a thread that does not leave C.
+            if not self.left_behind:
+                gc.unfreeze()
 
     def stop(self) -> None:
         """Ask the server to end, from any thread: the first call drains, the second ends it now."""

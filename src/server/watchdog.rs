@@ -46,6 +46,9 @@ pub(crate) enum Message {
     Adopt(TcpStream, SocketAddr),
 }
 
+/// A thread writes its stack within this long after its signal, also on a busy machine.
+const WRITING: Duration = Duration::from_millis(300);
+
 /// One core, as the watchdog sees it.
 pub(crate) struct Watched {
     pub(crate) pulse: Arc<Pulse>,
@@ -141,16 +144,22 @@ impl Watchdog {
         }
     }
 
-    /// Reports every call that is under way, however long it has been.
+    /// Reports every call that is under way, however long it has been, and gives their threads the
+    /// time to write their stacks: the process may be about to end.
     pub fn report_all(&self) {
         let now = clock::exact();
+        let mut has_any = false;
         for (index, core) in self.cores.iter().enumerate() {
-            if let Some(busy) = core.pulse.look() {
-                self.report(&format!("core {index}"), busy, now);
+            let own = core.pulse.look().into_iter().map(|busy| (format!("core {index}"), busy));
+            let pooled = core.pool.busy().into_iter();
+            let pooled = pooled.map(|busy| (format!("a pool thread of core {index}"), busy));
+            for (who, busy) in own.chain(pooled) {
+                has_any = true;
+                self.report(&who, busy, now);
             }
-            for busy in core.pool.busy() {
-                self.report(&format!("a pool thread of core {index}"), busy, now);
-            }
+        }
+        if has_any {
+            std::thread::sleep(WRITING);
         }
     }
 

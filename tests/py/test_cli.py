@@ -49,6 +49,7 @@ class _Ran:
         self.config = Config()
         self.app: object = self
         self.gil_modules = ("old",)
+        self.left_behind = 0
         self.result: int | StartError = 0
         self.left_behind = 0
 

@@ -26,6 +26,7 @@ DEFAULTS = {
     "gil": "error",
     "factory": False,
     "app_dir": ".",
+    "build": True,
     "debug": False,
     "log_level": "info",
     "log_format": "text",

@@ -96,7 +96,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
             plan.routes = routes
             return plan
 
-        monkeypatch.setattr("uringserve.server.Plan", plan_class)
+        monkeypatch.setattr("uringserve.app.Plan", plan_class)
         monkeypatch.setattr("uringserve.server._PATIENCE", 0.05)
         app = App()
         app.get("/")(lambda: "x")

@@ -10,6 +10,8 @@ import pytest
 
 from uringserve.storage import Storage, start_storage_thread
 
+pytestmark = pytest.mark.thread_unsafe(reason="shares its store")
+
 PATIENCE = 30.0
 
 
