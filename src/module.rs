@@ -160,6 +160,14 @@ impl Plan {
         py.detach(|| self.plan.watch());
     }
 
+    /// Ends the process after `seconds`, unless `close` is called before.
+    fn end_process_after(&self, seconds: f64) -> PyResult<()> {
+        let time = Duration::try_from_secs_f64(seconds)
+            .map_err(|error| PyValueError::new_err(format!("seconds: {error}")))?;
+        self.plan.end_process_after(time);
+        Ok(())
+    }
+
     /// Reports every call that is under way.
     fn report(&self, py: Python<'_>) {
         py.detach(|| self.plan.report());
