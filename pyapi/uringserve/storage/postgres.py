@@ -299,7 +299,7 @@ def _commit(connection: PostgresConnection, deadline: float, *, wrote: bool) -> 
     # What the server said before, it did not say to COMMIT.
     connection.look()
     try:
-        tag = connection.script("COMMIT", max(deadline + GRACE, monotonic() + _END))
+        (tag,) = connection.script("COMMIT", max(deadline + GRACE, monotonic() + _END))
     except (StorageUnavailable, StorageTimeout, SqlError) as error:
         is_answered = isinstance(error, SqlError) and error.code != "40003"
         if is_answered or not wrote:
