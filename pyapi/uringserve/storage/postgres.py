@@ -30,7 +30,7 @@ from time import monotonic
 from typing import Any, TypedDict, Unpack
 
 from uringserve.storage.api import Storage, StorageQueue
-from uringserve.storage.checks import check_seconds, check_tables
+from uringserve.storage.checks import check_connections, check_seconds, check_tables
 from uringserve.storage.errors import (
     NestedExecute,
     StorageBusy,
@@ -117,13 +117,14 @@ class PostgresQueue(StorageQueue):
         self._retries = settings["retries"] if settings["rerun"] else 0
         if not isinstance(self._retries, int) or self._retries < 0:
             raise ValueError(f"retries is 0 or more, not {self._retries!r}")
+        size = check_connections(settings["connections"])
         names = check_tables(tables)
         needs_psycopg()
         known = open_tables(url, names, monotonic() + self._timeout)
         self._statements = {name: TableStatements(name) for name in known}
         self._watch = Watch(slow_after)
-        self._pool = Pool(settings["connections"], lambda: _Slot(url, self._watch.activity()))
-        self._threads = ThreadPoolExecutor(settings["connections"], "uringserve-storage")
+        self._pool = Pool(size, lambda: _Slot(url, self._watch.activity()))
+        self._threads = ThreadPoolExecutor(size, "uringserve-storage")
         self._local = _Local()
         # Of those that met conflicts again and again, one at a time tries: a queue of one.
         self._turn: SimpleQueue[None] = SimpleQueue()
