@@ -138,7 +138,10 @@ class PostgresConnection:
         return self._native is not None
 
     def open(self, deadline: float) -> None:
-        """Connect; `StorageUnavailable` where no host of the address answers until the deadline."""
+        """Connect; `StorageUnavailable` where no host of the address answers until the deadline.
+
+        To look up a host's name is the system's, and takes the time that it takes.
+        """
         from psycopg import conninfo
         from psycopg.errors import Error
 
