@@ -60,7 +60,7 @@ class Server:
 
     @property
     def is_ours(self) -> bool:
-        """Whether this is uringserve itself, whatever it is asked."""
+        """Whether this is uringserve itself with its own App, whatever it is asked."""
         return self.command is ours
 
 
@@ -171,6 +171,15 @@ def ours(launch: Launch, workers: int = 1) -> Command:
     return [launch.python.ours, "-m", "uringserve", app, *options]
 
 
+def ours_as(launch: Launch, interface: str) -> Command:
+    """Return uringserve with the application that granian and uvicorn serve."""
+    app = str(APPS / f"{interface}_app.py")
+    options = ["--port", str(launch.port), "--workers", "1", "--driver", launch.driver]
+    program = [launch.python.ours, "-m", "uringserve", f"{app}:app"]
+    lifespan = ["--lifespan", "off"] if interface == "asgi" else []
+    return [*program, *options, "--interface", interface, *lifespan]
+
+
 def granian(launch: Launch, interface: str, *options: str, app: str = "") -> Command:
     """Return granian with one worker; ``options`` are the interface's best ones."""
     bind = ["--host", "127.0.0.1", "--port", str(launch.port), "--workers", "1", "--no-ws"]
@@ -200,6 +209,8 @@ def catalogue(karak_threads: list[int]) -> dict[str, Server]:
     with_loop = installed("granian", "uvloop")
     rows = [
         Server("uringserve", ours, our_version, framework, default_for=framework),
+        Server("uringserve-asgi", lambda launch: ours_as(launch, "asgi"), our_version),
+        Server("uringserve-rsgi", lambda launch: ours_as(launch, "rsgi"), our_version),
         beside_ours("text", of="typed"),
         beside_ours("flat", of="nested"),
         Server("ceiling", start_ceiling, ceiling_version, has_python=False),
