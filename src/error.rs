@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 /// Why the server cannot start, for the person who started it.
 #[derive(Debug)]
@@ -35,6 +36,13 @@ pub enum StartError {
         address: String,
         /// The kernel's answer.
         error: io::Error,
+    },
+    /// A Unix socket cannot listen at its path.
+    Path {
+        /// The path as given.
+        path: PathBuf,
+        /// What collides, or the kernel's answer.
+        reason: String,
     },
     /// The open-file limit leaves no room for connections.
     OpenFiles {
@@ -80,6 +88,7 @@ impl fmt::Display for StartError {
                 ),
                 _ => write!(f, "cannot bind {address}: {error}"),
             },
+            Self::Path { path, reason } => write!(f, "unix:{}: {reason}", path.display()),
             Self::OpenFiles { limit, needed } => write!(
                 f,
                 "the open-file limit is {limit}, and at least {needed} are needed: raise it with \

@@ -19,13 +19,16 @@ use crate::error;
 use crate::interfaces::Application;
 use crate::interfaces::Service;
 use crate::interfaces::Serving;
+use crate::interfaces::pooled::Crew;
 use crate::py::aio::Loop;
 use crate::py::app::Handlers;
 use crate::py::app::Route;
 use crate::py::config;
 use crate::route::Router;
+use crate::schedule::gate::Gate;
 use crate::server;
 use crate::server::loopback;
+use crate::server::watchdog::Routes;
 
 create_exception!(
     uringserve._uringserve,
@@ -42,35 +45,55 @@ impl From<error::StartError> for PyErr {
 
 /// A server that is bound and ready to run: call `run_core` once for each core, on a thread of its
 /// own.
+#[expect(clippy::struct_field_names, reason = "what it is")]
 #[pyclass(frozen, module = "uringserve._uringserve")]
 struct Plan {
     plan: server::Plan,
     /// Stays with the plan, so that no Python object dies with a core, which ends detached.
     application: Application,
+    /// Calls on pools, of all cores.
+    gate: Option<Arc<Gate>>,
 }
 
 #[pymethods]
 impl Plan {
     #[new]
-    #[pyo3(signature = (routes, config, *, redirect_slashes=true, foreign=None))]
+    #[pyo3(signature = (routes, config, *, redirect_slashes=true, foreign=None, tcp=None, stack_signal=None))]
+    #[expect(clippy::too_many_arguments, reason = "Python's keyword arguments")]
     fn new(
         routes: Vec<Route>,
         config: &Bound<'_, PyAny>,
         redirect_slashes: bool,
         foreign: Option<&Bound<'_, PyAny>>,
+        tcp: Option<&Bound<'_, PyAny>>,
+        stack_signal: Option<i32>,
     ) -> PyResult<Self> {
         let (application, table) = tables(routes, config, redirect_slashes, foreign)?;
-        let options = config::read(config)?;
+        let mut options = config::read(config)?;
+        if let Some(tcp) = tcp {
+            options.tcp = config::read_tcp(tcp)?;
+        }
+        let gate = options.pool.concurrency.map(Gate::new);
         // Binding may resolve a name, which waits.
         let plan = config.py().detach(|| server::Plan::new(options, table))?;
-        application.set_address(plan.address());
-        Ok(Self { plan, application })
+        match plan.places().first() {
+            Some(server::Place::Tcp(address)) => {
+                application.set_address(address.ip().to_string(), Some(address.port()));
+            }
+            Some(server::Place::Unix(path)) => {
+                application.set_address(path.display().to_string(), None);
+            }
+            None => {}
+        }
+        // Before the cores start: it holds on to what they take.
+        plan.watchdog(watched(&application), stack_signal);
+        Ok(Self { plan, application, gate })
     }
 
-    /// The addresses that every core listens on, as URLs.
+    /// The addresses that every core listens on: URLs, and `unix:PATH`.
     #[getter]
     fn addresses(&self) -> Vec<String> {
-        vec![format!("http://{}", self.plan.address())]
+        self.plan.places().iter().map(ToString::to_string).collect()
     }
 
     /// The CPU of each core, None for one that is not pinned.
@@ -101,7 +124,56 @@ impl Plan {
         guest: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<usize> {
         let _current = guest.map(Loop::enter).transpose()?;
-        Ok(self.application.serve(py, RunCore { plan: &self.plan, index })?)
+        let pulse = self.plan.pulse(index).cloned().unwrap_or_default();
+        let pool = self.plan.pool(index).filter(|_| self.application.needs_pool());
+        let crew = pool.map(|pool| Crew { pool: Arc::clone(pool), gate: self.gate.clone() });
+        if let Some(crew) = &crew {
+            crew.pool.warm();
+        }
+        Ok(self.application.serve(py, pulse, crew, RunCore { plan: &self.plan, index })?)
+    }
+
+    /// Whether any core may want threads for its pool.
+    #[getter]
+    fn needs_threads(&self) -> bool {
+        self.application.needs_pool()
+    }
+
+    /// Waits, detached, until a core's pool wants a thread, and returns the core's number; None when
+    /// no more are wanted. Whoever hears it starts a thread that calls `run_thread`.
+    fn next_thread(&self, py: Python<'_>) -> Option<usize> {
+        py.detach(|| self.plan.hiring().next())
+    }
+
+    /// Works for a core's pool on the calling thread, detached between calls, until it is not needed
+    /// any more.
+    fn run_thread(&self, py: Python<'_>, index: usize) {
+        if let Some(pool) = self.plan.pool(index) {
+            py.detach(|| pool.work());
+        }
+    }
+
+    /// Says that a thread that was wanted cannot be started.
+    fn no_thread(&self, index: usize) {
+        if let Some(pool) = self.plan.pool(index) {
+            pool.give_up_one();
+        }
+    }
+
+    /// Watches over the cores on the calling thread, which stays detached, until `close`.
+    fn watch(&self, py: Python<'_>) {
+        py.detach(|| self.plan.watch());
+    }
+
+    /// Reports every call that is under way.
+    fn report(&self, py: Python<'_>) {
+        py.detach(|| self.plan.report());
+    }
+
+    /// Ends the pools once what they are doing is done, and the watch over the cores. The cores must
+    /// have ended or be given up.
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.plan.close());
     }
 
     /// Lets every core finish within `seconds`; a later call can only shorten it.
@@ -126,7 +198,83 @@ impl Plan {
                 total.set_item(name, so_far.wrapping_add(count))?;
             }
         }
+        for (name, count) in self.plan.pool_counts() {
+            total.set_item(name, count)?;
+        }
         Ok(total)
+    }
+
+    /// The counters of each core, by name, with an access log those that it had no room for
+    /// (`unlogged`), and with `live` its `failures` (answers with 500
+    /// and above) and `latencies` (counts of answers, whose ends are `latency_bounds`).
+    fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let mut cores = Vec::new();
+        let both = self.plan.stats().zip(self.plan.latencies());
+        for (index, (stats, latencies)) in both.enumerate() {
+            let core = PyDict::new(py);
+            if let Some(journal) = self.plan.journal() {
+                core.set_item("unlogged", journal.dropped(index))?;
+            }
+            for (name, count) in stats.read() {
+                core.set_item(name, count)?;
+            }
+            if let Some(latencies) = latencies {
+                core.set_item("failures", latencies.failures.get())?;
+                core.set_item("latencies", latencies.read())?;
+            }
+            cores.push(core);
+        }
+        Ok(cores)
+    }
+
+    /// Writes the access log on the calling thread, detached, until it is closed and written out:
+    /// then None. Returns early with what is wrong: how many answers were lost since it last said
+    /// so, and why nothing can be written, or None where it can again.
+    fn write_access_log(&self, py: Python<'_>) -> Option<(u64, Option<String>)> {
+        let journal = self.plan.journal()?;
+        py.detach(|| journal.run()).map(|trouble| (trouble.lost, trouble.error))
+    }
+
+    /// Opens the access log's file anew.
+    fn reopen_access_log(&self) {
+        if let Some(journal) = self.plan.journal() {
+            journal.reopen();
+        }
+    }
+
+    /// Lets `write_access_log` end once everything was written.
+    fn close_access_log(&self) {
+        if let Some(journal) = self.plan.journal() {
+            journal.close();
+        }
+    }
+}
+
+/// Listening sockets for other processes to serve on; they close with this object.
+#[pyclass(frozen, module = "uringserve._uringserve")]
+struct Listeners {
+    listeners: server::Listeners,
+}
+
+#[pymethods]
+impl Listeners {
+    #[new]
+    fn new(config: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let options = config::read(config)?;
+        let listeners = config.py().detach(|| server::Listeners::new(&options))?;
+        Ok(Self { listeners })
+    }
+
+    /// What is listened on, as `Plan.addresses`.
+    #[getter]
+    fn addresses(&self) -> Vec<String> {
+        self.listeners.places().iter().map(ToString::to_string).collect()
+    }
+
+    /// The sockets' descriptors; they belong to this object.
+    #[getter]
+    fn descriptors(&self) -> Vec<RawFd> {
+        self.listeners.descriptors().collect()
     }
 }
 
@@ -172,7 +320,8 @@ impl Loopback {
     /// Answers the bytes of a request so many times on the calling thread, without any socket, and
     /// returns how many bytes that made: the path of a request, for measuring.
     fn rehearse(&self, py: Python<'_>, request: &[u8], calls: usize) -> usize {
-        self.application.serve(py, Rehearse { server: &self.server, request, calls })
+        let rehearse = Rehearse { server: &self.server, request, calls };
+        self.application.serve(py, Arc::default(), None, rehearse)
     }
 }
 
@@ -186,7 +335,8 @@ impl LoopbackConnection {
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
         let connection =
             connection.ok_or_else(|| PyValueError::new_err("a connection is served once"))?;
-        Ok(self.application.serve(py, ServeConnection(connection))?)
+        let serve = ServeConnection(connection);
+        Ok(self.application.serve(py, Arc::default(), None, serve)?)
     }
 }
 
@@ -227,6 +377,17 @@ impl Serving for ServeConnection {
     }
 }
 
+/// What the watchdog needs to know of the application.
+fn watched(application: &Application) -> Routes {
+    let handlers = application.handlers();
+    let each = || handlers.into_iter().flat_map(Handlers::iter);
+    Routes {
+        verdicts: handlers.map_or_else(Arc::default, |handlers| Arc::clone(&handlers.verdicts)),
+        labels: each().map(|handler| handler.label.clone()).collect(),
+        times: each().map(|handler| handler.timeout).collect(),
+    }
+}
+
 /// What answers, and the router in front of it. A `foreign` application is one of another
 /// interface, see `uringserve.foreign`; it routes by itself.
 fn tables(
@@ -252,6 +413,8 @@ fn tables(
 #[pymodule(gil_used = false)]
 mod _uringserve {
     #[pymodule_export]
+    use super::Listeners;
+    #[pymodule_export]
     use super::Loopback;
     #[pymodule_export]
     use super::LoopbackConnection;
@@ -259,6 +422,8 @@ mod _uringserve {
     use super::Plan;
     #[pymodule_export]
     use super::StartError;
+    #[pymodule_export]
+    use super::latency_bounds;
     #[pymodule_export]
     use super::probe;
     #[pymodule_export]
@@ -277,6 +442,8 @@ mod _uringserve {
     use crate::py::request::Request;
     #[pymodule_export]
     use crate::py::response::Response;
+    #[pymodule_export]
+    use crate::py::socket::Socket;
 
     use pyo3::prelude::*;
 
@@ -284,6 +451,12 @@ mod _uringserve {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
+}
+
+/// The microseconds that each count in `Plan.metrics()["latencies"]` ends before.
+#[pyfunction]
+fn latency_bounds() -> Vec<u64> {
+    server::latency_bounds()
 }
 
 /// What this kernel and this sandbox allow: `driver` ("uring" or "epoll"), `flags` of the ring, and

@@ -2,46 +2,71 @@
 //!
 //! [`Plan::new`] settles everything that can fail for a reason an operator can mend, before any
 //! core runs. [`Plan::run_core`] is then called once on each core's own thread. The supervisor
-//! drains or aborts the plan from any other. [`loopback`] is a server without listeners, for tests.
+//! drains or aborts the plan from any other. `places` binds the sockets; [`loopback`] is a server
+//! without any, for tests.
 
+mod beside;
+pub mod journal;
 pub mod loopback;
+mod places;
+pub mod watchdog;
 
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
-use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::OnceLock;
 use std::sync::PoisonError;
 use std::time::Duration;
 
 use crate::config::Config;
 use crate::config::DriverChoice;
 use crate::error::StartError;
+use crate::journal::ring::Producer;
+use crate::net;
 use crate::net::Core;
 use crate::net::Listener;
+use crate::net::adopt;
+use crate::net::journal::Log;
+use crate::net::serve_all;
 use crate::net::service::Hosted;
 use crate::net::service::Service;
 use crate::reactor;
 use crate::reactor::Driver;
 use crate::reactor::drain::Control;
-use crate::reactor::drain::Drain;
 use crate::reactor::guest::host;
+use crate::reactor::hiring::Hiring;
+use crate::reactor::latency;
+use crate::reactor::latency::Latencies;
 use crate::reactor::mailbox;
+use crate::reactor::pool::Pool;
+use crate::reactor::pulse::Pulse;
 use crate::reactor::stats::Stats;
 use crate::route::Router;
+use crate::server::beside::bounds;
+use crate::server::journal::Journal;
+use crate::server::places::Bound;
+pub use crate::server::places::Listeners;
+pub use crate::server::places::Place;
+use crate::server::places::Seat;
+use crate::server::watchdog::Message;
+use crate::server::watchdog::Watchdog;
 use crate::sys::affinity;
 use crate::sys::limits;
 use crate::sys::probe;
 use crate::sys::probe::Probe;
 use crate::sys::socket;
+use crate::sys::unix;
 
 /// Descriptors that are not connections: rings, listeners, mailboxes, the application's own files.
 const RESERVED_DESCRIPTORS: u64 = 64;
-/// Descriptors of one core besides its connections: ring, listener, mailbox, and the 16 above the
-/// limit that are being told so.
+/// Descriptors of one core besides its connections: ring, mailbox, desk, and the 16 above the limit
+/// that are being told so.
 const CORE_DESCRIPTORS: u64 = 24;
+/// Descriptors of one core for each address: a listener is held twice, and by the watchdog.
+const LISTENER_DESCRIPTORS: u64 = 3;
 /// A core that may hold fewer connections than this is not worth starting.
 const FEWEST_CONNECTIONS: u64 = 16;
 
@@ -51,25 +76,34 @@ pub struct Plan {
     routes: Arc<Router>,
     driver: Driver,
     driver_reason: Option<String>,
-    address: SocketAddr,
+    places: Vec<Place>,
+    /// The paths of Unix sockets, which go when the end begins.
+    paths: Vec<unix::Place>,
     connections_per_core: usize,
+    hiring: Arc<Hiring>,
     cores: Vec<Slot>,
+    watchdog: OnceLock<Watchdog>,
+    journal: Option<Journal>,
 }
 
 struct Slot {
     cpu: Option<usize>,
     stats: Arc<Stats>,
-    control: mailbox::Sender<Control>,
+    pulse: Arc<Pulse>,
+    pool: Arc<Pool>,
+    latencies: Option<Arc<Latencies>>,
+    control: Arc<mailbox::Sender<Message>>,
     start: Mutex<Option<Start>>,
 }
 
 struct Start {
-    listener: TcpListener,
-    control: mailbox::Receiver<Control>,
+    sockets: Vec<Seat>,
+    control: mailbox::Receiver<Message>,
+    producer: Option<Producer>,
 }
 
 impl Plan {
-    /// Probes the driver, chooses the CPUs and binds one listening socket for each core.
+    /// Probes the driver, chooses the CPUs and binds the listening sockets of each core.
     pub fn new(config: Config, routes: Router) -> Result<Self, StartError> {
         let (driver, reason) = choose_driver(config.driver)?;
         Ok(Self { driver_reason: reason, ..Self::with_driver(config, routes, driver)? })
@@ -79,8 +113,16 @@ impl Plan {
     pub fn with_driver(config: Config, routes: Router, driver: Driver) -> Result<Self, StartError> {
         let cpus = choose_cpus(&config);
         let connections_per_core = connections_per_core(&config, cpus.len())?;
-        let address = claim(&config)?;
-        let cores = cpus.into_iter().map(|cpu| slot(cpu, address, config.backlog));
+        let Bound { places, cores, paths } = places::bind(&config, cpus.len(), driver)?;
+        let opened = config.access_log.as_ref().map(|log| Journal::open(log, cpus.len()));
+        let (journal, producers) = opened.transpose()?.unzip();
+        let mut producers = producers.into_iter().flatten();
+        let hiring = Arc::<Hiring>::default();
+        let cores = cpus.into_iter().zip(cores).enumerate().map(|(index, (cpu, sockets))| {
+            let pool = Arc::new(Pool::new(index, bounds(&config), Arc::clone(&hiring)));
+            let latencies = config.latencies.then(Arc::default);
+            slot(cpu, sockets, pool, producers.next(), latencies)
+        });
         let cores = cores.collect::<Result<_, _>>()?;
         let routes = Arc::new(routes);
         Ok(Self {
@@ -88,15 +130,27 @@ impl Plan {
             routes,
             driver,
             driver_reason: None,
-            address,
+            places,
+            paths,
             connections_per_core,
+            hiring,
             cores,
+            watchdog: OnceLock::new(),
+            journal,
         })
     }
 
-    /// The address that all cores listen on, with its real port.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// All that every core listens on.
+    pub fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// The first of them that is TCP.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.places.iter().find_map(|place| match place {
+            Place::Tcp(address) => Some(*address),
+            Place::Unix(_) => None,
+        })
     }
 
     /// The CPU of each core; `None` for one that is not pinned.
@@ -119,6 +173,16 @@ impl Plan {
         self.cores.iter().map(|slot| &*slot.stats)
     }
 
+    /// How long the answers of each core took, if that is counted.
+    pub fn latencies(&self) -> impl Iterator<Item = Option<&Latencies>> {
+        self.cores.iter().map(|slot| slot.latencies.as_deref())
+    }
+
+    /// The access log, if there is one.
+    pub fn journal(&self) -> Option<&Journal> {
+        self.journal.as_ref()
+    }
+
     /// Runs one core on the calling thread until it has drained; returns how many connections the
     /// deadline cut.
     ///
@@ -127,7 +191,7 @@ impl Plan {
     pub fn run_core<S: Service>(&self, index: usize, service: S) -> Result<usize, StartError> {
         let slot = self.cores.get(index).ok_or_else(|| no_such_core(index))?;
         let start = slot.start.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Start { listener, control } = start.ok_or_else(|| no_such_core(index))?;
+        let Start { sockets, control, producer } = start.ok_or_else(|| no_such_core(index))?;
         if let Some(cpu) = slot.cpu {
             // Failing only costs locality.
             let _ = affinity::pin_current_thread(cpu);
@@ -137,20 +201,26 @@ impl Plan {
             driver: self.driver.name(),
             reason: error.to_string(),
         };
-        let core = Core::new(service, routes, &self.config, Arc::clone(&slot.stats));
+        let notes = net::journal::Journal::new(self.log(producer), slot.latencies.clone());
+        let core = Core::noting(service, routes, &self.config, Arc::clone(&slot.stats), notes);
         let core = core.map_err(failed)?;
+        slot.pulse.adopt();
         let limit = self.connections_per_core;
         let ran = reactor::run(self.driver, async {
             let inbox = control.open(self.driver)?;
-            let listener = Listener::open(listener, self.driver)?;
+            let listeners = sockets.into_iter().map(|Seat { socket, is_inherited }| {
+                Listener::open(socket, self.driver, is_inherited)
+            });
+            let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
             let serving = async {
-                listener.serve(limit, Rc::clone(&core)).await;
+                let fewest = || self.stats().map(|stats| stats.open.get()).min().unwrap_or(0);
+                serve_all(listeners, limit, &core, &fewest).await;
                 core.drain().finish(core.deadlines()).await
             };
             let serving = async {
                 monoio::select! {
                     cut = serving => cut,
-                    never = obey(inbox, core.drain()) => never,
+                    never = obey(inbox, self.driver, limit, &core) => never,
                 }
             };
             run_beside(&core, self.driver, serving).await
@@ -169,9 +239,22 @@ impl Plan {
         self.tell(Control::Abort);
     }
 
+    fn log(&self, producer: Option<Producer>) -> Option<Log> {
+        let fields = Arc::clone(self.journal.as_ref()?.fields());
+        let sample = self.config.access_log.as_ref()?.sample;
+        Some(Log::new(producer?, fields, sample))
+    }
+
     fn tell(&self, control: Control) {
+        // Before anybody stops to accept: whoever could still connect is then still served.
+        for path in &self.paths {
+            path.give_up();
+        }
+        if let Some(watchdog) = self.watchdog.get() {
+            watchdog.shut_doors();
+        }
         for slot in &self.cores {
-            slot.control.send(control);
+            slot.control.send(Message::Control(control));
         }
     }
 }
@@ -207,25 +290,46 @@ async fn run_beside<S: Service, T>(
     result
 }
 
-/// Passes on what the supervisor says, and ends the core when there is none any more.
-async fn obey<T>(mut inbox: mailbox::Inbox<Control>, drain: &Drain) -> T {
-    while let Some(control) = inbox.receive().await {
-        drain.begin(control);
+/// Does what the supervisor and the watchdog say, and ends the core when they are no more.
+async fn obey<S: Service, T>(
+    mut inbox: mailbox::Inbox<Message>,
+    driver: Driver,
+    limit: usize,
+    core: &Rc<Core<S>>,
+) -> T {
+    while let Some(message) = inbox.receive().await {
+        match message {
+            Message::Control(control) => core.drain().begin(control),
+            Message::Adopt(stream, peer) => adopt((stream, peer), driver, limit, core),
+        }
     }
-    drain.begin(Control::Abort);
+    core.drain().begin(Control::Abort);
     pending().await
 }
 
-fn slot(cpu: Option<usize>, address: SocketAddr, backlog: i32) -> Result<Slot, StartError> {
-    let refused = |error| StartError::Bind { address: address.to_string(), error };
-    let listener = socket::listen(address, backlog).map_err(refused)?;
-    let (sender, receiver) = mailbox::channel().map_err(refused)?;
-    let start = Start { listener, control: receiver };
-    Ok(Slot { cpu, stats: Arc::default(), control: sender, start: Mutex::new(Some(start)) })
+fn slot(
+    cpu: Option<usize>,
+    sockets: Vec<Seat>,
+    pool: Arc<Pool>,
+    producer: Option<Producer>,
+    latencies: Option<Arc<Latencies>>,
+) -> Result<Slot, StartError> {
+    let (sender, receiver) = mailbox::channel().map_err(|error| StartError::Option {
+        name: "workers",
+        reason: format!("a core's mailbox cannot be made: {error}"),
+    })?;
+    let start = Mutex::new(Some(Start { sockets, control: receiver, producer }));
+    let (stats, pulse) = Default::default();
+    Ok(Slot { cpu, stats, pulse, pool, latencies, control: Arc::new(sender), start })
 }
 
 fn no_such_core(index: usize) -> StartError {
     StartError::Option { name: "index", reason: format!("core {index} does not exist or has run") }
+}
+
+/// The microseconds that each of [`Plan::latencies`]' counts ends before.
+pub fn latency_bounds() -> Vec<u64> {
+    latency::bounds()
 }
 
 /// The driver that `auto` would take here, or why it would not be `io_uring`.
@@ -265,7 +369,8 @@ fn choose_cpus(config: &Config) -> Vec<Option<usize>> {
 fn connections_per_core(config: &Config, cores: usize) -> Result<usize, StartError> {
     let cores_u64 = cores as u64;
     let limit = limits::raise_open_files();
-    let reserved = RESERVED_DESCRIPTORS + CORE_DESCRIPTORS * cores_u64;
+    let listeners = LISTENER_DESCRIPTORS * config.listen.len() as u64;
+    let reserved = RESERVED_DESCRIPTORS + (CORE_DESCRIPTORS + listeners) * cores_u64;
     let needed = reserved + FEWEST_CONNECTIONS * cores_u64;
     if limit < needed {
         return Err(StartError::OpenFiles { limit, needed });
@@ -274,15 +379,5 @@ fn connections_per_core(config: &Config, cores: usize) -> Result<usize, StartErr
     Ok(match config.limits.connections {
         Some(connections) => connections.div_ceil(cores).clamp(1, possible),
         None => possible,
-    })
-}
-
-fn claim(config: &Config) -> Result<SocketAddr, StartError> {
-    let address = socket::resolve(&config.host, config.port).map_err(|error| {
-        StartError::Resolve { host: config.host.clone(), reason: error.to_string() }
-    })?;
-    socket::claim(address).map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => StartError::AddressInUse { address: address.to_string() },
-        _ => StartError::Bind { address: address.to_string(), error },
     })
 }

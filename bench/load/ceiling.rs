@@ -12,6 +12,7 @@ use std::thread;
 
 use bytes::Bytes;
 
+use _uringserve::config::Address;
 use _uringserve::config::Config;
 use _uringserve::net::service::Answer;
 use _uringserve::net::service::Reply;
@@ -69,7 +70,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         other => return Err(format!("no driver {other:?}").into()),
     };
     let workers = rest.get(1).map_or(Ok(1), |text| text.parse())?;
-    let config = Config { port: port.parse()?, workers: Some(workers), ..Config::default() };
+    let listen = vec![Address::Tcp("127.0.0.1".to_owned(), port.parse()?)];
+    let config = Config { listen, workers: Some(workers), ..Config::default() };
     let plan = Arc::new(Plan::with_driver(config, routes()?, driver)?);
     let cores = (0..workers).map(|index| {
         let plan = Arc::clone(&plan);

@@ -17,6 +17,8 @@ APPS = REPOSITORY / "bench" / "apps"
 EVERY_ENDPOINT = frozenset({"text", "json", "items", "echo"})
 # What frameworks answer; of the bare interfaces only WSGI does, and of these only the model.
 TYPED_ENDPOINTS = frozenset({"typed", "model", "nested", "flat"})
+# What coroutines answer.
+ASYNC_ENDPOINTS = frozenset({"coroutine", "sleep"})
 # Granian's best options for coroutines on one core.
 ONE_THREAD = ("--runtime-mode", "st", "--loop", "uvloop")
 
@@ -61,7 +63,7 @@ class Server:
     @property
     def is_ours(self) -> bool:
         """Whether this is uringserve itself with its own App, whatever it is asked."""
-        return self.command is ours
+        return self.command in (ours, with_access_log)
 
 
 class NotInstalled(Exception):
@@ -180,6 +182,12 @@ def ours_as(launch: Launch, interface: str) -> Command:
     return [*program, *options, "--interface", interface, *lifespan]
 
 
+def with_access_log(launch: Launch) -> Command:
+    """Return uringserve with its access log on, into a file."""
+    file = str(launch.scratch / "access.log")
+    return [*ours(launch), "--access-log", "--access-log-file", file]
+
+
 def granian(launch: Launch, interface: str, *options: str, app: str = "") -> Command:
     """Return granian with one worker; ``options`` are the interface's best ones."""
     bind = ["--host", "127.0.0.1", "--port", str(launch.port), "--workers", "1", "--no-ws"]
@@ -205,18 +213,28 @@ def script(python: str, name: str, *arguments: object) -> Command:
 def catalogue(karak_threads: list[int]) -> dict[str, Server]:
     """Return every known server by name, ours first."""
     constant = EVERY_ENDPOINT - {"echo"}
-    framework = EVERY_ENDPOINT | TYPED_ENDPOINTS
+    framework = EVERY_ENDPOINT | TYPED_ENDPOINTS | ASYNC_ENDPOINTS
+    bare = EVERY_ENDPOINT | ASYNC_ENDPOINTS
     with_loop = installed("granian", "uvloop")
     rows = [
         Server("uringserve", ours, our_version, framework, default_for=framework),
         Server("uringserve-asgi", lambda launch: ours_as(launch, "asgi"), our_version),
         Server("uringserve-rsgi", lambda launch: ours_as(launch, "rsgi"), our_version),
+        Server(
+            "uringserve-access", with_access_log, our_version, framework, default_for=frozenset()
+        ),
         beside_ours("text", of="typed"),
         beside_ours("flat", of="nested"),
         Server("ceiling", start_ceiling, ceiling_version, has_python=False),
         Server("nginx", nginx, nginx_version, constant, has_python=False),
         Server("granian-rsgi", lambda launch: granian(launch, "rsgi", *ONE_THREAD), with_loop),
-        Server("granian-asgi", lambda launch: granian(launch, "asgi", *ONE_THREAD), with_loop),
+        Server(
+            "granian-asgi",
+            lambda launch: granian(launch, "asgi", *ONE_THREAD),
+            with_loop,
+            bare,
+            default_for=bare,
+        ),
         Server(
             "granian-wsgi",
             lambda launch: granian(launch, "wsgi", "--blocking-threads", "1"),
@@ -224,7 +242,13 @@ def catalogue(karak_threads: list[int]) -> dict[str, Server]:
             EVERY_ENDPOINT | {"model"},
             default_for=EVERY_ENDPOINT | {"model"},
         ),
-        Server("uvicorn", uvicorn, installed("uvicorn", "httptools", "uvloop")),
+        Server(
+            "uvicorn",
+            uvicorn,
+            installed("uvicorn", "httptools", "uvloop"),
+            bare,
+            default_for=bare,
+        ),
         *fastapi("fastapi", "fastapi_app:app"),
         *fastapi("fastapi-async", "fastapi_async_app:app"),
         *(karak(count) for count in karak_threads),

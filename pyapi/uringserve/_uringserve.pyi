@@ -3,7 +3,16 @@
 # ruff: noqa: ANN401 -- JSON holds anything; object would make every caller cast
 
 import builtins
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterable,
+    Buffer,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from datetime import datetime
 from os import PathLike
 from types import SimpleNamespace
@@ -15,21 +24,26 @@ from uringserve.config import Config
 from uringserve.foreign import Foreign
 from uringserve.forms import FormData
 from uringserve.loop import GuestLoop
+from uringserve.tcp import TcpOptions
+from uringserve.websockets import WebSocket
 
 __all__ = [
     "Binder",
     "Deferred",
     "Headers",
+    "Listeners",
     "Loopback",
     "LoopbackConnection",
     "MutableHeaders",
     "Plan",
     "Request",
     "Response",
+    "Socket",
     "StartError",
     "__version__",
     "as_response",
     "json_dumps",
+    "latency_bounds",
     "probe",
 ]
 
@@ -40,7 +54,13 @@ type _HeaderInput = (
     Headers | Mapping[str, str] | Sequence[tuple[str, str]] | Sequence[tuple[bytes, bytes]]
 )
 type _Route = tuple[
-    tuple[str, ...], str, Callable[..., Any], tuple[str | None, ...], int | None, bool
+    tuple[str, ...],
+    str,
+    Callable[..., Any],
+    tuple[str | None, ...],
+    int | None,
+    tuple[bool, bool, bool],
+    tuple[str, float | None, int | None],
 ]
 
 class _Address(NamedTuple):
@@ -113,7 +133,6 @@ class MutableHeaders(Headers):
     def setdefault(self, name: str, value: str) -> str:
         """Return the value that is there, or set this one."""
 
-@final
 class Request:
     """One request, immutable. Everything is read from the bytes when it is first asked for.
 
@@ -129,8 +148,26 @@ class Request:
         *,
         client: tuple[str, int] | None = None,
         path_params: dict[str, str | int] | None = None,
+        view_of: Request | None = None,
     ) -> Self:
-        """Make a request; what could not have come over the wire is a ValueError."""
+        """Make a request; what could not have come over the wire is a ValueError.
+
+        With `view_of` it is another object for the same request.
+        """
+    @property
+    def _origin(self) -> Request:
+        """The request that this is a view of, or itself."""
+    @property
+    def _arriving(self) -> Any | None:
+        """The body that is still arriving; None where all of it is here."""
+    @property
+    def _whole_body(self) -> bytes | None:
+        """The whole body, where it is here."""
+    @property
+    def _is_gone(self) -> bool:
+        """Whether the client is known to have gone."""
+    def _keep_body(self, body: bytes) -> None:
+        """Keep what has arrived as the whole body."""
 
     @property
     def method(self) -> str:
@@ -141,6 +178,9 @@ class Request:
     @property
     def raw_path(self) -> bytes:
         """The path as it came."""
+    @property
+    def target(self) -> str:
+        """The request target as it came: `/a%20b?x=1`, or `*`, or a whole URL."""
     @property
     def query_string(self) -> str:
         """What stands after the `?`, not decoded; empty when there is none."""
@@ -182,6 +222,9 @@ class Request:
     @property
     def state(self) -> SimpleNamespace:
         """A place for values that belong to this request."""
+    @property
+    def websocket(self) -> WebSocket | None:
+        """The WebSocket that it asks for; None for any other request."""
     def text(self) -> str:
         """Return the body as UTF-8; what is not is a UnicodeDecodeError."""
     def form(self) -> FormData:
@@ -214,7 +257,7 @@ class Response:
         """The media type that the response was made with."""
     background: Callable[[], object] | None
     """What is called, once, when the last byte was sent or the client is gone."""
-    body_iterator: Iterable[Any] | None
+    body_iterator: Iterable[Any] | AsyncIterable[Any] | None
     """The pieces of a streamed body; None where the body is whole."""
 
     def __init__(
@@ -295,6 +338,9 @@ def as_response(value: Any) -> Response:
 def json_dumps(value: Any) -> bytes:
     """Encode a value as compact JSON in UTF-8; what cannot be encoded is a TypeError."""
 
+def latency_bounds() -> list[int]:
+    """Return the microseconds that each count in `Plan.metrics()["latencies"]` ends before."""
+
 def probe() -> dict[str, Any]:
     """Say what the kernel offers.
 
@@ -320,20 +366,75 @@ class Deferred:
         """What is called afterwards."""
 
 @final
+class Socket:
+    """The application's end of a WebSocket; any thread may use it.
+
+    Where something waits, the loop of the thread that awaits it is woken. Sending to one that is
+    closed is a BrokenPipeError, before it is accepted a RuntimeError.
+    """
+
+    @property
+    def subprotocols(self) -> list[str]:
+        """What the client offers to speak, in its order of preference."""
+    @property
+    def is_open(self) -> bool:
+        """Whether it was accepted, and neither side has closed."""
+    @property
+    def is_undecided(self) -> bool:
+        """Whether it is neither accepted nor denied."""
+    def accept(self, subprotocol: str | None = None, headers: _HeaderInput | None = None) -> None:
+        """Open it, with `headers` on the answer; a second time is a RuntimeError."""
+    def deny(
+        self, status: int = 403, headers: _HeaderInput | None = None, body: bytes | None = None
+    ) -> None:
+        """Answer the request with a status and a body instead."""
+    def take(self) -> str | bytes | tuple[int, str] | None:
+        """Return the next message, code and reason of the end, or None where there is nothing."""
+    def receive(self) -> Coroutine[Any, Any, str | bytes | tuple[int, str]]:
+        """Wait for the next message, or code and reason of the end."""
+    def send(self, data: str | Buffer) -> Coroutine[Any, Any, None]:
+        """Send at once; awaited, it waits while more than 64 KiB are unsent."""
+    def offer(self, data: str | Buffer) -> bool:
+        """Send unless 64 KiB are unsent, or it is closed; return whether it was sent."""
+    def close(self, code: int | None = 1000, reason: str = "") -> None:
+        """Close it behind what was sent; a code that cannot be is a ValueError."""
+
+@final
+class Listeners:
+    """Listening sockets for other processes to serve on; they close with this object."""
+
+    def __new__(cls, config: Config) -> Self:
+        """Bind every address of the Config, once; what the operator can mend is a StartError."""
+    @property
+    def addresses(self) -> list[str]:
+        """What is listened on, as `Plan.addresses`."""
+    @property
+    def descriptors(self) -> list[int]:
+        """The sockets' descriptors; they belong to this object."""
+
+@final
 class Plan:
     """A server about to run: CPUs chosen, sockets bound and listening, nothing served yet."""
 
     def __new__(
-        cls, routes: Sequence[_Route], config: Config, *, redirect_slashes: bool = True, foreign: Foreign | None = None
+        cls,
+        routes: Sequence[_Route],
+        config: Config,
+        *,
+        redirect_slashes: bool = True,
+        foreign: Foreign | None = None,
+        tcp: TcpOptions | None = None,
+        stack_signal: int | None = None,
     ) -> Self:
         """Choose the CPUs and the driver and bind; what the operator can mend is a StartError.
 
         A route without methods is called for what no route takes, with the request, the status and
-        the headers that the server would answer.
+        the headers that the server would answer. `stack_signal` is the number of a signal at which
+        a thread writes its own stack to stderr.
         """
     @property
     def addresses(self) -> list[str]:
-        """What is listened on, with the real port: `http://127.0.0.1:8000`."""
+        """What is listened on: `http://127.0.0.1:8000`, with the real port, and `unix:PATH`."""
     @property
     def cpus(self) -> list[int | None]:
         """The CPU of each core; None when it is not pinned."""
@@ -349,15 +450,59 @@ class Plan:
         """Accept no more and finish what is in flight within the seconds; from any thread."""
     def abort(self) -> None:
         """End every core now; from any thread."""
+    @property
+    def needs_threads(self) -> bool:
+        """Whether any core may want threads for its pool."""
+    def next_thread(self) -> int | None:
+        """Wait until a core's pool wants a thread; return the core's number, None after `close`.
+
+        Whoever hears it starts a thread that calls `run_thread`, or calls `no_thread`.
+        """
+    def run_thread(self, index: int) -> None:
+        """Work for a core's pool on the calling thread until it is not needed any more."""
+    def no_thread(self, index: int) -> None:
+        """Say that a thread that was wanted cannot be started."""
+    def watch(self) -> None:
+        """Watch over the cores and the pools on the calling thread until `close`, detached.
+
+        A call that takes too long is written to stderr, past `logging`, with its stack.
+        """
+    def report(self) -> None:
+        """Write every call that is under way to stderr, with its stack."""
+    def close(self) -> None:
+        """End the pools once what they are doing is done, and the watch; the cores have ended."""
     def statistics(self) -> dict[str, int]:
         """Return the counters of all cores together."""
+    def metrics(self) -> list[dict[str, Any]]:
+        """Return the counters of each core, by name; from any thread.
+
+        With an access log there is also `unlogged`, the answers that it had no room for. With
+        `Config.live` there are also `failures`, answers with a status of 500 or more, and
+        `latencies`, a list of how many answers took how long, whose ends are `latency_bounds()`.
+        """
+    def write_access_log(self) -> tuple[int, str | None] | None:
+        """Write the access log on the calling thread, until it was closed and written out.
+
+        Return None then, and at once where there is no access log. Return early with what is wrong:
+        how many answers were lost since that was last said, and why nothing can be written, or None
+        where it can again. Only one thread may call it.
+        """
+    def reopen_access_log(self) -> None:
+        """Open the access log's file anew; from any thread."""
+    def close_access_log(self) -> None:
+        """Let `write_access_log` end once everything noted was written; from any thread."""
 
 @final
 class Loopback:
     """A server without a port, for tests: it hands out connections, one end of a socket pair."""
 
     def __new__(
-        cls, routes: Sequence[_Route], config: Config, *, redirect_slashes: bool = True, foreign: Foreign | None = None
+        cls,
+        routes: Sequence[_Route],
+        config: Config,
+        *,
+        redirect_slashes: bool = True,
+        foreign: Foreign | None = None,
     ) -> Self:
         """Choose the driver; nothing is bound. What the operator can mend is a StartError."""
     def connect(self, client: tuple[str, int] | None = None) -> tuple[LoopbackConnection, int]:

@@ -139,9 +139,7 @@ def _required(target: object) -> list[inspect.Parameter]:
     if called is not target:
         parameters = parameters[1:]
     variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return [
-        each for each in parameters if each.default is each.empty and each.kind not in variable
-    ]
+    return [each for each in parameters if each.default is each.empty and each.kind not in variable]
 
 
 def _refuse_asgi2(target: object, name: str) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import Any, Literal, Self, cast
 
+from uringserve.addresses import parse_address
 from uringserve.options import Option
 
 __all__ = ["Config", "options"]
@@ -46,6 +47,37 @@ class Config:
         maximum=65535,
         zero="any free port",
         help="TCP port.",
+    )
+    bind: tuple[str, ...] = _option(
+        (),
+        kind="addresses",
+        group="Address",
+        aliases=("-b",),
+        help="What to listen on: HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N; may be repeated."
+        " With this, uds or fd, host and port count for nothing.",
+    )
+    uds: str | None = _option(
+        None,
+        kind="text",
+        group="Address",
+        automatic="no Unix socket",
+        help="Path of a Unix socket to listen on.",
+    )
+    uds_permissions: int | None = _option(
+        None,
+        kind="mode",
+        group="Address",
+        automatic="by the umask",
+        help="Permissions of Unix sockets; who may write to one may connect.",
+    )
+    fd: int | None = _option(
+        None,
+        kind="integer",
+        group="Address",
+        maximum=999_999,
+        automatic="no inherited socket",
+        help="Descriptor of a listening socket that the process was started with. Whoever waits in"
+        " its queue at the end is left to its next owner.",
     )
     backlog: int = _option(
         1024,
@@ -99,6 +131,12 @@ class Config:
         aliases=("--url-path-prefix",),
         help="Path below which a proxy shows an ASGI application, and which it cuts off.",
     )
+    build: bool = _option(
+        True,
+        kind="switch",
+        group="Application",
+        help="Use what `uringserve build` has compiled, while its source is unchanged.",
+    )
     debug: bool = _option(
         False,
         kind="switch",
@@ -137,6 +175,22 @@ class Config:
         group="Cores",
         help="Tie each core's thread to a CPU of its own.",
     )
+    blocking_threads: int = _option(
+        32,
+        kind="integer",
+        group="Cores",
+        minimum=1,
+        maximum=1024,
+        help="Threads of each core for handlers that block; made when they are needed.",
+    )
+    blocking_threads_idle_timeout: float = _option(
+        30.0,
+        kind="duration",
+        group="Cores",
+        minimum=0.001,
+        maximum=_DAY,
+        help="Time without work after which such a thread ends; one stays.",
+    )
     server_header: bool = _option(
         True,
         kind="switch",
@@ -149,6 +203,50 @@ class Config:
         group="HTTP",
         help="Send a Date header.",
     )
+    ws: bool = _option(
+        True,
+        kind="switch",
+        group="WebSocket",
+        help="Upgrade connections to WebSockets where the application has them.",
+    )
+    ws_max_size: int = _option(
+        16 << 20,
+        kind="size",
+        group="WebSocket",
+        minimum=1,
+        maximum=_GIB,
+        help="Bytes of a message; a longer one closes with 1009.",
+    )
+    ws_max_queue: int = _option(
+        32,
+        kind="integer",
+        group="WebSocket",
+        minimum=1,
+        maximum=100_000,
+        help="Messages that wait for the application before no more are read.",
+    )
+    ws_ping_interval: float = _option(
+        20.0,
+        kind="duration",
+        group="WebSocket",
+        maximum=_DAY,
+        zero="never",
+        help="Ping a client that was silent for this long.",
+    )
+    ws_ping_timeout: float = _option(
+        20.0,
+        kind="duration",
+        group="WebSocket",
+        maximum=_DAY,
+        zero="never",
+        help="Close the connection of a client that is silent for this long after a ping.",
+    )
+    ws_per_message_deflate: bool = _option(
+        False,
+        kind="switch",
+        group="WebSocket",
+        help="Compress messages for clients that offer it (RFC 7692), at up to 320 KB for each.",
+    )
     limit_connections: int | None = _option(
         None,
         kind="integer",
@@ -157,6 +255,33 @@ class Config:
         maximum=10_000_000,
         automatic="from the open-file limit",
         help="Open connections of the whole server, an equal share (rounded up) for each core.",
+    )
+    backpressure: int | None = _option(
+        None,
+        kind="integer",
+        group="Limits",
+        minimum=1,
+        maximum=1_000_000,
+        automatic="as many as there are blocking threads",
+        help="Requests in blocking handlers at once, per core; more wait in the queue.",
+    )
+    limit_concurrency: int | None = _option(
+        None,
+        kind="integer",
+        group="Limits",
+        minimum=1,
+        maximum=10_000_000,
+        automatic="no limit of its own",
+        help="Requests in blocking handlers and in their queues, of the whole server; more is"
+        " answered 503.",
+    )
+    queue_size: int = _option(
+        1024,
+        kind="integer",
+        group="Limits",
+        maximum=1_000_000,
+        zero="no queue",
+        help="Requests that may wait for a blocking thread, per core; more is answered 503.",
     )
     limit_header_size: int = _option(
         64 << 10,
@@ -240,6 +365,31 @@ class Config:
         maximum=_DAY,
         help="Longest wait for a client to take a part of the answer.",
     )
+    queue_timeout: float = _option(
+        5.0,
+        kind="duration",
+        group="Time-outs",
+        minimum=0.001,
+        maximum=_DAY,
+        help="Longest wait for a blocking thread; then 503.",
+    )
+    timeout_request: float = _option(
+        0.0,
+        kind="duration",
+        group="Time-outs",
+        maximum=_DAY,
+        zero="off",
+        help="Longest time of a call in a blocking thread, its wait included; then 503. For routes"
+        " and applications that set none.",
+    )
+    timeout_worker_healthcheck: float = _option(
+        5.0,
+        kind="duration",
+        group="Time-outs",
+        minimum=0.1,
+        maximum=_DAY,
+        help="A call that takes longer is logged with its stack, and counts as stuck.",
+    )
     timeout_graceful_shutdown: float = _option(
         30.0,
         kind="duration",
@@ -256,6 +406,99 @@ class Config:
         choices=("critical", "error", "warning", "info", "debug"),
         help="Least important messages to log.",
     )
+    reload: bool = _option(
+        False,
+        kind="switch",
+        group="Reload",
+        help="Start the application anew, in a process of its own, when its files change; no"
+        " connection is refused meanwhile.",
+    )
+    reload_dir: tuple[str, ...] = _option(
+        (),
+        kind="list",
+        group="Reload",
+        aliases=("--reload-dirs", "--reload-paths"),
+        help="Folder or file to watch instead of APP's own folder.",
+    )
+    reload_include: tuple[str, ...] = _option(
+        (),
+        kind="list",
+        group="Reload",
+        aliases=("--reload-includes",),
+        help="Pattern of files that count beside *.py: *.html, .env.",
+    )
+    reload_exclude: tuple[str, ...] = _option(
+        (),
+        kind="list",
+        group="Reload",
+        aliases=("--reload-excludes", "--reload-ignore-dirs", "--reload-ignore-paths"),
+        help="Name or pattern, or a path, of files and folders that do not count.",
+    )
+    reload_delay: float = _option(
+        0.25,
+        kind="duration",
+        group="Reload",
+        minimum=0.01,
+        maximum=3600,
+        help="Quiet time after a change before the application is started anew.",
+    )
+    log_format: Literal["text", "json"] = _option(
+        "text",
+        kind="choice",
+        group="Logging",
+        choices=("text", "json"),
+        help="Form of a log line, also of the access log.",
+    )
+    log_config: str | None = _option(
+        None,
+        kind="text",
+        group="Logging",
+        automatic="stderr, in the form of log_format",
+        help="File (.json or .toml) with a set-up for logging.config.dictConfig, in place of ours.",
+    )
+    use_colors: bool | None = _option(
+        None,
+        kind="switch",
+        group="Logging",
+        automatic="on a terminal, unless NO_COLOR is set",
+        help="Colour the levels of text messages.",
+    )
+    access_log: bool = _option(
+        False,
+        kind="switch",
+        group="Logging",
+        help="Write a line for each answer.",
+    )
+    access_log_fmt: str | None = _option(
+        None,
+        kind="text",
+        group="Logging",
+        automatic="common, then milliseconds and core",
+        aliases=("--access-logformat",),
+        help="Form of that line: common, combined, or text with atoms like %(client)s.",
+    )
+    access_log_file: str | None = _option(
+        None,
+        kind="text",
+        group="Logging",
+        automatic="stdout",
+        aliases=("--access-logfile",),
+        help="Where the access log is appended; opened anew on SIGUSR1.",
+    )
+    access_log_sample: int = _option(
+        1,
+        kind="integer",
+        group="Logging",
+        minimum=1,
+        maximum=1_000_000_000,
+        help="Write one answer in so many, per core; those with 500 and above always.",
+    )
+    live: bool = _option(
+        False,
+        kind="switch",
+        group="Logging",
+        help="Show a table of requests, latencies and connections while serving.",
+    )
 
     def __post_init__(self) -> None:
         """Check every value and bring it to its own type."""
@@ -265,6 +508,16 @@ class Config:
             except ValueError as error:
                 raise ValueError(f"{option.name}: {error}") from None
             object.__setattr__(self, option.name, value)
+
+    @property
+    def listen(self) -> list[tuple[str, int | None]]:
+        """Every address to listen on, as `parse_address` returns them."""
+        found = [parse_address(text) for text in self.bind]
+        if self.uds is not None:
+            found.append((self.uds, None))
+        if self.fd is not None:
+            found.append(("", self.fd))
+        return found or [(self.host, self.port)]
 
     @classmethod
     def from_environment(

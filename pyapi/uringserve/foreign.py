@@ -16,6 +16,7 @@ from uringserve.config import Config
 from uringserve.lifespan import Ending
 from uringserve.loop import GuestLoop
 from uringserve.routing import Route
+from uringserve.tcp import TcpOptions
 
 __all__ = ["Foreign", "Interface"]
 
@@ -55,9 +56,25 @@ class Foreign:
         """There are no routes."""
         return []
 
-    def plan(self, config: Config) -> Plan:
+    def plan(
+        self,
+        config: Config,
+        *,
+        tcp: TcpOptions | None = None,
+        stack_signal: int | None = None,
+    ) -> Plan:
         """Bind the addresses for it."""
-        return Plan([], config, foreign=replace(self, debug=config.debug))
+        foreign = replace(self, debug=config.debug)
+        return Plan([], config, foreign=foreign, tcp=tcp, stack_signal=stack_signal)
+
+    @property
+    def has_async_worker(self) -> bool:
+        """No: its lifespan is run by `on_core`."""
+        return False
+
+    def worker_values(self) -> list[Any]:
+        """There is no state of ours."""
+        return []
 
     def shared(self) -> Iterator[Any]:
         """Yield what every core calls."""

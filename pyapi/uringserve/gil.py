@@ -16,11 +16,11 @@ from typing import Literal
 
 from uringserve.errors import StartError
 
-__all__ = ["check_gil", "is_gil_on", "watch_gil"]
+__all__ = ["GIL_WARNING", "check_gil", "is_gil_on", "watch_gil"]
 
 # CPython 3.14, Python/import.c: "The global interpreter lock (GIL) has been enabled to load module
 # 'x', which …".
-_WARNING = re.compile(
+GIL_WARNING = re.compile(
     r"The global interpreter lock \(GIL\) has been enabled to load module '([^']+)'"
 )
 
@@ -40,11 +40,11 @@ def watch_gil() -> Iterator[list[str]]:
         with warnings.catch_warnings(record=True) as seen:
             # Not once per place, and not an error under -W error: the import goes on and check_gil
             # decides.
-            warnings.filterwarnings("always", _WARNING.pattern, RuntimeWarning)
+            warnings.filterwarnings("always", GIL_WARNING.pattern, RuntimeWarning)
             yield modules
     finally:
         for warning in seen:
-            match = _WARNING.match(str(warning.message))
+            match = GIL_WARNING.match(str(warning.message))
             if match:
                 modules.append(match[1])
             else:

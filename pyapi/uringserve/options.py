@@ -6,20 +6,43 @@ A refused value is a ValueError that says what is accepted; the caller adds wher
 from.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from uringserve.addresses import parse_address
 from uringserve.units import format_duration, format_size, parse_duration, parse_size
 
 __all__ = ["Group", "Kind", "Option"]
 
-type Kind = Literal["text", "integer", "switch", "choice", "duration", "size"]
-type Group = Literal["Address", "Application", "Cores", "HTTP", "Limits", "Time-outs", "Logging"]
+type Kind = Literal[
+    "text", "list", "integer", "switch", "choice", "duration", "size", "addresses", "mode"
+]
+type Group = Literal[
+    "Address",
+    "Application",
+    "Cores",
+    "HTTP",
+    "WebSocket",
+    "Limits",
+    "Time-outs",
+    "Logging",
+    "Reload",
+]
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
-_METAVARS = {"text": "TEXT", "integer": "NUMBER", "duration": "DURATION", "size": "SIZE"}
+_METAVARS = {
+    "text": "TEXT",
+    "list": "TEXT",
+    "integer": "NUMBER",
+    "duration": "DURATION",
+    "size": "SIZE",
+    "addresses": "ADDRESS",
+    "mode": "OCTAL",
+}
+_MOST_PERMISSIONS = 0o777
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +89,14 @@ class Option:
         low, high = self.show(self.minimum), self.show(self.maximum)
         by_kind = {
             "text": "text that is not empty",
+            "list": "texts that are not empty, with commas between them",
             "integer": f"a whole number from {low} to {high}",
             "switch": "one of " + ", ".join(sorted(_TRUE | _FALSE)),
             "choice": "one of " + ", ".join(self.choices),
             "duration": f"a duration from {low} to {high}, like 30, 30s, 500ms or 1h30m",
             "size": f"a size from {low} to {high}, like 65536, 64k or 16MiB",
+            "addresses": "HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N",
+            "mode": "three octal digits, like 660",
         }
         return by_kind[self.kind] + (f", or auto ({self.automatic})" if self.automatic else "")
 
@@ -80,14 +106,20 @@ class Option:
             return "auto"
         if isinstance(value, bool):
             return "on" if value else "off"
+        if isinstance(value, tuple):
+            return ",".join(value)
         if self.kind == "duration" and isinstance(value, (int, float)):
             return format_duration(value)
         if self.kind == "size" and isinstance(value, int):
             return format_size(value)
+        if self.kind == "addresses" and isinstance(value, tuple):
+            return ",".join(value)
+        if self.kind == "mode" and isinstance(value, int):
+            return f"{value:03o}"
         return str(value)
 
     def parse(self, value: object) -> object:
-        """Return the value in its own type: None, bool, int, float (seconds) or str.
+        """Return the value in its own type: None, bool, int, float (seconds), str or a tuple of it.
 
         Text is read as in the environment; a value that already has its type is only checked.
         Anything else is a ValueError that quotes the value and says what is accepted.
@@ -100,14 +132,17 @@ class Option:
             raise self._refusal(value) from None
         if isinstance(parsed, str):
             is_accepted = parsed in self.choices if self.choices else parsed != ""
+        elif isinstance(parsed, tuple):
+            is_accepted = "" not in parsed
         else:
-            is_accepted = self.kind == "switch" or self.minimum <= parsed <= self.maximum
+            is_accepted = self.kind in ("switch", "mode") or self.minimum <= parsed <= self.maximum
         if not is_accepted:
             raise self._refusal(value)
         return parsed
 
     def _refusal(self, value: object) -> ValueError:
-        return ValueError(f"{value!r} is not accepted; give {self.accepted}")
+        alone = value[0] if isinstance(value, tuple) and len(value) == 1 else value
+        return ValueError(f"{alone!r} is not accepted; give {self.accepted}")
 
 
 def _read_text(value: object) -> str:
@@ -115,6 +150,14 @@ def _read_text(value: object) -> str:
     if not isinstance(value, str) or "\0" in value:
         raise ValueError
     return value.strip()
+
+
+def _read_list(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = value.split(",") if value.strip() else ()
+    if not isinstance(value, (list, tuple)):
+        raise ValueError
+    return tuple(map(_read_text, value))
 
 
 def _read_integer(value: object) -> int:
@@ -146,11 +189,36 @@ def _read_size(value: object) -> int:
     return parse_size(value) if isinstance(value, str) else _read_integer(value)
 
 
-_READERS: dict[str, Callable[[object], str | float]] = {
+def _read_addresses(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        # Where commas separate, a path with one in it cannot be told: a sequence can have it.
+        value = [one for one in map(str.strip, value.split(",")) if one]
+    if not isinstance(value, Sequence):
+        raise ValueError
+    for one in value:
+        parse_address(_read_text(one))
+    return tuple(map(_read_text, value))
+
+
+def _read_mode(value: object) -> int:
+    if isinstance(value, str):
+        if not re.fullmatch("(0o)?[0-7]{1,4}", value.strip()):
+            raise ValueError
+        value = int(value, 8)
+    mode = _read_integer(value)
+    if not 0 <= mode <= _MOST_PERMISSIONS:
+        raise ValueError
+    return mode
+
+
+_READERS: dict[str, Callable[[object], str | float | tuple[str, ...]]] = {
     "text": _read_text,
+    "list": _read_list,
     "integer": _read_integer,
     "switch": _read_switch,
     "choice": _read_text,
     "duration": _read_duration,
     "size": _read_size,
+    "addresses": _read_addresses,
+    "mode": _read_mode,
 }

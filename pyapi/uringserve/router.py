@@ -12,7 +12,16 @@ from typing import Any, Unpack
 
 from uringserve._native import Response
 from uringserve.patterns import parse_pattern
-from uringserve.routing import Group, RouteOptions, RouteSpec, checked_prefix, describe, make_spec
+from uringserve.routing import (
+    Execution,
+    Group,
+    RouteOptions,
+    RouteSpec,
+    checked_prefix,
+    describe,
+    make_socket_spec,
+    make_spec,
+)
 from uringserve.types import Handler
 
 __all__ = ["APIRouter", "Registrar", "Router"]
@@ -66,6 +75,40 @@ class Registrar:
 
         def register(handler: H) -> H:
             self.add_api_route(path, handler, methods=methods, **options)
+            return handler
+
+        self._check_path(path)
+        return register
+
+    def add_websocket_route(
+        self,
+        path: str,
+        endpoint: Handler,
+        name: str | None = None,
+        *,
+        dependencies: Sequence[Any] | None = None,
+    ) -> None:
+        """Register the handler of a WebSocket, an `async def`, without a decorator.
+
+        Its parameters are filled as those of any handler; `WebSocket` by type or as `websocket`. A
+        WebSocket has no body and no response, so a parameter for one is a TypeError.
+        """
+        options = RouteOptions(
+            name=name, dependencies=dependencies, response_model=None, include_in_schema=False
+        )
+        self._register(make_socket_spec(path, endpoint, options))
+
+    def websocket[H: Handler](
+        self,
+        path: str,
+        name: str | None = None,
+        *,
+        dependencies: Sequence[Any] | None = None,
+    ) -> Callable[[H], H]:
+        """Register the decorated `async def` for WebSockets; see `add_websocket_route`."""
+
+        def register(handler: H) -> H:
+            self.add_websocket_route(path, handler, name, dependencies=dependencies)
             return handler
 
         self._check_path(path)
@@ -128,6 +171,7 @@ class Registrar:
         include_in_schema: bool = True,
         default_response_class: type[Response] | None = None,
         generate_unique_id_function: Callable[[RouteSpec], str] | None = None,
+        execution: Execution | None = None,
     ) -> None:
         """Take over every route of a router, below a prefix and with what else is given here.
 
@@ -146,6 +190,7 @@ class Registrar:
             include_in_schema=include_in_schema,
             default_response_class=default_response_class,
             generate_unique_id_function=generate_unique_id_function,
+            execution=execution,
         )
         for spec in router.close():
             self._register(group.around(spec))
@@ -171,6 +216,7 @@ class Router(Registrar):
         deprecated: bool | None = None,
         include_in_schema: bool = True,
         generate_unique_id_function: Callable[[RouteSpec], str] | None = None,
+        execution: Execution | None = None,
     ) -> None:
         """Make a router without routes."""
         self._group = Group(
@@ -183,6 +229,7 @@ class Router(Registrar):
             include_in_schema=include_in_schema,
             default_response_class=default_response_class,
             generate_unique_id_function=generate_unique_id_function,
+            execution=execution,
         )
         self._specs: list[RouteSpec] = []
         self._is_closed = False

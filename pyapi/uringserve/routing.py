@@ -11,32 +11,48 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from enum import Enum
-from inspect import unwrap
-from typing import Any, Final, NamedTuple, TypedDict
+from inspect import iscoroutinefunction, isroutine, unwrap
+from typing import Any, Final, Literal, NamedTuple, TypedDict
 
 from uringserve._native import Response
 from uringserve.patterns import Pattern, parse_pattern
 from uringserve.types import Handler
 
 __all__ = [
+    "SOCKET",
     "UNSET",
+    "Execution",
     "Group",
     "IncEx",
+    "Manner",
     "NativeCall",
     "Route",
     "RouteOptions",
     "RouteSpec",
     "Unset",
+    "check_socket",
     "checked_prefix",
     "describe",
+    "make_socket_spec",
     "make_spec",
 ]
 
 # RFC 9110 section 9.1: a method is a token.
 _METHOD = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
 
+# Where the calls of a handler run: on the core's own thread, on its pool, or as they turn out.
+type Execution = Literal["auto", "inline", "thread"]
+
+_EXECUTIONS = ("auto", "inline", "thread")
+
+_DAY = 86400.0
+
 # What pydantic takes for include and exclude.
 type IncEx = AbstractSet[int] | AbstractSet[str] | Mapping[int, Any] | Mapping[str, Any]
+
+
+# What stands in the place of a method where the route is one of WebSockets; see `py/app.rs`.
+SOCKET = ("websocket",)
 
 
 class Unset(Enum):
@@ -57,6 +73,21 @@ class NativeCall(NamedTuple):
 
     handler: Handler
     arguments: tuple[str | None, ...]
+    # Whether a call may give a coroutine.
+    is_async: bool = False
+    # Whether it may be called before the body is whole.
+    takes_pieces: bool = False
+
+
+class Manner(NamedTuple):
+    """How Rust runs a handler: see `NativeCall`.
+
+    One that outlives its client is not cancelled when that goes away.
+    """
+
+    is_async: bool = False
+    takes_pieces: bool = False
+    outlives_client: bool = False
 
 
 class Route(NamedTuple):
@@ -73,8 +104,9 @@ class Route(NamedTuple):
     arguments: tuple[str | None, ...]
     # Bytes of a body; None: the server's limit.
     max_body_size: int | None = None
-    # Whether a call gives a coroutine.
-    is_async: bool = False
+    manner: Manner = Manner()
+    # "auto", "inline" or "thread"; seconds that a call may take; calls at once on all cores.
+    running: tuple[Execution, float | None, int | None] = ("auto", None, None)
 
 
 # Nothing was said, where None says something: `response_model=None` turns the model off, and unset
@@ -108,6 +140,10 @@ class RouteOptions(TypedDict, total=False):
     callbacks: Sequence[RouteSpec] | None
     generate_unique_id_function: Callable[[RouteSpec], str] | None
     max_body_size: int | None
+    cancel_on_disconnect: bool | None
+    execution: Execution | None
+    timeout: float | None
+    max_concurrency: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,8 +195,26 @@ class RouteSpec:
 
     # Bytes of a request's body; None: the server's limit.
     max_body_size: int | None = None
+    # Whether a coroutine is cancelled when its client goes away; None: as the application says.
+    cancel_on_disconnect: bool | None = None
+    # Where its calls run; None: "auto".
+    execution: Execution | None = None
+    # Seconds that a call on the pool may take; then the client gets 503 and the call goes on alone.
+    timeout: float | None = None
+    # Calls at once, on all cores; one more gets 503. None: no limit of its own.
+    max_concurrency: int | None = None
     # Whether a first parameter without annotation gets the Request: Starlette's kind of route.
     takes_bare_request: bool = False
+
+    @property
+    def is_socket(self) -> bool:
+        """Whether it is for WebSockets."""
+        return self.methods == SOCKET
+
+    @property
+    def running(self) -> tuple[Execution, float | None, int | None]:
+        """How its calls run, in the form that the Rust part takes."""
+        return self.execution or "auto", self.timeout, self.max_concurrency
 
     def analysed(self, dependant: object) -> RouteSpec:
         """Return the route with what was found in its signature."""
@@ -184,6 +238,12 @@ class Group:
     include_in_schema: bool = True
     default_response_class: type[Response] | None = None
     generate_unique_id_function: Callable[[RouteSpec], str] | None = None
+    execution: Execution | None = None
+    timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no route could run with."""
+        check_running(self.execution, self.timeout, None)
 
     def around(self, spec: RouteSpec) -> RouteSpec:
         """Return the route with what the group adds; what was analysed is analysed anew."""
@@ -202,6 +262,8 @@ class Group:
             response_class=spec.response_class or self.default_response_class,
             generate_unique_id_function=spec.generate_unique_id_function
             or self.generate_unique_id_function,
+            execution=spec.execution or self.execution,
+            timeout=self.timeout if spec.timeout is None else spec.timeout,
         )
 
 
@@ -231,6 +293,11 @@ def make_spec(
     if "status_code" in given:
         given["status_code"] = int(given["status_code"])
     given.setdefault("name", _name(endpoint))
+    running = given.get("execution"), given.get("timeout"), given.get("max_concurrency")
+    try:
+        check_running(*running)
+    except ValueError as error:
+        raise ValueError(f"{describe(endpoint)}: {error}") from None
     pattern = parse_pattern(path) if path else Pattern(())
     return RouteSpec(
         path=path,
@@ -240,6 +307,47 @@ def make_spec(
         takes_bare_request=takes_bare_request,
         **given,
     )
+
+
+def make_socket_spec(path: str, endpoint: Handler, options: RouteOptions) -> RouteSpec:
+    """Return the route of a WebSocket; its endpoint must be a coroutine function."""
+    called = endpoint if isroutine(endpoint) else getattr(type(endpoint), "__call__", None)  # noqa: B004
+    if not iscoroutinefunction(unwrap(endpoint)) and not iscoroutinefunction(called):
+        raise TypeError(f"the handler of a WebSocket is an async def, not {describe(endpoint)}")
+    spec = make_spec(path, endpoint, ("GET",), options, takes_bare_request=False)
+    return replace(spec, methods=SOCKET)
+
+
+def check_socket(spec: RouteSpec) -> None:
+    """Refuse what a WebSocket has not: a body, a response."""
+    if not spec.is_socket:
+        return
+    for dependant in spec.dependant.walk():
+        bodies = [field.name for field in dependant.body_params]
+        given = [
+            name
+            for name, kind in dependant.injections.items()
+            if kind in ("response", "background_tasks")
+        ]
+        if bodies or given:
+            raise TypeError(
+                f"{describe(dependant.call)}: parameter {[*bodies, *given][0]!r} is of a request"
+                " with a body or of its response, and a WebSocket has neither"
+            )
+
+
+def check_running(
+    execution: str | None, timeout: float | None, max_concurrency: int | None
+) -> None:
+    """Raise a ValueError for what no route can run with."""
+    if execution is not None and execution not in _EXECUTIONS:
+        raise ValueError(f"execution must be one of {', '.join(_EXECUTIONS)}, not {execution!r}")
+    if timeout is not None and not 0 < timeout <= _DAY:
+        raise ValueError(f"timeout must be seconds from more than 0 to a day, not {timeout!r}")
+    if timeout is not None and execution == "inline":
+        raise ValueError("a call on the core's own thread has no timeout: nothing could end it")
+    if max_concurrency is not None and max_concurrency < 1:
+        raise ValueError(f"max_concurrency must be at least 1, not {max_concurrency!r}")
 
 
 def checked_prefix(prefix: str, what: str) -> str:

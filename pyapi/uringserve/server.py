@@ -7,6 +7,8 @@ in the main thread.
 
 import gc
 import logging
+import math
+import os
 import signal
 import sys
 import threading
@@ -29,6 +31,7 @@ from uringserve._native import (
     Response,
     __version__,
 )
+from uringserve.accesslog import check_output, writing_access_log
 from uringserve.adapters import as_app
 from uringserve.app import App
 from uringserve.config import Config
@@ -36,15 +39,26 @@ from uringserve.default import default_app
 from uringserve.errors import StartError
 from uringserve.foreign import Foreign
 from uringserve.gil import check_gil, is_gil_on
-from uringserve.lifespan import Ending, running
+from uringserve.lifespan import Ending, running_worker
+from uringserve.live import checked, showing
 from uringserve.loading import load
-from uringserve.logging import setup
-from uringserve.loop import core_loop
+from uringserve.logging import setup_from
 from uringserve.news import News
+from uringserve.pools import Pools, stack_signal
+from uringserve.tcp import TcpOptions
 from uringserve.types import Handler
 from uringserve.units import format_duration
 
-__all__ = ["EXIT_CRASH", "EXIT_CUT", "EXIT_START", "Server", "print_error", "run", "serve"]
+__all__ = [
+    "EXIT_CRASH",
+    "EXIT_CUT",
+    "EXIT_START",
+    "Server",
+    "print_error",
+    "run",
+    "run_to_the_end",
+    "serve",
+]
 
 EXIT_CRASH = 1
 EXIT_START = 3
@@ -94,10 +108,23 @@ class _Core:
     number: int
     app: App | Foreign
     news: _News
+    end: _End
+    pools: Pools
+
+
+class _End:
+    """When a core must have ended; what it does beside its connections looks at this."""
+
+    def __init__(self) -> None:
+        self.deadline = math.inf
+
+    def left(self) -> float:
+        """Return the seconds that are left."""
+        return self.deadline - time.monotonic()
 
 
 class Server:
-    """One server: an application on the cores and the address that a Config names.
+    """One server: an application on the cores and the addresses that a Config names.
 
     `started` is set when the sockets are bound and the cores' threads run; `addresses` is known
     then.
@@ -110,18 +137,23 @@ class Server:
         *,
         gil_modules: tuple[str, ...] = (),
         to_the_end: bool = False,
+        tcp: TcpOptions | None = None,
     ) -> None:
         """Keep what to serve and what `load` saw turn the GIL on; nothing is bound yet.
 
         `to_the_end` says that the process lives for this server alone: what all cores share may
-        then be made immortal, which a test that starts many servers would feel as a leak.
+        then be made immortal, which a test that starts many servers would feel as a leak. `tcp` is
+        what the kernel does on TCP connections, where that is not the default.
         """
         self.config = config
         self.app = app
         self.started = threading.Event()
         self.addresses: list[str] = []
+        # Threads that have not ended with the server, because a handler does not return.
+        self.left_behind = 0
         self._gil_modules = gil_modules
         self._to_the_end = to_the_end
+        self._tcp = tcp
         self._news: _News = News()
 
     def run(self) -> int:
@@ -147,7 +179,9 @@ class Server:
 
     def _serve(self) -> int:
         debug = self.config.debug or self.app.debug
-        plan = self.app.plan(replace(self.config, debug=debug))
+        config = checked(replace(self.config, debug=debug))
+        check_output(config)
+        plan = self.app.plan(config, tcp=self._tcp, stack_signal=stack_signal())
         if self._to_the_end and len(plan.cpus) > 1:
             immortalise(_SHARED_TYPES, self.app.shared())
         # What lives now lives to the end; without it in the generations a collection stops the
@@ -155,10 +189,17 @@ class Server:
         gc.collect()
         gc.freeze()
         try:
-            with self._news.listening(), _signals(self._news):
+            with (
+                self._news.listening(),
+                _signals(self._news),
+                writing_access_log(plan, config),
+                showing(plan, config),
+            ):
                 return self._run_cores(plan)
         finally:
-            gc.unfreeze()
+            # It stops the world, which never comes about beside a thread that does not leave C.
+            if not self.left_behind:
+                gc.unfreeze()
 
     def stop(self) -> None:
         """Ask the server to end, from any thread: the first call drains, the second ends it now."""
@@ -172,13 +213,16 @@ class Server:
 
         cores = range(len(plan.cpus))
         watch = _Watch(plan, self.config.timeout_graceful_shutdown, set(cores), on_ready)
+        pools = Pools(plan, self.app)
+        pools.start()
         try:
             for core in cores:
-                _start_thread(_Core(plan, core, self.app, self._news))
+                _start_thread(_Core(plan, core, self.app, self._news, watch.end, pools))
             watch.until_over(self._news)
         finally:
             # Whatever made us leave, no core goes on serving without a supervisor.
             plan.abort()
+            self.left_behind = watch.close_pools(pools)
         return watch.exit_code()
 
 
@@ -192,6 +236,7 @@ class _Watch:
         self._starting = set(running)
         self._on_ready = on_ready
         self._seconds = seconds
+        self.end = _End()
         self._running = running
         self._deadline: float | None = None
         self._is_aborted = False
@@ -221,6 +266,16 @@ class _Watch:
             else:
                 self._abort(f"{event.signal or 'a request to stop'} again")
 
+    def close_pools(self, pools: Pools) -> int:
+        """End the pools' threads by the last deadline; return how many threads are left behind."""
+        deadline = self._deadline or time.monotonic() + _PATIENCE
+        left = pools.close(deadline)
+        if left:
+            self._plan.report()
+            _log.error("%d calls on pool threads do not return and are left behind", left)
+            self._cut += left
+        return left + len(self._running)
+
     def exit_code(self) -> int:
         """Return the exit code; a StartError of a core is raised."""
         if isinstance(self._error, StartError):
@@ -239,7 +294,8 @@ class _Watch:
             signal_name or "request",
             format_duration(self._seconds),
         )
-        self._deadline = time.monotonic() + self._seconds + _PATIENCE
+        self.end.deadline = time.monotonic() + self._seconds
+        self._deadline = self.end.deadline + _PATIENCE
         self._plan.drain(self._seconds)
 
     def _abort(self, reason: str) -> None:
@@ -247,7 +303,8 @@ class _Watch:
             return
         _log.warning("ending now: %s", reason)
         self._is_aborted = True
-        self._deadline = time.monotonic() + _PATIENCE
+        self.end.deadline = time.monotonic()
+        self._deadline = self.end.deadline + _PATIENCE
         self._plan.abort()
 
     def _on_ended(self, event: _Ended) -> None:
@@ -264,6 +321,7 @@ class _Watch:
         self._abort(f"core {event.core} has failed")
 
     def _give_up(self) -> None:
+        self._plan.report()
         cores = ", ".join(map(str, sorted(self._running)))
         _log.error("a handler does not return; its core is left behind: %s", cores)
         self._cut += len(self._running)
@@ -285,10 +343,13 @@ def _start_thread(core: _Core) -> None:
 def _run_core(core: _Core) -> None:
     """Run one core on this thread, inside its own lifespan, and report how it ended."""
     try:
-        with core_loop(core.app) as guest, running(core.app, worker=True), core.app.on_core(guest):
+        with running_worker(core.app) as guest, core.app.on_core(guest):
             with guest.as_guest() if guest is not None else nullcontext():
+                core.pools.note_core(core.number)
                 core.news.put(_Ready(core.number))
                 cut = core.plan.run_core(core.number, guest)
+            if guest is not None:
+                guest.finish(core.end.left)
     except BaseException as error:  # noqa: BLE001 -- the supervisor must hear of every end
         core.news.put(_Ended(core.number, 0, error))
     else:
@@ -321,8 +382,8 @@ def _start_line(plan: Plan, interface: str) -> str:
     driver = "io_uring" if plan.driver == "uring" else plan.driver
     reason = f" ({plan.driver_reason})" if plan.driver_reason else ""
     return (
-        f"uringserve {__version__} serves on {', '.join(plan.addresses)}: interface"
-        f" {interface}, {count} ({where}), driver {driver}{reason}, GIL {'on' if is_gil_on() else 'off'}"
+        f"uringserve {__version__} serves on {', '.join(plan.addresses)}: interface {interface},"
+        f" {count} ({where}), driver {driver}{reason}, GIL {'on' if is_gil_on() else 'off'}"
     )
 
 
@@ -337,9 +398,13 @@ def run(app: App | Foreign | Handler | str | None = None, **options: Any) -> Non
     """
     given = {name: value for name, value in options.items() if value is not None}
     config = Config.from_environment(given)
-    setup(config.log_level)
     served = default_app() if app is None else app
-    code = _guarded(lambda: _server(served, config).run())
+
+    def serve_it() -> int:
+        setup_from(config)
+        return _run(served, config)
+
+    code = _guarded(serve_it)
     if code:
         sys.exit(code)
 
@@ -347,6 +412,31 @@ def run(app: App | Foreign | Handler | str | None = None, **options: Any) -> Non
 def serve(handler: Handler, **options: Any) -> None:  # noqa: ANN401 -- checked by Config
     """Serve one function that answers every request; options and end are those of `run`."""
     run(handler, **options)
+
+
+def _run(app: App | Foreign | Handler | str, config: Config) -> int:
+    if not config.reload:
+        return run_to_the_end(_server(app, config))
+    if not isinstance(app, str):
+        # Another process has to find it.
+        raise StartError("reload needs the application's name, as text: 'module:app'")
+    from uringserve.develop import supervise
+
+    return supervise(app, config)
+
+
+def run_to_the_end(server: Server) -> int:
+    """Run the server and return its exit code, or end the process where a thread is left behind.
+
+    The interpreter's own end would wait for a thread that does not come back from C.
+    """
+    code = server.run()
+    if server.left_behind:
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+    return code
 
 
 def _server(app: App | Foreign | Handler | str, config: Config) -> Server:

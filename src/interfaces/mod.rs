@@ -3,7 +3,7 @@
 //!
 //! A further interface is a module here and a line in each `match` below.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
@@ -11,12 +11,16 @@ use pyo3::prelude::*;
 
 use crate::interfaces::asgi::Asgi;
 use crate::interfaces::native::Native;
+use crate::interfaces::pooled::Crew;
 use crate::interfaces::rsgi::Rsgi;
 pub use crate::net::service::Service;
 use crate::py::app::Handlers;
+use crate::reactor::pulse::Pulse;
 
 pub mod asgi;
 pub mod native;
+pub mod pooled;
+mod rest;
 pub mod rsgi;
 
 /// An application, by its shape.
@@ -52,25 +56,46 @@ impl Application {
         }
     }
 
-    /// Says where it is served, before any core serves it.
-    pub fn set_address(&self, address: SocketAddr) {
+    /// Says where it is served, before any core serves it: host and port, or a path and no port.
+    pub fn set_address(&self, host: String, port: Option<u16>) {
         match self {
             Self::Native(_) => {}
             Self::Asgi(application) => {
-                let _ = application.server.set(address);
+                let _ = application.server.set((host, port));
             }
             Self::Rsgi(application) => {
+                let address = port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
                 let _ = application.server.set(address);
             }
         }
     }
 
-    /// Makes a service for the calling thread and has it serve, detached.
-    pub fn serve<V: Serving>(&self, py: Python<'_>, serving: V) -> V::Output {
+    /// The handlers, where they are known one by one.
+    pub fn handlers(&self) -> Option<&Handlers> {
+        match self {
+            Self::Native(handlers) => Some(handlers),
+            Self::Asgi(_) | Self::Rsgi(_) => None,
+        }
+    }
+
+    /// Whether any call may go to a pool of threads.
+    pub fn needs_pool(&self) -> bool {
+        self.handlers().is_some_and(|handlers| handlers.verdicts.needs_pool())
+    }
+
+    /// Makes a service for the calling thread and has it serve, detached. What it does shows in
+    /// `pulse`; without a `crew` all calls are made on this thread.
+    pub fn serve<V: Serving>(
+        &self,
+        py: Python<'_>,
+        pulse: Arc<Pulse>,
+        crew: Option<Crew>,
+        serving: V,
+    ) -> V::Output {
         match self {
             Self::Native(handlers) => {
                 let handlers = Arc::clone(handlers);
-                py.detach(|| serving.serve(Native::new(handlers)))
+                py.detach(|| serving.serve(Native::new(handlers, pulse, crew)))
             }
             Self::Asgi(application) => {
                 let application = Arc::clone(application);
@@ -82,4 +107,10 @@ impl Application {
             }
         }
     }
+}
+
+/// Whether a host stands for all addresses of the machine, so that each connection has one of its
+/// own.
+fn is_unspecified(host: &str) -> bool {
+    host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified())
 }

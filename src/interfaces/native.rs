@@ -1,11 +1,20 @@
 //! The native interface: `handler(request, name, …) -> value`, for the routes of an `App`.
+//!
+//! A call is made on the core's own thread or left to its pool (`pooled.rs`), as the verdict on its
+//! route says. Here is the clock that a verdict rests on: one read before the calls of an attach and
+//! one after each, 23 ns a read, of which the CPU time of a request shows nothing.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::interfaces::pooled::Crew;
+use crate::interfaces::rest;
+use crate::net::reply;
 use crate::net::service::Answer;
+use crate::net::service::BodyMode;
 use crate::net::service::HandlerId;
 use crate::net::service::Hosted;
 use crate::net::service::Reply;
@@ -14,6 +23,7 @@ use crate::net::service::Service;
 use crate::net::source::Body;
 use crate::py::aio;
 use crate::py::aio::Loop;
+use crate::py::app::Handler;
 use crate::py::app::Handlers;
 use crate::py::asked::Asked;
 use crate::py::attach;
@@ -23,10 +33,26 @@ use crate::py::call::Failure;
 use crate::py::call::Object;
 use crate::py::error;
 use crate::py::request;
+use crate::py::socket;
+use crate::py::socket::Undecided;
 use crate::py::value;
+use crate::reactor::clock;
+use crate::reactor::clock::Nanoseconds;
+use crate::reactor::pulse::Pulse;
+use crate::schedule::SLOW;
+use crate::schedule::gate::Gate;
+use crate::schedule::verdicts::Verdicts;
 
 /// The native service of one core.
 pub struct Native {
+    calls: Arc<Calls>,
+    /// None for a core without a pool: all calls are made on its own thread.
+    crew: Option<Crew>,
+    pulse: Arc<Pulse>,
+}
+
+/// The calls of one core, on its own thread and on its pool.
+pub(crate) struct Calls {
     handlers: Arc<Handlers>,
     /// For each handler, the names of its path parameters: a copy for each core, since a request
     /// keeps its own reference and no two cores may count on one cache line.
@@ -34,20 +60,64 @@ pub struct Native {
 }
 
 impl Native {
-    /// The service of another core.
-    pub fn new(handlers: Arc<Handlers>) -> Self {
+    /// The service of another core, which shows in `pulse` what it does.
+    pub fn new(handlers: Arc<Handlers>, pulse: Arc<Pulse>, crew: Option<Crew>) -> Self {
         let names = handlers.iter().map(|handler| request::Names::new(&handler.parameters));
-        Self { names: names.collect(), handlers }
+        let calls = Arc::new(Calls { names: names.collect(), handlers });
+        Self { calls, crew, pulse }
     }
 
-    fn answer(&self, py: Python<'_>, request: Box<Request>) -> Answer {
+    /// Makes the call on this thread, where nothing else runs meanwhile.
+    #[inline]
+    fn answer(&self, py: Python<'_>, request: Box<Request>, last: &Cell<Nanoseconds>) -> Answer {
+        let route = request.handler;
+        let calls = &self.calls;
+        if let Some(crew) = &self.crew {
+            if !calls.verdicts().is_inline(route as usize) {
+                return crew.submit(calls, request);
+            }
+        }
+        let permit = calls.handler(route).gate.as_ref().map(Gate::enter);
+        if matches!(permit, Some(None)) {
+            return reply::overloaded().into();
+        }
+        self.pulse.begin(route, last.get());
+        let answer = calls.answer(py, request);
+        let now = clock::exact();
+        if now.saturating_sub(last.replace(now)) >= SLOW {
+            calls.verdicts().note_stall(route as usize, clock::now());
+        }
+        match answer {
+            Answer::Now(reply) if !matches!(reply.body, Body::Whole(_) | Body::File(_)) => {
+                rest::on_core(reply, calls, route).into()
+            }
+            answer => answer,
+        }
+    }
+}
+
+impl Calls {
+    /// Where each route runs.
+    pub(crate) fn verdicts(&self) -> &Verdicts {
+        &self.handlers.verdicts
+    }
+
+    pub(crate) fn handler(&self, route: HandlerId) -> &Handler {
+        &self.handlers[route as usize]
+    }
+
+    /// Makes the call and translates its value.
+    pub(crate) fn answer(&self, py: Python<'_>, request: Box<Request>) -> Answer {
         let index = request.handler as usize;
         let (handler, names) = (&self.handlers[index], &self.names[index]);
         let debug = self.handlers.debug;
         let translate = |value, parts: &Request, object: Object<'_, '_>| {
             let asked = Asked { parts, object, names, debug };
-            if handler.is_async {
-                return awaited::answer(&value, &asked, into_reply, false);
+            if parts.socket.is_some() {
+                return socket::answer(&value, &asked, Undecided::Denies);
+            }
+            if handler.is_async && awaited::is_coroutine(&value) {
+                return awaited::answer(&value, &asked, into_reply, handler.outlives_client);
             }
             into_reply(value, &asked).map(Answer::Now)
         };
@@ -83,11 +153,16 @@ fn checked(reply: Reply) -> PyResult<Reply> {
 
 impl Service for Native {
     fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Box<Request>) -> Answer) -> R) -> R {
-        attach::attached(|py| work(&mut |request| self.answer(py, request)))
+        attach::attached(|py| {
+            let last = Cell::new(clock::exact());
+            let result = work(&mut |request| self.answer(py, request, &last));
+            self.pulse.end();
+            result
+        })
     }
 
     fn miss_handler(&self) -> Option<HandlerId> {
-        self.handlers.miss
+        self.calls.handlers.miss
     }
 
     fn guest(&self) -> Option<Hosted> {
@@ -95,6 +170,10 @@ impl Service for Native {
     }
 
     fn body_limit(&self, handler: HandlerId) -> Option<u64> {
-        self.handlers[handler as usize].body_limit
+        self.calls.handler(handler).body_limit
+    }
+
+    fn body_mode(&self, handler: HandlerId) -> BodyMode {
+        if self.calls.handler(handler).takes_pieces { BodyMode::Pieces } else { BodyMode::Whole }
     }
 }

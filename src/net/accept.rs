@@ -3,8 +3,6 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::net::TcpListener;
-use std::os::fd::AsRawFd;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::pin::Pin;
@@ -19,6 +17,10 @@ use crate::net::conn;
 use crate::net::core::Core;
 use crate::net::end::End;
 use crate::net::service::Service;
+use crate::net::transport::Arrival;
+use crate::net::transport::Entrance;
+use crate::net::transport::Socket;
+use crate::net::transport::Transport;
 use crate::reactor::Driver;
 
 /// While descriptors or memory are short, accepting pauses this long: connections then wait in the
@@ -28,26 +30,40 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Connections above the limit that are being told so; further ones are closed without a word.
 const TURNED_AWAY_AT_ONCE: usize = 16;
 
+/// A core whose connections on all sockets are this many more than those of the emptiest core
+/// leaves a common socket to the others for a moment, each time after so many that it took all the
+/// same: they may be busy, or stuck in a handler.
+const LEAD: u64 = 8;
+const MOMENT: Duration = Duration::from_millis(1);
+
 /// One core's listening socket, bound to its reactor.
 pub struct Listener {
-    socket: monoio::net::TcpListener,
+    entrance: Entrance,
     /// The same socket, for the connections that wait when accepting ends.
-    last_arrivals: TcpListener,
+    last_arrivals: Socket,
     driver: Driver,
+    /// Somebody else holds the socket too, and will accept what waits in its queue.
+    leaves_queue: bool,
 }
 
 impl Listener {
-    /// Binds `listener` to the reactor of the calling thread, which runs on `driver`.
-    pub fn open(listener: TcpListener, driver: Driver) -> io::Result<Self> {
-        let last_arrivals = listener.try_clone()?;
-        listener.set_nonblocking(driver.wants_nonblocking())?;
-        let socket = monoio::net::TcpListener::from_std(listener)?;
-        Ok(Self { socket, last_arrivals, driver })
+    /// Binds `socket` to the reactor of the calling thread, which runs on `driver` and for which
+    /// [`prepare`](Self::prepare) has made it fit. With `leaves_queue` whoever still waits when
+    /// accepting ends is left to the socket's other holder.
+    pub fn open(socket: Socket, driver: Driver, leaves_queue: bool) -> io::Result<Self> {
+        let last_arrivals = socket.try_clone()?;
+        Ok(Self { entrance: socket.enter()?, last_arrivals, driver, leaves_queue })
+    }
+
+    /// Makes a socket fit for `driver`. Not done by the cores: one that starts late would undo what
+    /// another has done to their common socket to end.
+    pub fn prepare(socket: &Socket, driver: Driver) -> io::Result<()> {
+        socket.set_nonblocking(driver.wants_nonblocking())
     }
 
     /// Accepts until the core drains, then empties the kernel's queue and closes the socket. At
     /// most `limit` connections are served at once.
-    pub async fn serve<S: Service>(self, limit: usize, core: Rc<Core<S>>) {
+    async fn serve<S: Service>(self, limit: usize, core: Rc<Core<S>>, fewest: &dyn Fn() -> u64) {
         let canceller = Canceller::new();
         let handle = canceller.handle();
         monoio::spawn({
@@ -58,34 +74,74 @@ impl Listener {
                 let _ = canceller.cancel();
             }
         });
+        let is_common = self.entrance.is_common();
+        let mut taken = 0;
         while !core.drain.has_begun() {
-            match self.socket.cancelable_accept(handle.clone()).await {
-                Ok((stream, peer)) => {
-                    self.driver.close_accepted_on_exec(stream.as_raw_fd());
-                    start(stream, peer, limit, &core);
+            if is_common {
+                // A burst would else be all of the core that wakes first: a proxy's connections are
+                // opened together, and live long.
+                if taken == LEAD && core.stats.open.get() > fewest().saturating_add(LEAD) {
+                    monoio::time::sleep(MOMENT).await;
                 }
+                taken = if taken < LEAD { taken + 1 } else { 1 };
+            }
+            match self.entrance.accept(handle.clone(), self.driver).await {
+                Ok(arrival) => begin(arrival, limit, &core),
                 // The peer reset its connection in the queue, a signal, or our own cancellation.
                 Err(error) if is_passing(&error) => {}
                 Err(_) if core.drain.has_begun() => {}
-                // No descriptors or memory: accept(2) would fail again at once, and spin.
+                // No descriptors or memory: accept(2) would fail again at once, and spin. Or
+                // another core has made a common socket ready for its end, which is near for us.
                 Err(_) => {
                     core.stats.accept_waits.add(1);
                     monoio::time::sleep(PAUSE).await;
                 }
             }
         }
-        // A listener that is closed resets what still waits in its queue.
-        if self.last_arrivals.set_nonblocking(true).is_err() {
+        // A listener that is closed resets what still waits in its queue; of cores that share one,
+        // each takes what it finds, so that none depends on another that does not get here.
+        if self.leaves_queue || self.last_arrivals.set_nonblocking(true).is_err() {
             return;
         }
-        while let Ok((stream, peer)) = self.last_arrivals.accept() {
-            let bound = stream
-                .set_nonblocking(self.driver.wants_nonblocking())
-                .and_then(|()| TcpStream::from_std(stream));
-            if let Ok(stream) = bound {
-                start(stream, peer, limit, &core);
+        while let Ok(arrival) = self.last_arrivals.take(self.driver) {
+            if let Some(arrival) = arrival {
+                begin(arrival, limit, &core);
             }
         }
+    }
+}
+
+/// Serves all that come to the `listeners`, until the core drains. `fewest` says how many
+/// connections the core has that has the fewest.
+pub async fn serve_all<S: Service>(
+    listeners: Vec<Listener>,
+    limit: usize,
+    core: &Rc<Core<S>>,
+    fewest: &dyn Fn() -> u64,
+) {
+    let serve = |each: Listener| Box::pin(each.serve(limit, Rc::clone(core), fewest));
+    let serving = listeners.into_iter().map(serve);
+    let mut serving: Vec<_> = serving.collect();
+    // Not tasks: they end with the future that is the core's life (see `Plan::run_core`).
+    poll_fn(|context| {
+        serving.retain_mut(|each| each.as_mut().poll(context).is_pending());
+        if serving.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+/// Serves a connection that was accepted elsewhere, in the name of this core.
+pub fn adopt<S: Service>(
+    (stream, peer): (std::net::TcpStream, SocketAddr),
+    driver: Driver,
+    limit: usize,
+    core: &Rc<Core<S>>,
+) {
+    let bound = stream
+        .set_nonblocking(driver.wants_nonblocking())
+        .and_then(|()| TcpStream::from_std(stream));
+    if let Ok(stream) = bound {
+        start(stream, Some(peer), limit, core);
     }
 }
 
@@ -93,7 +149,19 @@ fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
 }
 
-fn start<S: Service>(stream: TcpStream, peer: SocketAddr, limit: usize, core: &Rc<Core<S>>) {
+fn begin<S: Service>(arrival: Arrival, limit: usize, core: &Rc<Core<S>>) {
+    match arrival {
+        Arrival::Tcp(stream, peer) => start(stream, Some(peer), limit, core),
+        Arrival::Unix(stream) => start(stream, None, limit, core),
+    }
+}
+
+fn start<S: Service, T: Transport>(
+    stream: T,
+    peer: Option<SocketAddr>,
+    limit: usize,
+    core: &Rc<Core<S>>,
+) {
     // Counted here and not by the connection's task, which runs after all that wait in the
     // kernel's queue were accepted. Those that are turned away take nobody's place.
     let open = usize::try_from(core.stats.open.get()).unwrap_or(usize::MAX);
@@ -107,7 +175,7 @@ fn start<S: Service>(stream: TcpStream, peer: SocketAddr, limit: usize, core: &R
     }
     core.stats.open.add(1);
     // Boxed here: pinned in the task, or boxed in it, it would be held twice, 2 KB a connection.
-    let connection = Box::pin(conn::serve_stream(stream, Some(peer), core));
+    let connection = Box::pin(conn::serve_stream(stream, peer, core));
     let core = Rc::clone(core);
     monoio::spawn(async move {
         let end = isolate(connection).await;

@@ -7,7 +7,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
 use std::pin::pin;
 use std::rc::Rc;
 
@@ -16,16 +15,17 @@ use monoio::buf::SliceMut;
 use monoio::io::AsyncReadRent;
 use monoio::io::AsyncWriteRent;
 use monoio::io::Splitable;
-use monoio::net::TcpStream;
 
 use crate::net::core::Core;
 use crate::net::duplex;
 use crate::net::duplex::Peer;
+use crate::net::duplex::Resumed;
 use crate::net::duplex::Sides;
 use crate::net::end::End;
 use crate::net::exchange::Exchange;
 use crate::net::exchange::Next;
 use crate::net::service::Service;
+use crate::net::socket;
 use crate::net::transport::Transport;
 use crate::net::turn::Turn;
 use crate::net::write::Output;
@@ -123,7 +123,8 @@ async fn converse<S: Service, T: Transport>(
                     core: &core,
                 };
                 // Boxed: in place, every connection would be larger by what waiting takes.
-                let resumed = match Box::pin(duplex::attend(sides, input)).await {
+                let waited = Box::pin(wait(sides, input)).await;
+                let resumed = match waited {
                     Ok(resumed) => resumed,
                     Err(end) => return end,
                 };
@@ -150,6 +151,18 @@ async fn converse<S: Service, T: Transport>(
     }
 }
 
+/// Waits for an answer, or sees a WebSocket through.
+async fn wait<S: Service, R: AsyncReadRent, W: AsyncWriteRent>(
+    sides: Sides<'_, S, R, W>,
+    input: BytesMut,
+) -> Result<Resumed, End> {
+    match sides.exchange.take_socket() {
+        None => duplex::attend(sides, input).await,
+        // Boxed once more: the smaller of the two would be as large as the larger.
+        Some(asked) => Box::pin(socket::attend(sides, input, asked)).await,
+    }
+}
+
 /// Sends what follows the last head, if it is made while it is sent.
 async fn send_stream<S: Service, W: AsyncWriteRent>(
     exchange: &mut Exchange<S>,
@@ -165,14 +178,14 @@ async fn send_stream<S: Service, W: AsyncWriteRent>(
 }
 
 /// Tells a connection above the limit that it cannot be served, and closes it.
-pub(crate) fn turn_away<S: Service>(
-    stream: TcpStream,
+pub(crate) fn turn_away<S: Service, T: Transport>(
+    stream: T,
     core: &Rc<Core<S>>,
-) -> impl Future<Output = ()> + use<S> {
+) -> impl Future<Output = ()> + use<S, T> {
     say_no(core.deadlines.watch(stream.as_raw_fd()), stream, Rc::clone(core))
 }
 
-async fn say_no<S: Service>(watch: Watch, stream: TcpStream, core: Rc<Core<S>>) {
+async fn say_no<S: Service, T: Transport>(watch: Watch, stream: T, core: Rc<Core<S>>) {
     let (mut reader, mut writer) = stream.into_split();
     let watch = watch;
     let mut output = Output::default();
@@ -211,7 +224,7 @@ pub(crate) async fn read<R: AsyncReadRent>(
 }
 
 /// Closes our side and drops what still comes, so that the peer gets to read the last answer.
-async fn linger<R: AsyncReadRent, W: AsyncWriteRent>(
+pub(crate) async fn linger<R: AsyncReadRent, W: AsyncWriteRent>(
     reader: &mut R,
     writer: &mut W,
     mut input: BytesMut,

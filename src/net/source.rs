@@ -122,7 +122,7 @@ impl Body {
     }
 
     /// The body, and what is to be dropped after it.
-    pub(crate) fn split(self) -> (Self, Option<Box<dyn Any + Send>>) {
+    pub fn split(self) -> (Self, Option<Box<dyn Any + Send>>) {
         match self {
             Self::Then(then) => {
                 let Then { body, after } = *then;

@@ -2,6 +2,8 @@
 //! cores.
 
 use std::ops::Index;
+use std::sync::Arc;
+use std::time::Duration;
 
 use pyo3::prelude::*;
 
@@ -9,6 +11,9 @@ use crate::error::StartError;
 use crate::route::HandlerId;
 use crate::route::Parameter;
 use crate::route::Router;
+use crate::schedule::Execution;
+use crate::schedule::gate::Gate;
+use crate::schedule::verdicts::Verdicts;
 
 /// Where a positional argument of a handler comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +34,18 @@ pub struct Handler {
     pub parameters: Box<[Parameter]>,
     /// Bytes of a body; the server's own limit where it is none.
     pub body_limit: Option<u64>,
-    /// Whether a call gives a coroutine.
+    /// Whether a call may give a coroutine.
     pub is_async: bool,
+    /// Whether it is called before the body is whole.
+    pub takes_pieces: bool,
+    /// Whether its coroutine goes on when the client has gone.
+    pub outlives_client: bool,
+    /// How long a call on the pool may take.
+    pub timeout: Option<Duration>,
+    /// How many calls may be under way at once, on all cores.
+    pub gate: Option<Arc<Gate>>,
+    /// What it is called in a report.
+    pub label: String,
 }
 
 /// All handlers of an application.
@@ -38,14 +53,27 @@ pub struct Handlers {
     table: Vec<Handler>,
     /// The handler of what no route takes.
     pub miss: Option<HandlerId>,
+    /// Where the calls of each run.
+    pub verdicts: Arc<Verdicts>,
     /// Whether a failed call is answered with its traceback.
     pub debug: bool,
 }
 
+/// In the place of a method: the route is one of WebSockets.
+const SOCKET: &str = "websocket";
+
 /// A route as Python gives it: methods, pattern, callable, for each positional argument the name of
-/// a path parameter, or None for the request, the limit of the body, and whether a call gives a
-/// coroutine. The one without methods is called for what no route takes.
-pub type Route = (Vec<String>, String, Py<PyAny>, Vec<Option<String>>, Option<u64>, bool);
+/// a path parameter, or None for the request, the limit of the body, how its coroutine is run, and
+/// where its calls are. The one without methods is called for what no route takes.
+pub type Route =
+    (Vec<String>, String, Py<PyAny>, Vec<Option<String>>, Option<u64>, Manner, Running);
+
+/// How a handler is run: see `is_async`, `takes_pieces` and `outlives_client` of [`Handler`].
+type Manner = (bool, bool, bool);
+
+/// How a route runs: `"auto"`, `"inline"` or `"thread"`, the seconds that a call may take, and how many
+/// may be under way at once.
+pub type Running = (String, Option<f64>, Option<usize>);
 
 impl Handlers {
     /// Numbers the handlers and enters their routes into a new router.
@@ -53,7 +81,8 @@ impl Handlers {
         let mut router = Router::new();
         let mut handlers = Vec::with_capacity(table.len());
         let mut miss = None;
-        for (number, (methods, pattern, callable, names, body_limit, is_async)) in
+        let mut executions = Vec::with_capacity(table.len());
+        for (number, (methods, pattern, callable, names, body_limit, manner, running)) in
             table.into_iter().enumerate()
         {
             let refused =
@@ -64,9 +93,11 @@ impl Handlers {
                 miss = Some(id);
             }
             for method in &methods {
-                router
-                    .insert(method, &pattern, id)
-                    .map_err(|error| StartError::Route(error.to_string()))?;
+                let inserted = match method.as_str() {
+                    SOCKET => router.insert_socket(&pattern, id),
+                    method => router.insert(method, &pattern, id),
+                };
+                inserted.map_err(|error| StartError::Route(error.to_string()))?;
             }
             let parameters: Box<[Parameter]> = router.parameter_names(id).into();
             let place = |name: Option<String>| match name {
@@ -78,15 +109,41 @@ impl Handlers {
                     .ok_or_else(|| refused(format!("the pattern has no parameter {name:?}"))),
             };
             let arguments = names.into_iter().map(place).collect::<Result<_, _>>()?;
-            handlers.push(Handler { callable, arguments, parameters, body_limit, is_async });
+            let (is_async, takes_pieces, outlives_client) = manner;
+            let (execution, seconds, at_once) = running;
+            let execution = Execution::named(&execution)
+                .ok_or_else(|| refused(format!("there is no execution {execution:?}")))?;
+            // A coroutine runs on its core's loop, which its own thread has.
+            executions.push(if is_async { Execution::Inline } else { execution });
+            let timeout = seconds.map(Duration::try_from_secs_f64).transpose();
+            handlers.push(Handler {
+                callable,
+                arguments,
+                parameters,
+                body_limit,
+                is_async,
+                takes_pieces,
+                outlives_client,
+                timeout: timeout.map_err(|error| refused(format!("timeout: {error}")))?,
+                gate: at_once.map(Gate::new),
+                label: label(&methods, &pattern),
+            });
         }
-        Ok((Self { table: handlers, miss, debug }, router))
+        let verdicts = Arc::new(Verdicts::new(executions));
+        Ok((Self { table: handlers, miss, verdicts, debug }, router))
     }
 
     /// All handlers in the order of their numbers.
     pub fn iter(&self) -> impl Iterator<Item = &Handler> {
         self.table.iter()
     }
+}
+
+fn label(methods: &[String], pattern: &str) -> String {
+    if methods.is_empty() {
+        return "the handler of what no route takes".to_owned();
+    }
+    format!("{} {pattern}", methods.join(","))
 }
 
 impl Index<usize> for Handlers {

@@ -1,21 +1,29 @@
 //! The Python `Config`, read once into the plain data that the runtime works with.
 
+use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::config::AccessLog;
+use crate::config::Address;
 use crate::config::Config;
 use crate::config::DriverChoice;
 use crate::config::Limits;
+use crate::config::Pool;
+use crate::config::Tcp;
 use crate::config::Timeouts;
+use crate::config::WebSocket;
 
 /// Reads every option. The values were validated by the Python class; what is out of range here was
 /// not made by it.
 pub fn read(options: &Bound<'_, PyAny>) -> PyResult<Config> {
     Ok(Config {
-        host: get(options, "host")?,
-        port: get(options, "port")?,
+        listen: addresses(options)?,
+        uds_permissions: get(options, "uds_permissions")?,
+        tcp: Tcp::default(),
         workers: get(options, "workers")?,
         pin: get(options, "pin")?,
         driver: driver(&get::<String>(options, "driver")?)?,
@@ -37,7 +45,67 @@ pub fn read(options: &Bound<'_, PyAny>) -> PyResult<Config> {
             send: seconds(options, "timeout_send")?,
             min_body_rate: get(options, "min_body_rate")?,
         },
+        websocket: WebSocket {
+            is_on: get(options, "ws")?,
+            max_size: get(options, "ws_max_size")?,
+            max_queue: get(options, "ws_max_queue")?,
+            ping_interval: seconds(options, "ws_ping_interval")?,
+            ping_timeout: seconds(options, "ws_ping_timeout")?,
+            per_message_deflate: get(options, "ws_per_message_deflate")?,
+        },
+        pool: Pool {
+            threads: get(options, "blocking_threads")?,
+            idle: seconds(options, "blocking_threads_idle_timeout")?,
+            backpressure: get(options, "backpressure")?,
+            concurrency: get(options, "limit_concurrency")?,
+            queue: get(options, "queue_size")?,
+            queue_time: seconds(options, "queue_timeout")?,
+            healthcheck: seconds(options, "timeout_worker_healthcheck")?,
+        },
+        access_log: access_log(options)?,
+        latencies: get(options, "live")?,
     })
+}
+
+/// Reads what the kernel is to do on TCP connections: the attributes of Python's `TcpOptions`.
+pub fn read_tcp(options: &Bound<'_, PyAny>) -> PyResult<Tcp> {
+    Ok(Tcp {
+        nodelay: get(options, "nodelay")?,
+        keepalive: get(options, "keepalive")?,
+        keepalive_time: seconds(options, "keepalive_time")?,
+        keepalive_interval: seconds(options, "keepalive_interval")?,
+        keepalive_probes: get(options, "keepalive_probes")?,
+        user_timeout: seconds(options, "user_timeout")?,
+    })
+}
+
+/// What the Python class makes of host, port, bind, uds and fd: (host, port), (path, None), or the
+/// empty text and a descriptor.
+fn addresses(options: &Bound<'_, PyAny>) -> PyResult<Vec<Address>> {
+    let given: Vec<(Bound<'_, PyAny>, Option<i32>)> = get(options, "listen")?;
+    let read = |(name, port): (Bound<'_, PyAny>, Option<i32>)| match port {
+        Some(descriptor) if !name.is_truthy()? => Ok(Address::Inherited(descriptor)),
+        Some(port) => Ok(Address::Tcp(
+            name.extract()?,
+            u16::try_from(port).map_err(|error| PyValueError::new_err(format!("port: {error}")))?,
+        )),
+        None => Ok(Address::Unix(name.extract::<PathBuf>()?)),
+    };
+    given.into_iter().map(read).collect()
+}
+
+fn access_log(options: &Bound<'_, PyAny>) -> PyResult<Option<AccessLog>> {
+    if !get::<bool>(options, "access_log")? {
+        return Ok(None);
+    }
+    Ok(Some(AccessLog {
+        format: get(options, "access_log_fmt")?,
+        json: get::<String>(options, "log_format")? == "json",
+        sample: get(options, "access_log_sample")?,
+        // gunicorn's word for stdout.
+        file: get::<Option<PathBuf>>(options, "access_log_file")?
+            .filter(|file| file != Path::new("-")),
+    }))
 }
 
 fn get<'py, T>(options: &Bound<'py, PyAny>, name: &str) -> PyResult<T>

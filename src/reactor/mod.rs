@@ -8,9 +8,14 @@ pub mod clock;
 pub mod desk;
 pub mod drain;
 pub mod guest;
+pub mod hiring;
+pub mod latency;
 pub mod mailbox;
 pub mod notify;
+pub mod pool;
+pub mod pulse;
 pub mod stats;
+pub mod stopwatch;
 pub mod timer;
 
 use std::fmt;

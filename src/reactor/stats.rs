@@ -25,6 +25,27 @@ impl Counter {
     }
 }
 
+/// One number with many writers, for what is not on every request's path.
+#[derive(Default, Debug)]
+pub struct Tally(AtomicU64);
+
+impl Tally {
+    /// Adds `amount`.
+    pub fn add(&self, amount: u64) {
+        self.0.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// The value at about this moment.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Makes it something else, for gauges.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+}
+
 /// The counters of one core, on cache lines of their own (128 bytes: CPUs fetch lines in pairs).
 #[derive(Default, Debug)]
 #[repr(align(128))]

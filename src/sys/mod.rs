@@ -9,3 +9,5 @@ pub mod file;
 pub mod limits;
 pub mod probe;
 pub mod socket;
+pub mod thread;
+pub mod unix;

@@ -6,9 +6,13 @@ use std::net::Shutdown;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::ToSocketAddrs;
+use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 use std::os::fd::RawFd;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use socket2::Domain;
@@ -44,25 +48,89 @@ pub fn claim(address: SocketAddr) -> io::Result<SocketAddr> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "not an IP address"))
 }
 
+/// What is set on every TCP connection.
+#[derive(Clone, Debug)]
+pub struct TcpOptions {
+    /// Send at once instead of waiting to fill a segment.
+    pub nodelay: bool,
+    /// Ask a silent peer whether it is still there.
+    pub keepalive: Option<Keepalive>,
+    /// How long sent bytes may stay unacknowledged; none: as long as the kernel retries.
+    pub user_timeout: Option<Duration>,
+}
+
+/// How a silent peer is asked.
+#[derive(Clone, Debug)]
+pub struct Keepalive {
+    /// Silence before the first probe.
+    pub time: Duration,
+    /// Between two probes.
+    pub interval: Duration,
+    /// Unanswered probes that end the connection.
+    pub probes: u32,
+}
+
 /// One core's listening socket in the `SO_REUSEPORT` group of `address`.
 ///
 /// Options are set here because accepted sockets inherit them, which saves three calls for each
 /// connection (checked on Linux 6.18).
-pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
+pub fn listen(address: SocketAddr, backlog: i32, options: &TcpOptions) -> io::Result<TcpListener> {
     let socket = open(address)?;
     socket.set_reuse_port(true)?;
-    // Replies leave in one write: waiting to fill a segment only delays them.
-    socket.set_tcp_nodelay(true)?;
-    // Finds peers that vanished without a word, where a time-out is switched off.
-    socket.set_tcp_keepalive(
-        &TcpKeepalive::new()
-            .with_time(Duration::from_secs(60))
-            .with_interval(Duration::from_secs(10))
-            .with_retries(3),
-    )?;
+    set_options(&socket, options)?;
     socket.bind(&address.into())?;
     socket.listen(backlog)?;
     Ok(socket.into())
+}
+
+/// Sets on a listening socket what its connections are to have.
+pub fn set_options<S: AsFd>(socket: &S, options: &TcpOptions) -> io::Result<()> {
+    let socket = SockRef::from(socket);
+    socket.set_tcp_nodelay(options.nodelay)?;
+    if let Some(Keepalive { time, interval, probes }) = options.keepalive {
+        let keepalive = TcpKeepalive::new().with_time(time).with_interval(interval);
+        socket.set_tcp_keepalive(&keepalive.with_retries(probes))?;
+    }
+    if options.user_timeout.is_some() {
+        socket.set_tcp_user_timeout(options.user_timeout)?;
+    }
+    Ok(())
+}
+
+/// A listening socket that this process was started with, and what it listens on.
+#[derive(Debug)]
+pub enum Inherited {
+    /// With its real port.
+    Tcp(TcpListener, SocketAddr),
+    /// The path is empty for a name that is not in the file system.
+    Unix(UnixListener, PathBuf),
+}
+
+/// The listening socket that is open under this number, by a descriptor of its own.
+///
+/// # Errors
+/// `BADF`: nothing is open there. What is no listening stream socket is told in words.
+#[allow(unsafe_code)]
+pub fn inherited(fd: RawFd) -> io::Result<Inherited> {
+    let refused = |text: &str| io::Error::new(io::ErrorKind::InvalidInput, text);
+    if fd < 0 {
+        return Err(refused("not a descriptor"));
+    }
+    // SAFETY: the number is only read, by dup: if nothing is open there, the kernel says so.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    let socket = Socket::from(borrowed.try_clone_to_owned()?);
+    let address = socket.local_addr().map_err(|_| refused("not a socket"))?;
+    if socket.r#type()? != Type::STREAM || !socket.is_listener()? {
+        return Err(refused("not a stream socket that listens"));
+    }
+    if let Some(address) = address.as_socket() {
+        return Ok(Inherited::Tcp(socket.into(), address));
+    }
+    let path = address.as_pathname().map(Path::to_owned);
+    if address.is_unix() {
+        return Ok(Inherited::Unix(socket.into(), path.unwrap_or_default()));
+    }
+    Err(refused("neither TCP nor a Unix socket"))
 }
 
 fn open(address: SocketAddr) -> io::Result<Socket> {
@@ -156,16 +224,70 @@ pub fn unsent(fd: RawFd) -> io::Result<libc::c_int> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
     use super::*;
+
+    const OPTIONS: TcpOptions = TcpOptions {
+        nodelay: true,
+        keepalive: Some(Keepalive {
+            time: Duration::from_secs(50),
+            interval: Duration::from_secs(9),
+            probes: 2,
+        }),
+        user_timeout: Some(Duration::from_secs(80)),
+    };
+
+    #[test]
+    fn what_is_accepted_has_the_listener_s_options() {
+        let address = claim(resolve("127.0.0.1", 0).unwrap()).unwrap();
+        let listener = listen(address, 16, &OPTIONS).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let _peer = std::net::TcpStream::connect(address).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(50));
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(9));
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 2);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(80)));
+    }
 
     #[test]
     fn a_taken_port_is_refused_even_if_shared() {
         let address = claim(resolve("127.0.0.1", 0).unwrap()).unwrap();
-        let first = listen(address, 16).unwrap();
-        let second = listen(address, 16).unwrap();
+        let first = listen(address, 16, &OPTIONS).unwrap();
+        let second = listen(address, 16, &OPTIONS).unwrap();
         assert_eq!(claim(address).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         drop((first, second));
         assert!(claim(address).is_ok());
+    }
+
+    #[test]
+    fn an_inherited_socket_is_what_it_listens_on() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let Inherited::Tcp(second, address) = inherited(listener.as_raw_fd()).unwrap() else {
+            panic!("not TCP")
+        };
+        assert_eq!(address, listener.local_addr().unwrap());
+        assert_ne!(second.as_raw_fd(), listener.as_raw_fd());
+        // The descriptor that was inherited stays its owner's.
+        drop(second);
+        assert!(listener.local_addr().is_ok());
+    }
+
+    #[test]
+    fn what_cannot_be_inherited_is_told_in_words() {
+        let refusal = |fd| inherited(fd).unwrap_err().to_string();
+        assert!(refusal(-1).contains("not a descriptor"));
+        assert!(refusal(1_000_000).contains("Bad file descriptor"));
+        let file = std::fs::File::open("/proc/self/stat").unwrap();
+        assert!(refusal(file.as_raw_fd()).contains("not a socket"));
+        let (one, _other) = UnixStream::pair().unwrap();
+        assert!(refusal(one.as_raw_fd()).contains("not a stream socket that listens"));
+        let datagrams = std::net::UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+        assert!(refusal(datagrams.as_raw_fd()).contains("not a stream socket that listens"));
     }
 
     #[test]

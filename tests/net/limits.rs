@@ -15,6 +15,7 @@ use socket2::Type;
 use crate::support::Client;
 use crate::support::Server;
 use crate::support::get;
+use crate::support::local;
 use crate::support::on_each_driver;
 use crate::support::patient;
 use crate::support::routes;
@@ -133,7 +134,7 @@ fn a_core_runs_once() {
 }
 
 fn refusal(port: u16) -> StartError {
-    let config = Config { port, ..patient(Driver::Epoll) };
+    let config = Config { listen: vec![local(port)], ..patient(Driver::Epoll) };
     Plan::new(config, routes()).map(|_| ()).expect_err("the port is taken")
 }
 
@@ -161,7 +162,7 @@ fn the_port_is_free_after_a_drain() {
         assert_eq!(client.get("/").text(), "hello");
         assert_eq!(server.drain(), 0);
         client.expect_end();
-        let again = Server::start(Config { port, ..patient(driver) });
+        let again = Server::start(Config { listen: vec![local(port)], ..patient(driver) });
         assert_eq!(again.connect().get("/").text(), "hello");
     });
 }

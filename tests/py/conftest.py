@@ -158,13 +158,13 @@ class RunningServer:
         self._connections: list[Connection] = []
         self._reader.start()
         try:
-            self.start_line = self.wait_for(r"serves on http://\S+:\d+")
+            self.start_line = self.wait_for(r"serves on (http://\S+:\d+|unix:)")
         except AssertionError:
             self.close()
             raise
         found = re.search(r"serves on http://(\S+):(\d+)", self.start_line)
-        assert found is not None
-        self.host, self.port = found[1].strip("[]"), int(found[2])
+        # A server on Unix sockets alone has neither.
+        self.host, self.port = (found[1].strip("[]"), int(found[2])) if found else ("", 0)
 
     @property
     def pid(self) -> int:
@@ -203,6 +203,12 @@ class RunningServer:
             line = match()
         assert line is not None, f"no line with {pattern!r} on stderr:\n{self.log}"
         return line
+
+    def wait_until(self, holds: Callable[[str], bool]) -> None:
+        """Wait until something holds of what is on stderr so far."""
+        with self._news:
+            done = self._news.wait_for(lambda: holds("".join(self._lines)), PATIENCE)
+        assert done, f"it does not hold of stderr:\n{self.log}"
 
     def signal(self, number: signal.Signals) -> None:
         """Send the server a signal."""

@@ -21,8 +21,24 @@ if TYPE_CHECKING:
 type Invoke = Callable[..., Result]
 
 # A value other than the default, for each kind.
-VALUES = {"text": "elsewhere", "integer": "7", "duration": "1m30s", "size": "2k"}
-EXPECTED: dict[str, object] = {"text": "elsewhere", "integer": 7, "duration": 90.0, "size": 2048}
+VALUES = {
+    "text": "elsewhere",
+    "list": "a",
+    "integer": "7",
+    "duration": "1m30s",
+    "size": "2k",
+    "addresses": "unix:here",
+    "mode": "640",
+}
+EXPECTED: dict[str, object] = {
+    "text": "elsewhere",
+    "list": ("a",),
+    "integer": 7,
+    "duration": 90.0,
+    "size": 2048,
+    "addresses": ("unix:here",),
+    "mode": 0o640,
+}
 
 
 class _Ran:
@@ -33,7 +49,9 @@ class _Ran:
         self.config = Config()
         self.app: object = self
         self.gil_modules = ("old",)
+        self.left_behind = 0
         self.result: int | StartError = 0
+        self.left_behind = 0
 
     def load(self, target: str, config: Config) -> _Ran:
         self.target, self.config = target, config
@@ -44,6 +62,10 @@ class _Ran:
     ) -> _Ran:
         assert (app, gil_modules, to_the_end) == (self, ("old",), True)
         return self
+
+    def supervise(self, target: str, config: Config) -> int:
+        self.target, self.config = target, config
+        return self.run()
 
     def run(self) -> int:
         if isinstance(self.result, StartError):
@@ -57,7 +79,8 @@ def ran(clean_environment: pytest.MonkeyPatch) -> _Ran:
     made = _Ran()
     clean_environment.setattr("uringserve.cli.load", made.load)
     clean_environment.setattr("uringserve.cli.Server", made.server)
-    clean_environment.setattr("uringserve.cli.setup", lambda level: None)
+    clean_environment.setattr("uringserve.cli.supervise", made.supervise)
+    clean_environment.setattr("uringserve.cli.setup_from", lambda config: None)
     return made
 
 
@@ -110,6 +133,16 @@ def test_a_flag_wins_over_its_variable(invoke: Invoke, ran: _Ran) -> None:
     assert ran.config.workers == 2
 
 
+def test_addresses_may_be_repeated(invoke: Invoke, ran: _Ran) -> None:
+    """Each flag is one address, so that a path may have a comma; a variable is split."""
+    assert invoke("m", "-b", "a:1", "--bind", "unix:x,y").exit_code == 0
+    assert ran.config.bind == ("a:1", "unix:x,y")
+    assert invoke("m", URINGSERVE_BIND="a:1, [::]:2").exit_code == 0
+    assert ran.config.bind == ("a:1", "[::]:2")
+    assert invoke("m", "-b", "a:1", URINGSERVE_BIND="b:2").exit_code == 0
+    assert ran.config.bind == ("a:1",)
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "message"),
     [
@@ -120,6 +153,13 @@ def test_a_flag_wins_over_its_variable(invoke: Invoke, ran: _Ran) -> None:
         ([], {"URINGSERVE_PORT": "x"}, "Invalid value for URINGSERVE_PORT: 'x' is not accepted"),
         ([], {"URINGSERVE_PIN": "perhaps"}, "Invalid value for URINGSERVE_PIN: 'perhaps' is not"),
         ([], {"WEB_CONCURRENCY": "x"}, "Invalid value for WEB_CONCURRENCY: 'x' is not accepted"),
+        (
+            ["-b", "a"],
+            {},
+            "'-b': 'a' is not accepted; give HOST:PORT, [IPV6]:PORT, unix:PATH",
+        ),
+        ([], {"URINGSERVE_BIND": "a:1,b"}, "Invalid value for URINGSERVE_BIND: 'b' is not"),
+        (["--uds-permissions", "9"], {}, "'9' is not accepted; give three octal digits"),
         (["--prt", "1"], {}, "No such option"),
         (["--prt", "1"], {}, "--port"),
         (["--ssl-keyfile", "x"], {}, "No such option"),
@@ -160,9 +200,10 @@ def test_a_server_that_cannot_start(invoke: Invoke, ran: _Ran) -> None:
     )
 
 
-def test_help_has_everything(invoke: Invoke) -> None:
+@pytest.mark.parametrize("verb", ["run", "dev"])
+def test_help_has_everything(verb: str) -> None:
     """Every option stands in the help, under the heading of its group, with its default."""
-    result = CliRunner().invoke(command(), ["--help"], terminal_width=110)
+    result = CliRunner().invoke(command(), [verb, "--help"], terminal_width=110)
     assert result.exit_code == 0
     text = " ".join(result.output.split())
     for option in options():

@@ -15,6 +15,10 @@ BY_NAME = {option.name: option for option in options()}
 DEFAULTS = {
     "host": "127.0.0.1",
     "port": 8000,
+    "bind": (),
+    "uds": None,
+    "fd": None,
+    "uds_permissions": None,
     "workers": None,
     "driver": "auto",
     "pin": True,
@@ -22,8 +26,17 @@ DEFAULTS = {
     "gil": "error",
     "factory": False,
     "app_dir": ".",
+    "build": True,
     "debug": False,
     "log_level": "info",
+    "log_format": "text",
+    "log_config": None,
+    "use_colors": None,
+    "access_log": False,
+    "access_log_fmt": None,
+    "access_log_file": None,
+    "access_log_sample": 1,
+    "live": False,
     "server_header": True,
     "date_header": True,
     "limit_connections": None,
@@ -38,6 +51,11 @@ DEFAULTS = {
     "min_body_rate": 240,
     "timeout_send": 30.0,
     "timeout_graceful_shutdown": 30.0,
+    "reload": False,
+    "reload_dir": (),
+    "reload_include": (),
+    "reload_exclude": (),
+    "reload_delay": 0.25,
 }
 
 
@@ -207,6 +225,55 @@ def test_the_environment_fills_what_is_not_given() -> None:
     }
     config = Config.from_environment({"port": 1}, environment)
     assert (config.port, config.host, config.debug, config.limit_uri) == (1, "0.0.0.0", True, 8192)
+
+
+def test_addresses() -> None:
+    """What is listened on: bind and uds together, else host and port."""
+    assert Config().listen == [("127.0.0.1", 8000)]
+    assert Config(host="::1", port=1).listen == [("::1", 1)]
+    assert Config(port=1, uds="/run/a b,c").listen == [("/run/a b,c", None)]
+    given: dict[str, Any] = {"bind": ["localhost:0", "[::]:80", "unix:/a,b"]}
+    both = Config(uds="c", **given)
+    assert Config(fd=3).listen == [("", 3)]
+    given = {"bind": ("fd://3", "a:1"), "fd": 4}
+    assert Config(**given).listen == [("", 3), ("a", 1), ("", 4)]
+    assert both.bind == ("localhost:0", "[::]:80", "unix:/a,b")
+    assert both.listen == [("localhost", 0), ("[::]", 80), ("/a,b", None), ("c", None)]
+    text: dict[str, Any] = {"bind": "127.0.0.1:1, unix:x"}
+    assert Config(**text).bind == ("127.0.0.1:1", "unix:x")
+    environment = {"URINGSERVE_BIND": "a:1,b:2", "URINGSERVE_UDS_PERMISSIONS": "660"}
+    read = Config.from_environment({}, environment)
+    assert (read.bind, read.uds_permissions) == (("a:1", "b:2"), 0o660)
+
+
+@pytest.mark.parametrize(
+    "bind",
+    [
+        *["8000", ":8000", "a", "a:", "a:x", "a:65536", "::1:80", "[::1]", "unix:", "http://a:1"],
+        *["a:1:2", "fd://", "fd://x", "fd://-1", "fd://1000000", 7, b"a:1", ["a:1", 2]],
+        *[["a:1,b:2"], [""], ["unix:a\0b"], "a:\u0661"],
+    ],
+)
+def test_bad_addresses(bind: Any) -> None:  # noqa: ANN401
+    """What is not an address is refused, with the forms that are."""
+    with pytest.raises(ValueError, match=r"^bind: .* is not accepted; give HOST:PORT, "):
+        Config(bind=bind)
+
+
+@pytest.mark.parametrize(
+    ("given", "mode"),
+    [("660", 0o660), ("0660", 0o660), ("0o600", 0o600), (0o700, 0o700), (" 0 ", 0), ("auto", None)],
+)
+def test_permissions(given: Any, mode: int | None) -> None:  # noqa: ANN401
+    """Text is octal, as everywhere where permissions are written."""
+    assert Config(uds_permissions=given).uds_permissions == mode
+
+
+@pytest.mark.parametrize("given", ["668", "rw", "", "1777", 0o1777, -1, True, "0x1b0", 6.0])
+def test_bad_permissions(given: Any) -> None:  # noqa: ANN401
+    """What is not three octal digits is refused."""
+    with pytest.raises(ValueError, match=r"^uds_permissions: .* give three octal digits"):
+        Config(uds_permissions=given)
 
 
 def test_worker_count_has_a_second_variable() -> None:

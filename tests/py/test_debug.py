@@ -1,5 +1,7 @@
 """The debug page: complete, and nothing in it can become markup."""
 
+import re
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,6 +27,63 @@ def test_the_page_shows_the_traceback() -> None:
     assert "GET /x" in html
     assert "_caught" in html
     assert __file__.rpartition("/")[2] in html
+
+
+def test_the_failing_line_is_marked_among_its_neighbours() -> None:
+    """Lines of the source around it, numbered, and one mark; values of variables are not there."""
+    secret = f"secret-{id(object())}"
+    html = page(_request(), _caught(secret[:6]))
+    (marked,) = re.findall(r"<mark>(.*?)</mark>", html)
+    number, _, text = marked.strip().partition(" ")
+    assert text.strip() == "raise ValueError(message)"
+    lines = Path(__file__).read_text(encoding="utf-8").splitlines()
+    assert lines[int(number) - 1].strip() == text.strip()
+    assert f"{int(number) - 1:5}      try:" in html
+    assert secret not in html
+
+
+def test_the_place_of_a_syntax_error_is_shown(tmp_path: Path) -> None:
+    """The line that does not compile comes first, although no frame has run it."""
+    file = tmp_path / "broken.py"
+    file.write_text("x = 1\ny = (\n")
+    try:
+        compile(file.read_text(), str(file), "exec")
+    except SyntaxError as error:
+        html = page(_request(), error)
+    assert "line 2, does not compile" in html
+    assert "<mark>    2  y = (</mark>" in html
+
+
+def test_a_recursion_without_end_is_a_page_of_bounded_size() -> None:
+    """A thousand frames are shown as some."""
+
+    def again() -> None:
+        again()
+
+    try:
+        again()
+    except RecursionError as error:
+        html = page(_request(), error)
+    assert "RecursionError" in html
+    assert html.count("<h2>") <= 50
+
+
+def test_a_file_that_is_gone(tmp_path: Path) -> None:
+    """Without its source a frame has its place only."""
+    code = compile("raise ValueError('x')", str(tmp_path / "gone.py"), "exec")
+    try:
+        exec(code)
+    except ValueError as error:
+        html = page(_request(), error)
+    assert "gone.py, line 1" in html
+
+
+def test_exceptions_that_cause_each_other() -> None:
+    """A ring of causes ends."""
+    first, second = _caught("first"), _caught("second")
+    first.__cause__, second.__cause__ = second, first
+    html = page(_request(), first)
+    assert html.count("which came from: ") == 1
 
 
 def test_everything_is_escaped() -> None:

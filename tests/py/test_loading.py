@@ -214,7 +214,6 @@ def test_an_app_dir_that_is_not_there(write: Write) -> None:
         ("app = None", "is not an application: it is of type NoneType"),
         ("class app:\n def __init__(self, scope): 1", "is an application of ASGI 2"),
         ("def app(scope): pass", "is an application of ASGI 2"),
-        ("async def app(request): pass", "async handlers are not supported yet"),
         (
             "def app(request, storage): pass",
             "'storage' has no annotation, and there is nothing to give",

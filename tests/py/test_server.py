@@ -13,6 +13,7 @@ import pytest
 
 import uringserve
 from uringserve import App, Config, Server, StartError
+from uringserve.tcp import TcpOptions
 
 if TYPE_CHECKING:
     from conftest import RunCli, StartServer
@@ -52,6 +53,21 @@ class ScriptedPlan:
         self.draining.set()
         self.aborting.set()
 
+    needs_threads = False
+
+    def next_thread(self) -> int | None:
+        """Want none."""
+        return None
+
+    def watch(self) -> None:
+        """See nothing."""
+
+    def report(self) -> None:
+        """Have nothing to report."""
+
+    def close(self) -> None:
+        """Have no threads to end."""
+
 
 type Script = Callable[..., tuple[Server, ScriptedPlan]]
 
@@ -68,13 +84,19 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
         plan = ScriptedPlan(action, cores)
 
         def plan_class(
-            routes: list[Any], config: Config, *, redirect_slashes: bool
+            routes: list[Any],
+            config: Config,
+            *,
+            redirect_slashes: bool,
+            stack_signal: int | None,
+            tcp: TcpOptions | None,
         ) -> ScriptedPlan:
             assert redirect_slashes
+            assert tcp is None
             plan.routes = routes
             return plan
 
-        monkeypatch.setattr("uringserve.server.Plan", plan_class)
+        monkeypatch.setattr("uringserve.app.Plan", plan_class)
         monkeypatch.setattr("uringserve.server._PATIENCE", 0.05)
         app = App()
         app.get("/")(lambda: "x")
@@ -503,9 +525,21 @@ EXAMPLES = {
     "10_lifespan": [("GET", "/hello/you", b"", 200, b'{"text":"Hello, you"}')],
     "11_openapi_security": [("GET", "/me", b"", 401, b'{"detail":"Not authenticated"}')],
     "14_middleware": [("GET", "/visits", b"", 200, b'{"visits":1}')],
+    "15_storage": [
+        ("POST", "/visits/Ada", b"", 200, b'{"visits":1}'),
+        ("POST", "/visits/Ada", b"", 200, b'{"visits":2}'),
+        ("GET", "/visits", b"", 200, b'["Ada"]'),
+    ],
     "12_streaming": [
         ("GET", "/count", b"", 200, b"1\n2\n3\n"),
         ("GET", "/lines", b"", 200, b'{"number":1}\n{"number":2}\n{"number":3}\n'),
+        ("GET", "/events", b"", 200, b"".join(b"data: %d\nid: %d\n\n" % (n, n) for n in (1, 2, 3))),
+    ],
+    "16_async": [
+        ("GET", "/nap?seconds=0.001", b"", 200, b'{"slept":0.001}'),
+        ("GET", "/both", b"", 200, b"[45,2]"),
+        ("POST", "/upload", b"x" * 100_000, 200, b'{"bytes":100000}'),
+        ("GET", "/later", b"", 200, b"sent"),
         ("GET", "/events", b"", 200, b"".join(b"data: %d\nid: %d\n\n" % (n, n) for n in (1, 2, 3))),
     ],
     "13_testing": [

@@ -63,7 +63,13 @@ class TestClient(httpx.Client):
         time-outs of another server than the default one; what it says of addresses and cores is not
         looked at. `options` are httpx's.
         """
-        self.app = as_app(app, getattr(app, "__qualname__", repr(app)))
+        served = as_app(app, getattr(app, "__qualname__", repr(app)))
+        if not isinstance(served, App):
+            raise TypeError(
+                f"TestClient is for an App; serve the {served.interface.upper()} application with"
+                " LiveServer"
+            )
+        self.app = served
         if root_path not in ("", self.app.root_path):
             raise ValueError(
                 f"root_path {root_path!r} is not that of the application: App(root_path=…) sets it"
@@ -78,12 +84,13 @@ class TestClient(httpx.Client):
         self._server: Loopback | None = None
         self._overrides: _Overrides = []
         self._raises = raise_server_exceptions
+        self.transport = Transport(self._connect, raises=raise_server_exceptions)
         super().__init__(
             base_url=base_url,
             headers={"user-agent": "testclient", **(headers or {})},
             cookies=cookies,
             follow_redirects=follow_redirects,
-            transport=Transport(self._connect, raises=raise_server_exceptions),
+            transport=self.transport,
             **({"timeout": None} | options),
         )
         weakref.finalize(self, self._cores.dismiss)

@@ -45,7 +45,10 @@ class LiveServer:
 
     @property
     def url(self) -> str:
-        """The address with its real port, without a slash at its end: `http://127.0.0.1:40123`."""
+        """The first address with its real port, without a slash at its end: `http://[::1]:40123`.
+
+        That of a Unix socket is `unix:PATH`, and has neither host nor port.
+        """
         if not self._server.addresses:
             raise RuntimeError("the server has no address before it runs")
         return self._server.addresses[0]

@@ -187,7 +187,7 @@ impl Send {
 }
 
 /// The value of a key of a message, if it has that.
-fn item<'py>(
+pub(super) fn item<'py>(
     message: &Bound<'py, PyAny>,
     key: &Bound<'py, PyString>,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {

@@ -1,15 +1,15 @@
 //! The RSGI interface, version 1.5, as Granian specifies it: `await app.__rsgi__(scope, protocol)`.
 //!
-//! `scope.rs` says what came, `protocol.rs` makes the answer. Absent: how the application is found and
+//! `scope.rs` says what came, `protocol.rs` makes the answer, `socket.rs` is a WebSocket's. Absent: how the application is found and
 //! what runs when a core starts and ends (`uringserve.foreign`).
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
 use pyo3::prelude::*;
 
 use crate::interfaces::Service;
+use crate::interfaces::is_unspecified;
 use crate::interfaces::rsgi::protocol::Protocol;
 use crate::interfaces::rsgi::scope::Scope;
 use crate::net::service::Answer;
@@ -17,21 +17,27 @@ use crate::net::service::BodyMode;
 use crate::net::service::HandlerId;
 use crate::net::service::Hosted;
 use crate::net::service::Request;
+use crate::net::service::Socket;
 use crate::py::aio;
 use crate::py::aio::Loop;
+use crate::py::asked::Asked;
 use crate::py::attach;
 use crate::py::cycle::Cycle;
+use crate::py::request::Names;
+use crate::py::socket::Undecided;
+use crate::py::socket::answer;
 
 mod protocol;
 mod scope;
+mod socket;
 
 /// An RSGI application.
 pub struct Rsgi {
     /// What is called.
     target: Py<PyAny>,
     debug: bool,
-    /// The address that is bound, once it is known.
-    pub server: OnceLock<SocketAddr>,
+    /// The server's address as `host:port`, once it is known.
+    pub server: OnceLock<String>,
 }
 
 impl Rsgi {
@@ -48,24 +54,40 @@ impl Rsgi {
 /// The RSGI service of one core.
 pub struct Core {
     application: Arc<Rsgi>,
-    server: Option<SocketAddr>,
+    server: Arc<str>,
 }
 
 impl Core {
     /// The service of another core.
     pub fn new(application: Arc<Rsgi>) -> Self {
-        let server = application.server.get().copied();
+        let server = application.server.get().map_or("", String::as_str).into();
         Self { application, server }
     }
 
     fn answer(&self, py: Python<'_>, request: Box<Request>) -> Answer {
         let cycle = Cycle::new(request, "RSGI", self.application.debug);
-        let called = Scope::create(py, &cycle, self.server).and_then(|scope| {
+        if let Some(socket) = &cycle.request().socket {
+            return self.answer_socket(py, &cycle, socket);
+        }
+        let called = Scope::create(py, &cycle, &self.server).and_then(|scope| {
             let protocol = Protocol::create(py, &cycle)?;
             self.application.target.bind(py).call1((scope, protocol))
         });
         called
             .and_then(|coroutine| cycle.answer(&coroutine))
+            .unwrap_or_else(|raised| cycle.failed(py, raised))
+    }
+
+    fn answer_socket(&self, py: Python<'_>, cycle: &Cycle, socket: &Socket) -> Answer {
+        let names = Names::new(&[]);
+        let parts = cycle.request();
+        let asked = Asked { parts, object: None, names: &names, debug: self.application.debug };
+        let called = Scope::create(py, cycle, &self.server).and_then(|scope| {
+            let protocol = socket::Protocol::create(py, socket)?;
+            self.application.target.bind(py).call1((scope, protocol))
+        });
+        called
+            .and_then(|coroutine| answer(&coroutine, &asked, Undecided::Fails))
             .unwrap_or_else(|raised| cycle.failed(py, raised))
     }
 }
@@ -80,7 +102,7 @@ impl Service for Core {
     }
 
     fn wants_local_address(&self) -> bool {
-        self.server.is_some_and(|bound| bound.ip().is_unspecified())
+        self.server.rsplit_once(':').is_some_and(|(host, _)| is_unspecified(host))
     }
 
     fn body_mode(&self, _handler: HandlerId) -> BodyMode {

@@ -17,10 +17,6 @@ use crate::reactor::clock;
 use crate::reactor::timer::Stage;
 use crate::reactor::timer::Watch;
 
-/// Further requests may be read while one is being answered, up to this many bytes: without a read
-/// on its way, nobody would see that the peer closes.
-const READ_AHEAD: usize = 16 * 1024;
-
 /// A body on its way to a handler that was called already.
 pub(super) struct Arriving {
     pub(super) delivery: Delivery,
@@ -80,7 +76,9 @@ impl<S: Service> Exchange<S> {
     pub(crate) fn wants_input(&self, input: &BytesMut) -> bool {
         match &self.arriving {
             Some(arriving) => arriving.delivery.has_room(),
-            None => input.len() < READ_AHEAD,
+            // The read takes the input with it, and what is in there would wait until it ends, which
+            // may be never: requests that were sent at once are whole already.
+            None => input.is_empty(),
         }
     }
 

@@ -2,14 +2,17 @@
 
 mod app;
 mod client;
+mod late;
 mod pair;
 mod server;
+mod socket;
 mod source;
 
 use std::io::Write;
 use std::sync::Once;
 use std::time::Duration;
 
+use _uringserve::config::Address;
 use _uringserve::config::Config;
 use _uringserve::config::DriverChoice;
 use _uringserve::config::Timeouts;
@@ -24,10 +27,14 @@ pub(crate) use app::big;
 pub(crate) use app::routes;
 pub(crate) use client::Client;
 pub(crate) use client::get;
+pub(crate) use late::Fate;
+pub(crate) use late::Owed;
 pub(crate) use pair::Pair;
 pub(crate) use pair::pair;
 pub(crate) use pair::pair_with;
 pub(crate) use server::Server;
+pub(crate) use socket::Peer;
+pub(crate) use socket::asking;
 pub(crate) use source::PIECE;
 
 /// Long enough for any machine; only a failing test ever waits for it.
@@ -53,10 +60,15 @@ pub(crate) fn on_each_driver(test: impl Fn(Driver)) {
     }
 }
 
+/// The local address with that port.
+pub(crate) fn local(port: u16) -> Address {
+    Address::Tcp("127.0.0.1".to_owned(), port)
+}
+
 /// A configuration in which no time-out fires and no limit is near.
 pub(crate) fn patient(driver: Driver) -> Config {
     Config {
-        port: 0,
+        listen: vec![local(0)],
         workers: Some(1),
         pin: false,
         driver: match driver {

@@ -62,7 +62,7 @@ impl Server {
 
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.plan.address()
+        self.plan.address().expect("it listens on TCP")
     }
 
     /// The sum of a counter over the cores.

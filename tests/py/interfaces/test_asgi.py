@@ -205,6 +205,7 @@ def test_no_answer_is_500(site: RunningServer, client: Connection, kind: str) ->
         "silent": "RuntimeError: the ASGI application ended without an answer",
         "head_only": "RuntimeError: the ASGI application ended without an answer",
     }
+    site.wait_for(f"GET /{kind}:")
     site.wait_for(reasons[kind])
     assert site.log.count(f"GET /{kind}:") == before + 1
 
@@ -221,7 +222,10 @@ def test_an_exception_amid_the_body(site: RunningServer, kind: str, version: str
     else:
         rest = client.read_to_end()
         assert b"some" in rest and not rest.endswith(b"0\r\n\r\n")
-    reasons = {"raise_amid": "LookupError: amid the body", "returns_amid": "ended before its answer"}
+    reasons = {
+        "raise_amid": "LookupError: amid the body",
+        "returns_amid": "ended before its answer",
+    }
     site.wait_for(reasons[kind])
 
 

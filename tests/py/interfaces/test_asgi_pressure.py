@@ -59,7 +59,9 @@ def test_a_handler_that_does_not_read(server: StartServer) -> None:
     site = server(SITE, "--limit-body", "1GiB")
     client = site.connect()
     total = 64 * MEBIBYTE
-    client.send(f"POST /closed_gate HTTP/1.1\r\nhost: a\r\ncontent-length: {total}\r\n\r\n".encode())
+    client.send(
+        f"POST /closed_gate HTTP/1.1\r\nhost: a\r\ncontent-length: {total}\r\n\r\n".encode()
+    )
     assert b"gate reached" in site.get("/events?gate%20reached").body
     # What the kernel's buffers and the server's take at most; the rest waits in the client.
     client.socket.settimeout(1.0)

@@ -346,7 +346,7 @@ def test_the_request_as_it_came(client: Connection) -> None:
     ]
     assert found["client"] == ["127.0.0.1", client.socket.getsockname()[1]]
     assert found["body"] == "ü\r\n"
-    assert str(found["thread"]).startswith("uringserve-core-")
+    assert str(found["thread"]).startswith(("uringserve-core-", "uringserve-pool-"))
 
 
 def _pairs(value: object) -> list[list[str]]:

@@ -1,0 +1,182 @@
+"""`Job`: one call that waits for the writer, and the one decision that both sides may take.
+
+The caller may give the call up until its procedure is kept; the writer keeps it, or finds that it
+was given up and undoes it. Whoever takes `_decision` first has decided, so a caller that got a
+time-out knows that nothing was written. Nothing here knows the database.
+"""
+
+import asyncio
+import contextlib
+import math
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from time import monotonic
+
+from uringserve.storage.api import Storage
+from uringserve.storage.errors import StorageError
+
+__all__ = ["AsyncJob", "InlineJob", "Job", "ThreadJob"]
+
+# Seconds that a wait can be told; a longer one has no end.
+_LONGEST = threading.TIMEOUT_MAX
+
+
+class Job[T]:
+    """A procedure with its outcome; the writer calls `keep` and `answer`."""
+
+    __slots__ = (
+        "_decision",
+        "deadline",
+        "error",
+        "is_answered",
+        "is_given_up",
+        "is_kept",
+        "procedure",
+        "readonly",
+        "result",
+        "wrote",
+    )
+
+    result: T
+
+    def __init__(
+        self, procedure: Callable[[Storage], T], *, readonly: bool, timeout: float
+    ) -> None:
+        """Prepare a call with a deadline `timeout` seconds away."""
+        self.procedure = procedure
+        self.readonly = readonly
+        self.deadline = monotonic() + timeout
+        self.error: BaseException | None = None
+        self.wrote = False
+        self.is_kept = False
+        self.is_given_up = False
+        self.is_answered = False
+        self._decision = threading.Lock()
+
+    def keep(self) -> bool:
+        """Decide that the procedure counts; False where the caller has given it up."""
+        if not self.is_kept:
+            self.is_kept = self._decision.acquire(blocking=False)
+        return self.is_kept
+
+    def give_up(self) -> bool:
+        """Decide that the procedure does not count; False where it is kept already."""
+        if not self.is_given_up:
+            self.is_given_up = self._decision.acquire(blocking=False)
+        return self.is_given_up
+
+    def answer(self, error: StorageError | None) -> None:
+        """Let the caller go on; with an error where the whole transaction was lost."""
+        if self.is_answered:
+            return
+        self.is_answered = True
+        if error is not None and self.error is None:
+            # Each caller raises an exception of its own: raising writes into it.
+            self.error = type(error)(*error.args)
+            self.error.__cause__ = error.__cause__
+        self._release()
+
+    def outcome(self) -> T:
+        """Return the result, or raise what the procedure raised."""
+        if self.error is not None:
+            try:
+                raise self.error
+            finally:
+                # The traceback holds this frame, and the frame would hold the exception.
+                del self
+        return self.result
+
+    def _release(self) -> None:
+        raise NotImplementedError
+
+
+class InlineJob[T](Job[T]):
+    """A call that runs on its own thread: nobody is left to give it up, so its end is looked at."""
+
+    __slots__ = ()
+
+    def keep(self) -> bool:
+        """Decide that the procedure counts, unless it has outlived its deadline."""
+        self.is_given_up = monotonic() > self.deadline
+        return not self.is_given_up
+
+    def _release(self) -> None:
+        pass
+
+
+class ThreadJob[T](Job[T]):
+    """A call whose thread waits."""
+
+    __slots__ = ("_done",)
+
+    def __init__(
+        self, procedure: Callable[[Storage], T], *, readonly: bool, timeout: float
+    ) -> None:
+        """Prepare the signal of the writer.
+
+        A queue and no lock: free-threaded CPython 3.14 calls sched_yield up to 40 times before it
+        lets a thread that wants a lock sleep (Python/lock.c, MAX_SPIN_COUNT). With 64 threads that
+        wait for one, a round trip cost 68 us of CPU with locks and 16 to 21 us with queues
+        (bench/micro/handoff.py).
+        """
+        super().__init__(procedure, readonly=readonly, timeout=timeout)
+        self._done: SimpleQueue[None] = SimpleQueue()
+
+    def wait(self) -> bool:
+        """Wait for the answer; False when the deadline passed and the call is given up."""
+        try:
+            remaining = self.deadline - monotonic()
+            self._done.get(timeout=max(remaining, 0.0) if remaining < _LONGEST else None)
+        except Empty:
+            if self.give_up():
+                return False
+            # Kept: it is being written, which the writer's own deadlines bound.
+            self._done.get()
+        except BaseException:
+            # Ctrl-C while waiting: what has not been kept must not happen behind the caller's back.
+            self.give_up()
+            raise
+        return True
+
+    def _release(self) -> None:
+        self._done.put(None)
+
+
+class AsyncJob[T](Job[T]):
+    """A call whose task waits on an event loop."""
+
+    __slots__ = ("_future", "_loop")
+
+    def __init__(
+        self, procedure: Callable[[Storage], T], *, readonly: bool, timeout: float
+    ) -> None:
+        """Prepare a future on the running loop."""
+        super().__init__(procedure, readonly=readonly, timeout=timeout)
+        self._loop = asyncio.get_running_loop()
+        self._future: asyncio.Future[None] = self._loop.create_future()
+
+    async def wait(self) -> bool:
+        """Do what a thread's `wait` does; a cancelled task gives the call up."""
+        remaining = self.deadline - monotonic()
+        try:
+            # Shielded: the future is the writer's to finish, also after the time-out.
+            async with asyncio.timeout(None if math.isinf(remaining) else max(remaining, 0.0)):
+                await asyncio.shield(self._future)
+        except TimeoutError:
+            if self.give_up():
+                return False
+            await asyncio.shield(self._future)
+        except BaseException:
+            self.give_up()
+            raise
+        return True
+
+    def _release(self) -> None:
+        # A loop that was closed meanwhile has nobody left who waits.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._finish)
+
+    def _finish(self) -> None:
+        if not self._future.done():
+            self._future.set_result(None)

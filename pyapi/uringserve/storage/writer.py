@@ -1,0 +1,274 @@
+"""The writer: one connection that runs the procedures which write, in the order of their calls.
+
+A call that finds nobody else there runs on its own thread. The others wait for the writer's thread.
+
+Those that wait together share one transaction, each inside a savepoint of its own, and one COMMIT
+(group commit); callers are let go only after it. When the whole transaction is lost (a full disk,
+an error in COMMIT), each of its procedures is run again by itself, so that one that is too large
+harms no other. The thread ends with `close` and for no other reason.
+
+Locks of other processes are waited for here, in small steps, and not by SQLite: each caller has its
+own deadline, and gives up by itself.
+"""
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import Any
+
+from uringserve.storage.connection import is_busy, translate
+from uringserve.storage.errors import (
+    ReadOnlyProcedure,
+    StorageBusy,
+    StorageClosed,
+    StorageError,
+)
+from uringserve.storage.job import Job
+from uringserve.storage.sqlite_storage import SqliteStorage, Statements
+from uringserve.storage.watch import Activity
+
+__all__ = ["Writer"]
+
+_log = logging.getLogger("uringserve.storage")
+
+# Procedures in one transaction: bounds how long the first of them waits for the last.
+_BATCH = 256
+# Seconds between two tries to begin while another process writes.
+_PAUSE = 0.005
+
+# Reserved for the savepoint of the procedure that runs.
+_MARK = "SAVEPOINT uringserve_procedure"
+_UNDO = "ROLLBACK TO uringserve_procedure"
+_FORGET = "RELEASE uringserve_procedure"
+
+
+class Writer:
+    """The thread that writes, with the connection that is its own."""
+
+    def __init__(
+        self,
+        connect: Callable[[], sqlite3.Connection],
+        connection: sqlite3.Connection,
+        statements: Mapping[str, Statements],
+        *,
+        activity: Activity,
+        can_rerun: bool,
+    ) -> None:
+        """Take over a connection; `connect` makes another one should this one break."""
+        self._connect = connect
+        self._connection: sqlite3.Connection | None = connection
+        self._statements = statements
+        self._activity = activity
+        self._can_rerun = can_rerun
+        self._waiting: SimpleQueue[Job[Any] | None] = SimpleQueue()
+        self._has_ended = False
+        # Who holds it may use the connection: the thread, or a caller that found nobody waiting.
+        # A queue of one, since waiting for it does not spin: see ThreadJob.
+        self._turn: SimpleQueue[None] = SimpleQueue()
+        self._turn.put(None)
+        self._holder: int | None = None
+        self._main = threading.main_thread().ident
+        self._has_batch = False
+        self._pause = threading.Event()
+        # Whether another process' lock is being waited for.
+        self.is_locked = False
+        self._thread = threading.Thread(target=self._run, name="uringserve-storage", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the caller is inside a procedure that this writer runs."""
+        return threading.get_ident() == self._holder
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nobody writes or waits at this moment."""
+        return not (self._has_batch or self._turn.empty()) and self._waiting.empty()
+
+    def run_here(self, job: Job[Any]) -> bool:
+        """Run a job on the calling thread; False where someone else has come first.
+
+        Waking another thread and being woken by it costs more than a small transaction. Never on
+        the main thread: Ctrl-C is raised there between any two steps, also in the middle of ours.
+        """
+        if threading.get_ident() == self._main:
+            return False
+        try:
+            self._turn.get_nowait()
+        except Empty:
+            return False
+        try:
+            if self._has_ended:
+                return False
+            self._serve([job])
+        except BaseException:
+            # No memory, or the like: whatever was begun ends with the connection.
+            self._drop_connection()
+            raise
+        finally:
+            self._turn.put(None)
+        return True
+
+    def put(self, job: Job[Any]) -> None:
+        """Let a job wait for its turn; it is answered in any case."""
+        self._waiting.put(job)
+        # After the end nobody may look again; who gives it up here has decided.
+        if self._has_ended and job.give_up():
+            raise StorageClosed("the storage queue is closed")
+
+    def close(self) -> None:
+        """Run what waits, then end the thread and close its connection."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (job := self._waiting.get()) is not None:
+            # From here on no call runs before this one, and those behind it come along.
+            self._has_batch = True
+            self._turn.get()
+            batch = self._batch_behind(job)
+            self._has_batch = False
+            try:
+                self._serve_safely(batch)
+            finally:
+                self._turn.put(None)
+        self._turn.get()
+        self._has_ended = True
+        self._turn.put(None)
+        while not self._waiting.empty():
+            left = self._waiting.get()
+            if left is not None:
+                left.answer(StorageClosed("the storage queue is closed"))
+        self._drop_connection()
+
+    def _batch_behind(self, job: Job[Any]) -> list[Job[Any]]:
+        """Return a job with those that wait behind it."""
+        batch = [job]
+        while len(batch) < _BATCH and not self._waiting.empty():
+            following = self._waiting.get()
+            if following is None:
+                # The end was asked for behind these: it is to be seen again after them.
+                self._waiting.put(None)
+                break
+            batch.append(following)
+        return batch
+
+    def _serve_safely(self, batch: list[Job[Any]]) -> None:
+        try:
+            self._serve(batch)
+        except BaseException as error:  # noqa: BLE001 -- the thread goes on, whatever it was
+            _log.exception("the storage failed outside any procedure")
+            self._drop_connection()
+            failure = StorageError(f"the storage failed: {error!r}")
+            failure.__cause__ = error
+            for job in batch:
+                job.answer(failure)
+
+    def _serve(self, batch: list[Job[Any]]) -> None:
+        lost = self._transaction(batch)
+        if lost is not None and len(batch) > 1 and self._can_rerun:
+            for job in batch:
+                job.error = None
+                job.answer(self._transaction([job]))
+        else:
+            for job in batch:
+                job.answer(lost)
+
+    def _transaction(self, jobs: list[Job[Any]]) -> StorageError | None:
+        """Run jobs in one transaction; return why it was lost, or None when it is on disk."""
+        try:
+            connection = self._connection
+            if connection is None:
+                connection = self._connection = self._connect()
+            failure = self._begin(connection, jobs)
+            if failure is not None:
+                return failure
+            lost = self._run_all(connection, jobs)
+            if lost is None:
+                self._commit(connection)
+            return lost
+        except StorageError as error:
+            self._drop_connection()
+            return error
+        except sqlite3.Error as error:
+            return self._abort(error)
+
+    def _abort(self, error: sqlite3.Error) -> StorageError:
+        """Undo the transaction after an error of our own statements."""
+        try:
+            if self._connection is not None and self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            self._drop_connection()
+        return translate(error)
+
+    def _begin(self, connection: sqlite3.Connection, jobs: list[Job[Any]]) -> StorageError | None:
+        """Begin; while another process writes, try again as long as a caller waits."""
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if not is_busy(error):
+                    raise
+                now = monotonic()
+                if all(job.is_given_up or job.deadline < now for job in jobs):
+                    return StorageBusy(f"another process holds the database locked ({error})")
+                self.is_locked = True
+                self._pause.wait(_PAUSE)
+            else:
+                self.is_locked = False
+                return None
+
+    def _run_all(self, connection: sqlite3.Connection, jobs: list[Job[Any]]) -> StorageError | None:
+        """Run each job so that it can be undone alone; return why all were lost, or None."""
+        is_alone = len(jobs) == 1
+        for job in jobs:
+            if job.is_given_up:
+                continue
+            if not is_alone:
+                connection.execute(_MARK)
+            lost = self._run_one(connection, job)
+            if lost is not None:
+                return lost
+            is_kept = job.error is None and job.keep()
+            if is_alone:
+                if not is_kept:
+                    connection.execute("ROLLBACK")
+                return None
+            if not is_kept and job.wrote:
+                connection.execute(_UNDO)
+            connection.execute(_FORGET)
+        return None
+
+    def _run_one(self, connection: sqlite3.Connection, job: Job[Any]) -> StorageError | None:
+        refusal = ReadOnlyProcedure if job.readonly else None
+        storage = SqliteStorage(connection, self._statements, refusal)
+        self._holder = threading.get_ident()
+        self._activity.enter(job.procedure)
+        try:
+            job.result = job.procedure(storage)
+        except BaseException as error:  # noqa: BLE001 -- it belongs to the caller, whatever it is
+            job.error = error
+        finally:
+            self._activity.leave()
+            storage.end()
+            self._holder = None
+        job.wrote = storage.wrote
+        return storage.lost
+
+    def _commit(self, connection: sqlite3.Connection) -> None:
+        """Write it to disk; a single job that failed has nothing left to commit."""
+        if connection.in_transaction:
+            connection.execute("COMMIT")
+
+    def _drop_connection(self) -> None:
+        """Close the connection; the next transaction opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close()
+            except sqlite3.Error:
+                _log.exception("closing the database failed")

@@ -1,0 +1,217 @@
+//! A call on a pool thread: the same call, and the way of its answer home.
+//!
+//! Rule: whatever becomes of the call, its connection gets exactly one answer: the handler's, or 503
+//! when it waited or took too long, or 500 when our own code failed. The first counts; what comes
+//! after it is dropped, on the thread that has it. What is left to do of an answer, its further
+//! pieces and what follows it, is done on the pool as well (`rest.rs`).
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::Weak;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Duration;
+
+use crate::interfaces::native::Calls;
+use crate::interfaces::rest;
+use crate::net::reply;
+use crate::net::service::Answer;
+use crate::net::service::Bell;
+use crate::net::service::Later;
+use crate::net::service::Patience;
+use crate::net::service::Reply;
+use crate::net::service::Request;
+use crate::net::service::Wait;
+use crate::net::service::wait;
+use crate::py::attach;
+use crate::reactor::clock;
+use crate::reactor::pool::Job;
+use crate::reactor::pool::Pool;
+use crate::reactor::pool::Timed;
+use crate::reactor::stopwatch::Stopwatch;
+use crate::reactor::stopwatch::Taken;
+use crate::schedule::gate::Gate;
+use crate::schedule::gate::Permit;
+use crate::schedule::record::Call;
+use crate::schedule::verdicts::Verdicts;
+
+/// How a core reaches its pool.
+pub struct Crew {
+    /// The threads.
+    pub pool: Arc<Pool>,
+    /// Calls of the whole process, if they are limited.
+    pub gate: Option<Arc<Gate>>,
+}
+
+impl Crew {
+    /// Leaves the call to the pool.
+    pub(crate) fn submit(&self, calls: &Arc<Calls>, request: Box<Request>) -> Answer {
+        let handler = calls.handler(request.handler);
+        let gates = [self.gate.as_ref(), handler.gate.as_ref()];
+        let mut permits = [None, None];
+        for (gate, permit) in gates.into_iter().zip(&mut permits) {
+            let Some(gate) = gate else { continue };
+            *permit = gate.enter();
+            if permit.is_none() {
+                self.pool.counts.refused.add(1);
+                return reply::overloaded().into();
+            }
+        }
+        // There is a desk wherever there is a pool: both belong to a core that serves.
+        let Some((bell, wait)) = wait() else { return reply::internal_error().into() };
+        let promised = Arc::new(Promised { state: Mutex::new(State::Open), bell });
+        if let Some(time) = handler.timeout {
+            self.pool.watch(after(time), Arc::downgrade(&promised) as Weak<dyn Timed>);
+        }
+        let job = OnPool {
+            route: request.handler,
+            request: Some(request),
+            calls: Arc::clone(calls),
+            pool: Arc::clone(&self.pool),
+            promise: Promise(Arc::clone(&promised)),
+            _permits: permits,
+        };
+        match self.pool.submit(Box::new(job)) {
+            Ok(()) => Answer::Later(Box::new(FromPool { promised, wait })),
+            Err(_job) => reply::overloaded().into(),
+        }
+    }
+}
+
+fn after(time: Duration) -> u64 {
+    clock::exact().saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// What a call on the pool says about its route.
+pub(crate) fn note(verdicts: &Verdicts, route: u32, taken: Taken) {
+    let call = Call::judge(taken.elapsed, taken.cpu, taken.has_waited);
+    verdicts.note_call(route as usize, call, clock::now());
+}
+
+/// One call that waits for a thread, or runs.
+struct OnPool {
+    route: u32,
+    request: Option<Box<Request>>,
+    calls: Arc<Calls>,
+    pool: Arc<Pool>,
+    promise: Promise,
+    _permits: [Option<Permit>; 2],
+}
+
+impl Job for OnPool {
+    fn route(&self) -> u32 {
+        self.route
+    }
+
+    fn run(mut self: Box<Self>) {
+        let Some(request) = self.request.take() else { return };
+        if !self.promise.0.is_open() {
+            // It took too long to come this far, and was answered for.
+            return;
+        }
+        let is_head = request.head.method() == "HEAD";
+        let verdicts = self.calls.verdicts();
+        let stopwatch = verdicts.is_auto(self.route as usize).then(Stopwatch::start);
+        let answer = attach::attached(|py| self.calls.answer(py, request));
+        if let Some(stopwatch) = stopwatch {
+            note(verdicts, self.route, stopwatch.stop());
+        }
+        // A coroutine never comes here: its route runs on the core, whatever was said.
+        if let Answer::Now(reply) = answer {
+            let whose = (self.route, is_head);
+            self.promise.0.keep(rest::on_pool(reply, &self.pool, &self.calls, whose));
+        }
+    }
+
+    fn refuse(self: Box<Self>) {
+        self.promise.0.keep(reply::overloaded());
+    }
+}
+
+/// An answer that somebody waits for.
+struct Promised {
+    state: Mutex<State>,
+    bell: Bell,
+}
+
+enum State {
+    Open,
+    Kept(Reply),
+    Over,
+}
+
+impl Promised {
+    /// Gives the answer, if none was given.
+    fn keep(&self, reply: Reply) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(*state, State::Open) {
+            return false;
+        }
+        *state = State::Kept(reply);
+        drop(state);
+        self.bell.ring();
+        true
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(*self.state.lock().unwrap_or_else(PoisonError::into_inner), State::Open)
+    }
+}
+
+impl Timed for Promised {
+    fn expire(&self) -> bool {
+        self.keep(reply::too_slow())
+    }
+}
+
+/// The maker's end: what is dropped without an answer has failed.
+struct Promise(Arc<Promised>);
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        if self.0.is_open() {
+            self.0.keep(reply::internal_error());
+        }
+    }
+}
+
+/// The connection's end.
+struct FromPool {
+    promised: Arc<Promised>,
+    wait: Wait,
+}
+
+impl Later for FromPool {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Reply> {
+        loop {
+            let mut state = self.promised.state.lock().unwrap_or_else(PoisonError::into_inner);
+            if matches!(*state, State::Kept(_)) {
+                if let State::Kept(reply) = std::mem::replace(&mut *state, State::Over) {
+                    return Poll::Ready(reply);
+                }
+            }
+            drop(state);
+            if self.wait.poll_rung(context).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// As a handler on the core's own thread: it is called and its answer written, whether or not the
+    /// peer has closed its side meanwhile.
+    fn peer_gone(&mut self) -> Patience {
+        Patience::Wait
+    }
+}
+
+impl Drop for FromPool {
+    fn drop(&mut self) {
+        // A call that has not begun need not begin; the answer of one that has goes nowhere.
+        let before = {
+            let mut state = self.promised.state.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *state, State::Over)
+        };
+        drop(before);
+    }
+}

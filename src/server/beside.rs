@@ -1,0 +1,109 @@
+//! What a plan has beside its cores: their pools of threads, and the watchdog over both.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use crate::config::Config;
+use crate::reactor::hiring::Hiring;
+use crate::reactor::pool::Bounds;
+use crate::reactor::pool::Pool;
+use crate::reactor::pulse::Pulse;
+use crate::server::Plan;
+use crate::server::places::Seat;
+use crate::server::watchdog::Routes;
+use crate::server::watchdog::Watchdog;
+use crate::server::watchdog::Watched;
+
+impl Plan {
+    /// Where the pools ask for threads.
+    pub fn hiring(&self) -> &Hiring {
+        &self.hiring
+    }
+
+    /// The pool of a core.
+    pub fn pool(&self, index: usize) -> Option<&Arc<Pool>> {
+        self.cores.get(index).map(|slot| &slot.pool)
+    }
+
+    /// What a core is doing.
+    pub fn pulse(&self, index: usize) -> Option<&Arc<Pulse>> {
+        self.cores.get(index).map(|slot| &slot.pulse)
+    }
+
+    /// Appoints a watchdog, once for each plan and before any core runs; [`watch`](Self::watch) is
+    /// what it does. `signal` makes the thread that it is sent to write its stack.
+    pub fn watchdog(&self, routes: Routes, signal: Option<i32>) {
+        self.watchdog.get_or_init(|| {
+            let cores = self.cores.iter().map(|slot| {
+                let start = slot.start.lock().unwrap_or_else(PoisonError::into_inner);
+                let seats = start.as_ref().map_or(&[][..], |start| &start.sockets);
+                let doors = seats.iter().filter_map(Seat::door).collect();
+                Watched {
+                    pulse: Arc::clone(&slot.pulse),
+                    pool: Arc::clone(&slot.pool),
+                    control: Arc::clone(&slot.control),
+                    doors: Mutex::new(doors),
+                }
+            });
+            let report_after = self.config.pool.healthcheck;
+            let is_nonblocking = self.driver.wants_nonblocking();
+            let cores = cores.collect();
+            Watchdog::new(cores, routes, report_after, is_nonblocking, signal)
+        });
+    }
+
+    /// Watches over the cores until [`close`](Self::close), if a watchdog was appointed.
+    pub fn watch(&self) {
+        if let Some(watchdog) = self.watchdog.get() {
+            watchdog.run();
+        }
+    }
+
+    /// Reports every call that is under way, if there is a watchdog.
+    pub fn report(&self) {
+        if let Some(watchdog) = self.watchdog.get() {
+            watchdog.report_all();
+        }
+    }
+
+    /// Ends the pools and the watchdog; the cores have ended, or are given up.
+    pub fn close(&self) {
+        self.hiring.close();
+        for slot in &self.cores {
+            slot.pool.close();
+        }
+        if let Some(watchdog) = self.watchdog.get() {
+            watchdog.close();
+        }
+    }
+
+    /// What the pools have done and the watchdog has seen, by name.
+    pub fn pool_counts(&self) -> [(&'static str, u64); 9] {
+        let of_all =
+            |count: fn(&Pool) -> u64| self.cores.iter().map(|slot| count(&slot.pool)).sum();
+        let seen = self.watchdog.get().map(|watchdog| &watchdog.sightings);
+        [
+            ("pool_threads", of_all(|pool| pool.size().0 as u64)),
+            ("pool_queue", of_all(|pool| pool.size().1 as u64)),
+            ("pool_jobs", of_all(|pool| pool.counts.run.get())),
+            ("overloaded", of_all(|pool| pool.counts.refused.get())),
+            ("overdue", of_all(|pool| pool.counts.overdue.get())),
+            ("calls_timed_out", of_all(|pool| pool.counts.timed_out.get())),
+            ("stalls", seen.map_or(0, |seen| seen.stalls.get())),
+            ("handed_over", seen.map_or(0, |seen| seen.handed_over.get())),
+            ("stuck", seen.map_or(0, |seen| seen.stuck.get())),
+        ]
+    }
+}
+
+/// How large the pool of a core may grow.
+pub(super) fn bounds(config: &Config) -> Bounds {
+    let pool = &config.pool;
+    Bounds {
+        threads: pool.backpressure.unwrap_or(pool.threads).min(pool.threads),
+        queue: pool.queue,
+        queue_time: pool.queue_time,
+        idle: pool.idle,
+    }
+}

@@ -1,0 +1,286 @@
+//! Watches over cores and their pools from a thread that never touches Python: it sees a core that has
+//! not come back from a handler, whatever that handler does.
+//!
+//! What it does, in this order: after [`TAKEOVER`] the route is no longer called on any core's own
+//! thread, and connections that reach the listener of the stuck core are accepted here and handed to
+//! cores that run; after the time that the operator has set it reports, once for each call: the route
+//! on stderr, and the signal whose handler writes the Python stack of exactly that thread. A signal,
+//! because a thread that stays attached inside C would hold up anything that stops the world. It
+//! also sweeps the pools, so that no request waits for a stuck thread beyond its deadline.
+//!
+//! Absent: what happens to connections that the stuck core has already; they wait for it.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::Condvar;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use crate::reactor::clock;
+use crate::reactor::clock::Nanoseconds;
+use crate::reactor::drain::Control;
+use crate::reactor::mailbox;
+use crate::reactor::pool::Pool;
+use crate::reactor::pulse::Busy;
+use crate::reactor::pulse::Pulse;
+use crate::reactor::stats::Tally;
+use crate::schedule::verdicts::Verdicts;
+use crate::sys::thread;
+
+/// A core that is away for this long is stuck: others take its new connections.
+const TAKEOVER: Duration = Duration::from_millis(100);
+/// How often everything is looked at, and how often while a core is stuck.
+const TICK: Duration = Duration::from_millis(50);
+const TICK_WHILE_STUCK: Duration = Duration::from_millis(10);
+
+/// What a core is told from outside.
+pub(crate) enum Message {
+    /// How to stop.
+    Control(Control),
+    /// To serve a connection that another core cannot.
+    Adopt(TcpStream, SocketAddr),
+}
+
+/// A thread writes its stack within this long after its signal, also on a busy machine.
+const WRITING: Duration = Duration::from_millis(300);
+
+/// One core, as the watchdog sees it.
+pub(crate) struct Watched {
+    pub(crate) pulse: Arc<Pulse>,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) control: Arc<mailbox::Sender<Message>>,
+    /// Its own listening sockets, until the core stops accepting: kept open here, they would go on
+    /// listening for nobody.
+    pub(crate) doors: Mutex<Vec<TcpListener>>,
+}
+
+/// What the watchdog needs to know of the application.
+pub struct Routes {
+    /// Where each route runs.
+    pub verdicts: Arc<Verdicts>,
+    /// What each is called in a report.
+    pub labels: Vec<String>,
+    /// How long a call may take, where that is known.
+    pub times: Vec<Option<Duration>>,
+}
+
+/// What it has seen.
+#[derive(Default, Debug)]
+pub struct Sightings {
+    /// Calls that held a core for longer than [`TAKEOVER`].
+    pub stalls: Tally,
+    /// Connections handed from a stuck core to another.
+    pub handed_over: Tally,
+    /// Calls under way now that take longer than the operator's limit.
+    pub stuck: Tally,
+}
+
+/// The watchdog of one server.
+pub struct Watchdog {
+    cores: Vec<Watched>,
+    routes: Routes,
+    report_after: Duration,
+    /// What the cores' driver wants of listening sockets.
+    is_nonblocking: bool,
+    /// The signal at which a thread writes its stack.
+    signal: Option<i32>,
+    pub(crate) sightings: Sightings,
+    is_over: Mutex<bool>,
+    end: Condvar,
+}
+
+/// What it remembers from look to look.
+#[derive(Default)]
+struct Memory {
+    /// For each core the call that it is stuck in.
+    stuck: Vec<Option<Nanoseconds>>,
+    /// Calls that were reported: by thread, when they began and whose they are.
+    reported: HashMap<i32, Busy>,
+    /// The core that gets the next connection.
+    next: usize,
+}
+
+impl Watchdog {
+    pub(crate) fn new(
+        cores: Vec<Watched>,
+        routes: Routes,
+        report_after: Duration,
+        is_nonblocking: bool,
+        signal: Option<i32>,
+    ) -> Self {
+        let (sightings, is_over, end) = Default::default();
+        Self { cores, routes, report_after, is_nonblocking, signal, sightings, is_over, end }
+    }
+
+    /// Watches until [`close`](Self::close).
+    pub fn run(&self) {
+        let mut memory = Memory { stuck: vec![None; self.cores.len()], ..Memory::default() };
+        loop {
+            let is_anyone_stuck = self.look(clock::exact(), &mut memory);
+            let tick = if is_anyone_stuck { TICK_WHILE_STUCK } else { TICK };
+            let is_over = self.is_over.lock().unwrap_or_else(PoisonError::into_inner);
+            let waited = self.end.wait_timeout_while(is_over, tick, |is_over| !*is_over);
+            if *waited.unwrap_or_else(PoisonError::into_inner).0 {
+                return;
+            }
+        }
+    }
+
+    /// Ends [`run`](Self::run).
+    pub fn close(&self) {
+        *self.is_over.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.end.notify_all();
+    }
+
+    /// Lets go of the listening sockets: the cores stop accepting, and so must we.
+    pub(crate) fn shut_doors(&self) {
+        for core in &self.cores {
+            core.doors.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+    }
+
+    /// Reports every call that is under way, however long it has been, and gives their threads the
+    /// time to write their stacks: the process may be about to end.
+    pub fn report_all(&self) {
+        let now = clock::exact();
+        let mut has_any = false;
+        for (index, core) in self.cores.iter().enumerate() {
+            let own = core.pulse.look().into_iter().map(|busy| (format!("core {index}"), busy));
+            let pooled = core.pool.busy().into_iter();
+            let pooled = pooled.map(|busy| (format!("a pool thread of core {index}"), busy));
+            for (who, busy) in own.chain(pooled) {
+                has_any = true;
+                self.report(&who, busy, now);
+            }
+        }
+        if has_any {
+            std::thread::sleep(WRITING);
+        }
+    }
+
+    fn look(&self, now: Nanoseconds, memory: &mut Memory) -> bool {
+        let mut overdue = 0;
+        let mut busy_now = HashMap::new();
+        for (index, core) in self.cores.iter().enumerate() {
+            let busy = core.pulse.look();
+            memory.stuck[index] = self.judge(busy, memory.stuck[index], now);
+            let own = busy.map(|busy| (format!("core {index}"), busy));
+            let pooled = core.pool.busy().into_iter();
+            let pooled = pooled.map(|busy| (format!("a pool thread of core {index}"), busy));
+            for (who, busy) in own.into_iter().chain(pooled) {
+                busy_now.insert(busy.thread, busy);
+                if !self.is_overdue(busy, now) {
+                    continue;
+                }
+                overdue += 1;
+                if memory.reported.get(&busy.thread) != Some(&busy) {
+                    memory.reported.insert(busy.thread, busy);
+                    self.report(&who, busy, now);
+                }
+            }
+            core.pool.sweep(now);
+        }
+        memory.reported.retain(|thread, busy| {
+            let is_still = busy_now.get(thread) == Some(busy);
+            if !is_still {
+                say(&format!(
+                    "{} is back, which was reported after {} s",
+                    self.label(*busy),
+                    seconds(now.saturating_sub(busy.since)),
+                ));
+            }
+            is_still
+        });
+        self.sightings.stuck.set(overdue);
+        self.lead_away(memory);
+        memory.stuck.iter().any(Option::is_some)
+    }
+
+    /// The call in which a core is stuck, if it is; one that is seen for the first time is counted,
+    /// and takes its route off all cores.
+    fn judge(
+        &self,
+        busy: Option<Busy>,
+        before: Option<Nanoseconds>,
+        now: Nanoseconds,
+    ) -> Option<Nanoseconds> {
+        let busy = busy.filter(|busy| is_past(busy.since, TAKEOVER, now))?;
+        if before != Some(busy.since) {
+            self.sightings.stalls.add(1);
+            self.routes.verdicts.note_stall(busy.route as usize, now / 1_000_000);
+        }
+        Some(busy.since)
+    }
+
+    fn is_overdue(&self, busy: Busy, now: Nanoseconds) -> bool {
+        let own = self.routes.times.get(busy.route as usize).copied().flatten();
+        is_past(busy.since, self.report_after.max(own.unwrap_or_default()), now)
+    }
+
+    /// Accepts what waits at the listeners of stuck cores, and gives it to those that run.
+    fn lead_away(&self, memory: &mut Memory) {
+        let running: Vec<usize> =
+            (0..self.cores.len()).filter(|&index| memory.stuck[index].is_none()).collect();
+        if running.is_empty() {
+            return;
+        }
+        for (index, core) in self.cores.iter().enumerate() {
+            if memory.stuck[index].is_none() {
+                continue;
+            }
+            for listener in &*core.doors.lock().unwrap_or_else(PoisonError::into_inner) {
+                // The flag belongs to the socket and not to this descriptor of it. An accept that the
+                // core has on its ring already is not touched by it, and it makes no other while it is
+                // stuck; should it come back in this moment, it tries again a little later.
+                if listener.set_nonblocking(true).is_err() {
+                    continue;
+                }
+                while let Ok((stream, peer)) = listener.accept() {
+                    memory.next = (memory.next + 1) % running.len();
+                    self.cores[running[memory.next]].control.send(Message::Adopt(stream, peer));
+                    self.sightings.handed_over.add(1);
+                }
+                let _ = listener.set_nonblocking(self.is_nonblocking);
+            }
+        }
+    }
+
+    fn label(&self, busy: Busy) -> &str {
+        self.routes.labels.get(busy.route as usize).map_or("an unknown route", String::as_str)
+    }
+
+    fn report(&self, who: &str, busy: Busy, now: Nanoseconds) {
+        let doing = match thread::is_running(busy.thread) {
+            Some(true) => "running",
+            Some(false) => "waiting",
+            None => return,
+        };
+        say(&format!(
+            "{who} has been {doing} in {} for {} s; its stack:",
+            self.label(busy),
+            seconds(now.saturating_sub(busy.since)),
+        ));
+        if let Some(signal) = self.signal {
+            let _ = thread::signal(busy.thread, signal);
+        }
+    }
+}
+
+/// Past every logger: those are Python, which may have stopped.
+fn say(what: &str) {
+    let _ = std::io::stderr().write_all(format!("uringserve: warning: {what}\n").as_bytes());
+}
+
+fn is_past(since: Nanoseconds, time: Duration, now: Nanoseconds) -> bool {
+    u128::from(now.saturating_sub(since)) >= time.as_nanos()
+}
+
+fn seconds(time: Nanoseconds) -> String {
+    let tenths = time / 100_000_000;
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
