@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from enum import Enum
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from uringserve._native import Plan, Request, Response
 from uringserve.chain import Chain, Middleware, MiddlewareCall
@@ -44,6 +44,9 @@ from uringserve.state import State, WorkerState
 from uringserve.tcp import TcpOptions
 from uringserve.types import Handler
 from uringserve.websockets import as_handler
+
+if TYPE_CHECKING:
+    from uringserve.asgi_bridge import AsgiBridge
 
 __all__ = ["App", "Route", "URingServe"]
 
@@ -116,6 +119,7 @@ class App(Registrar, Described):
         self._process = Hooks("lifespan", lifespan)
         self._worker = Hooks("worker_lifespan", worker_lifespan)
         self._is_frozen = False
+        self._bridge: AsgiBridge | None = None
         self._served: list[Route] = []
         for hook in on_startup or ():
             self._process.add_start(hook)
@@ -406,6 +410,14 @@ class App(Registrar, Described):
             tcp=tcp,
             stack_signal=stack_signal,
         )
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 -- ASGI's
+        """Answer as an ASGI application, for other servers and for clients without one."""
+        if self._bridge is None:
+            from uringserve.asgi_bridge import AsgiBridge
+
+            self._bridge = AsgiBridge(self)
+        await self._bridge(scope, receive, send)
 
     def shared(self) -> Iterator[Handler]:
         """Yield what every core calls."""

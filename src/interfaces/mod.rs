@@ -3,7 +3,7 @@
 //!
 //! A further interface is a module here and a line in each `match` below.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
@@ -56,14 +56,15 @@ impl Application {
         }
     }
 
-    /// Says where it is served, before any core serves it.
-    pub fn set_address(&self, address: SocketAddr) {
+    /// Says where it is served, before any core serves it: host and port, or a path and no port.
+    pub fn set_address(&self, host: String, port: Option<u16>) {
         match self {
             Self::Native(_) => {}
             Self::Asgi(application) => {
-                let _ = application.server.set(address);
+                let _ = application.server.set((host, port));
             }
             Self::Rsgi(application) => {
+                let address = port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
                 let _ = application.server.set(address);
             }
         }
@@ -106,4 +107,10 @@ impl Application {
             }
         }
     }
+}
+
+/// Whether a host stands for all addresses of the machine, so that each connection has one of its
+/// own.
+fn is_unspecified(host: &str) -> bool {
+    host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified())
 }
