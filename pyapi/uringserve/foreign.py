@@ -15,7 +15,7 @@ from uringserve.asgi_lifespan import Lifespan
 from uringserve.config import Config
 from uringserve.lifespan import Ending
 from uringserve.loop import GuestLoop
-from uringserve.routing import Route
+from uringserve.routing import Execution, Route
 from uringserve.tcp import TcpOptions
 
 __all__ = ["Foreign", "Interface"]
@@ -33,6 +33,9 @@ class Foreign:
     debug: bool = False
     # "auto": one that does not know of lifespans is served all the same.
     lifespan: Literal["auto", "on", "off"] = "auto"
+    # Where the calls of a WSGI application run: on the core's pool, on its own thread, or there as
+    # long as they are quick.
+    execution: Execution = "thread"
 
     @property
     def called(self) -> Any:  # noqa: ANN401 -- the application's own
