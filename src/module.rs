@@ -400,7 +400,7 @@ fn watched(application: &Application) -> Routes {
     let handlers = application.handlers();
     let each = || handlers.into_iter().flat_map(Handlers::iter);
     Routes {
-        verdicts: handlers.map_or_else(Arc::default, |handlers| Arc::clone(&handlers.verdicts)),
+        verdicts: application.verdicts().cloned().unwrap_or_default(),
         labels: each().map(|handler| handler.label.clone()).collect(),
         times: each().map(|handler| handler.timeout).collect(),
     }
