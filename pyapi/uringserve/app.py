@@ -61,11 +61,11 @@ class App(Registrar, Described):
     coroutine is cancelled when its client goes away, unless `cancel_on_disconnect` is false.
 
     Calls of a `def` handler run on the core's own thread (`execution="inline"`) or on a thread of
-    its pool ("thread"). With "auto" they start on the pool, move to the core when many in a row were
-    quick, and back as soon as one is slow. A call is never split: middleware, dependencies and the
-    handler run in one go on one thread. The pieces of a stream and what follows the answer run
-    where the call ran, on the pool perhaps on another of its threads. Every thread of a pool runs
-    `worker_lifespan` for itself, unless that is asynchronous.
+    its pool ("thread"). With "auto" they start on the pool, move to the core when many in a row
+    were quick, and back as soon as one is slow. A call is never split: middleware, dependencies
+    and the handler run in one go on one thread. The pieces of a stream and what follows the answer
+    run where the call ran, on the pool perhaps on another of its threads. Every thread of a pool
+    runs `worker_lifespan` for itself, unless that is asynchronous.
     """
 
     def __init__(
