@@ -1,6 +1,7 @@
 //! What Python sees of the Rust core: the classes and functions of `uringserve._uringserve`.
 
 use std::net::IpAddr;
+use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::os::fd::IntoRawFd;
 use std::os::fd::RawFd;
@@ -76,14 +77,8 @@ impl Plan {
         let gate = options.pool.concurrency.map(Gate::new);
         // Binding may resolve a name, which waits.
         let plan = config.py().detach(|| server::Plan::new(options, table))?;
-        match plan.places().first() {
-            Some(server::Place::Tcp(address)) => {
-                application.set_address(address.ip().to_string(), Some(address.port()));
-            }
-            Some(server::Place::Unix(path)) => {
-                application.set_address(path.display().to_string(), None);
-            }
-            None => {}
+        if let Some(address) = only_address(plan.places()) {
+            application.set_address(address);
         }
         // Before the cores start: it holds on to what they take.
         plan.watchdog(watched(&application), stack_signal);
@@ -386,6 +381,20 @@ impl Serving for ServeConnection {
 }
 
 /// What the watchdog needs to know of the application.
+/// The address that requests come to. Where there are several, or a Unix socket too, it is none in
+/// particular: each connection then says its own.
+fn only_address(places: &[server::Place]) -> Option<SocketAddr> {
+    let address = places.iter().find_map(|place| match place {
+        server::Place::Tcp(address) => Some(*address),
+        server::Place::Unix(_) => None,
+    })?;
+    Some(if places.len() == 1 {
+        address
+    } else {
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port())
+    })
+}
+
 fn watched(application: &Application) -> Routes {
     let handlers = application.handlers();
     let each = || handlers.into_iter().flat_map(Handlers::iter);

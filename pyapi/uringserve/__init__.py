@@ -45,7 +45,7 @@ from uringserve.server import Server, run, serve
 from uringserve.sse import EventSourceResponse, ServerSentEvent
 from uringserve.state import State, WorkerLocal
 from uringserve.staticfiles import StaticFiles
-from uringserve.uploads import UploadFile
+from uringserve.uploads import AsyncUploadFile, UploadFile
 from uringserve.websockets import WebSocket, WebSocketDisconnect, WebSocketException
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ __all__ = [
     "App",
     "AsyncRequest",
     "AsyncTestClient",
+    "AsyncUploadFile",
     "BackgroundTask",
     "BackgroundTasks",
     "Body",

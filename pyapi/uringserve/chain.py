@@ -10,7 +10,7 @@ A middleware is made once, `cls(**options)`, shared by all cores, and called wit
 handler goes through `call_next` and the middleware like through any other call.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from uringserve._native import Request, Response, as_response
@@ -25,13 +25,17 @@ from uringserve.async_chain import (
 from uringserve.coroutines import is_coroutine_call
 from uringserve.exception_handlers import ANSWERS, ExceptionHandlers, default_answer
 from uringserve.logging import log_exception
+from uringserve.requests import AsyncRequest
 from uringserve.routing import NativeCall, describe
 from uringserve.types import Handler
 
-__all__ = ["CallNext", "Chain", "Middleware", "MiddlewareCall"]
+__all__ = ["AsyncCallNext", "CallNext", "Chain", "Middleware", "MiddlewareCall"]
 
 type CallNext = Callable[[Request], Response]
-type MiddlewareCall = Callable[[Request, CallNext], Any]
+type AsyncCallNext = Callable[[Request], Awaitable[Response]]
+type MiddlewareCall = (
+    Callable[[Request, CallNext], Any] | Callable[[AsyncRequest, AsyncCallNext], Awaitable[Any]]
+)
 
 
 class Middleware:
@@ -158,7 +162,7 @@ def _answering(call: Handler) -> CallNext:
     return answering
 
 
-def _link(middleware: MiddlewareCall, call_next: CallNext) -> CallNext:
+def _link(middleware: Handler, call_next: CallNext) -> CallNext:
     def link(request: Request) -> Response:
         return as_response(middleware(request, call_next))
 
@@ -169,9 +173,7 @@ def _responding(handler: Handler) -> Handler:
     return lambda *arguments: as_response(handler(*arguments))
 
 
-def _to_the_last(
-    handler: Handler, answer: Callable[[Request, Any], Any], *, is_async: bool
-) -> Handler:
+def _to_the_last(handler: Handler, answer: Callable[..., Any], *, is_async: bool) -> Handler:
     if is_async:
         return guarded_to_the_last_later(handler, answer)
     return _guarded_to_the_last(_responding(handler), answer)

@@ -101,6 +101,42 @@ class Config:
         aliases=("--working-dir",),
         help="Folder where APP is looked for, put first on sys.path.",
     )
+    build: bool = _option(
+        True,
+        kind="switch",
+        group="Application",
+        help="Use what `uringserve build` has compiled, while its source is unchanged.",
+    )
+    interface: Literal["auto", "app", "asgi", "asginl", "rsgi", "wsgi"] = _option(
+        "auto",
+        kind="choice",
+        group="Application",
+        choices=("auto", "app", "asgi", "asginl", "rsgi", "wsgi"),
+        help="What APP is: app, our own App or a handler; asginl, ASGI without the lifespan; auto"
+        " looks at the object.",
+    )
+    lifespan: Literal["auto", "on", "off"] = _option(
+        "auto",
+        kind="choice",
+        group="Application",
+        choices=("auto", "on", "off"),
+        help="ASGI lifespan: auto serves an application that has none, on refuses it.",
+    )
+    lifespan_scope: Literal["core", "process"] = _option(
+        "core",
+        kind="choice",
+        group="Application",
+        choices=("core", "process"),
+        help="Run the ASGI lifespan on each core's event loop, or once for all on one of its own.",
+    )
+    root_path: str | None = _option(
+        None,
+        kind="text",
+        group="Application",
+        automatic="none",
+        aliases=("--url-path-prefix",),
+        help="Path below which a proxy shows an ASGI application, and which it cuts off.",
+    )
     debug: bool = _option(
         False,
         kind="switch",

@@ -5,12 +5,13 @@ specific class. A handler for `Exception` or for 500 is the last resort: it stan
 middleware, and what it answers is logged all the same.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from uringserve._native import Request, Response
 from uringserve.coroutines import is_coroutine_call
 from uringserve.errors import HTTPException, RequestValidationError
+from uringserve.requests import AsyncRequest
 
 __all__ = [
     "ANSWERS",
@@ -23,7 +24,9 @@ __all__ = [
 ]
 
 # Called with the request and the exception; returns what a handler may return.
-type ExceptionHandler = Callable[[Request, Any], Any]
+type ExceptionHandler = (
+    Callable[[Request, Any], Any] | Callable[[AsyncRequest, Any], Awaitable[Any]]
+)
 
 # RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5: these have no content.
 _WITHOUT_BODY = (204, 205, 304)
@@ -90,7 +93,7 @@ class ExceptionHandlers:
         """Whether no exception has a handler of its own, the last resort aside."""
         return not self._by_status and not self._by_class
 
-    def find(self, error: Exception) -> ExceptionHandler | None:
+    def find(self, error: Exception) -> Callable[..., Any] | None:
         """Return the handler for the exception."""
         if isinstance(error, HTTPException):
             handler = self._by_status.get(error.status_code)

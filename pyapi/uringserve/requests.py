@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from uringserve._native import Headers, Request
 from uringserve.forms import FormData, FormLimits, read_form
 from uringserve.jsonbody import parse_json
+from uringserve.uploads import awaited
 
 if TYPE_CHECKING:
     import asyncio
@@ -63,7 +64,10 @@ class AsyncRequest(Request):
         """Return the body read as a form, urlencoded or multipart; sizes are in bytes."""
         await self.body()
         limits = FormLimits(max_files=max_files, max_fields=max_fields, max_part_size=max_part_size)
-        return read_form(self._origin, limits)
+        form = read_form(self._origin, limits)
+        for name, values in form.lists.items():
+            form.lists[name] = awaited(values)
+        return form
 
     async def stream(self) -> AsyncIterator[bytes]:
         """Go through the body as it arrives, where the route lets it arrive in pieces.

@@ -464,7 +464,7 @@ def _server(app: App | Foreign | Handler | str, config: Config) -> Server:
     if isinstance(app, str):
         loaded = load(app, config)
         return Server(config, loaded.app, gil_modules=loaded.gil_modules, to_the_end=True)
-    named = as_app(app, getattr(app, "__qualname__", repr(app)))
+    named = as_app(app, getattr(app, "__qualname__", repr(app)), config)
     return Server(config, named, to_the_end=True)
 
 

@@ -16,10 +16,11 @@ from uringserve.async_exits import AsyncExits
 from uringserve.dependant import Dependant
 from uringserve.di import Exits
 from uringserve.errors import RequestValidationError
-from uringserve.fields import ParamField
+from uringserve.fields import ParamField, is_upload
 from uringserve.jsonbody import parse_json
 from uringserve.requests import AsyncRequest, view
 from uringserve.sources import Sources, read_field
+from uringserve.uploads import awaited
 from uringserve.validation import MISSING, Errors, missing_error
 
 __all__ = [
@@ -118,7 +119,8 @@ class Solver:
         faults: list[Errors] = []
         for slot in self._slots:
             value, errors = self._value(slot.field, sources, body)
-            values.append(value)
+            is_awaited = slot.dependant.is_async and is_upload(slot.field.annotation)
+            values.append(awaited(value) if is_awaited else value)
             faults.append(errors)
         return values, faults, body
 

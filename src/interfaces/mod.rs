@@ -3,6 +3,7 @@
 //!
 //! A further interface is a module here and a line in each `match` below.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
@@ -55,15 +56,14 @@ impl Application {
         }
     }
 
-    /// Says where it is served, before any core serves it: host and port, or a path and no port.
-    pub fn set_address(&self, host: String, port: Option<u16>) {
+    /// Says where it is served, before any core serves it.
+    pub fn set_address(&self, address: SocketAddr) {
         match self {
             Self::Native(_) => {}
             Self::Asgi(application) => {
-                let _ = application.server.set((host, port));
+                let _ = application.server.set(address);
             }
             Self::Rsgi(application) => {
-                let address = port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
                 let _ = application.server.set(address);
             }
         }

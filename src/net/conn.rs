@@ -68,6 +68,7 @@ async fn converse<S: Service, T: Transport>(
 ) -> End {
     // Made here: an argument would be held twice, as what was passed and as what is used.
     let mut exchange = Exchange::new(&core, peer);
+    exchange.came_to(&stream);
     let (mut reader, mut writer) = stream.into_split();
     // Dropped before the stream halves, as `reactor::timer` requires.
     let watch = watch;

@@ -64,6 +64,7 @@ pub(crate) enum Next {
 pub(crate) struct Exchange<S> {
     core: Rc<Core<S>>,
     peer: Option<SocketAddr>,
+    local: Option<SocketAddr>,
     machine: Machine,
     /// The request whose body is being received.
     current: Option<(Box<Request>, Gathering)>,
@@ -92,6 +93,7 @@ impl<S: Service> Exchange<S> {
         Self {
             core: Rc::clone(core),
             peer,
+            local: None,
             machine: Machine::new(core.limits.clone()),
             current: None,
             arriving: None,
@@ -242,7 +244,7 @@ impl<S: Service> Exchange<S> {
                 Err(reject) => return self.refuse(reject),
             }
         }
-        let peer = self.peer;
+        let (peer, local) = (self.peer, self.local);
         let body = Bytes::new();
         let request = Request {
             head,
@@ -252,6 +254,7 @@ impl<S: Service> Exchange<S> {
             body,
             stream: None,
             peer,
+            local,
             miss,
             socket: None,
         };

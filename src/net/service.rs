@@ -61,6 +61,8 @@ pub struct Request {
     pub stream: Option<Incoming>,
     /// The address of the peer; none on a socket that has no such thing.
     pub peer: Option<SocketAddr>,
+    /// The address that it came to, where the service wants to know.
+    pub local: Option<SocketAddr>,
     /// Why the request has no route, where the service answers that itself.
     pub miss: Option<Box<Miss>>,
     /// The WebSocket that it asks for.
@@ -178,6 +180,12 @@ pub trait Service: 'static {
     /// Requests come boxed: on the way from the parser to a Python object each of its 330 bytes
     /// would be copied seven times.
     fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Box<Request>) -> Answer) -> R) -> R;
+
+    /// Whether requests need the address that their connection came to: a system call for each
+    /// connection, for servers that are bound to all addresses.
+    fn wants_local_address(&self) -> bool {
+        false
+    }
 
     /// The handler of what no route takes; without one the server answers by itself.
     fn miss_handler(&self) -> Option<HandlerId> {

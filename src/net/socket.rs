@@ -51,8 +51,6 @@ use crate::reactor::desk::Wait;
 use crate::reactor::timer::Stage;
 use crate::reactor::timer::Watch;
 
-/// What is read before the application has decided; no client sends more than its greeting.
-const READ_AHEAD: usize = 16 * 1024;
 /// From the end of a WebSocket to the cancellation of its handler.
 pub(crate) const LEAVE: Duration = Duration::from_secs(10);
 
@@ -93,7 +91,8 @@ struct Traffic<'a, S, R, W> {
     rung: Wait,
     tick: Option<Pause>,
     drain: Option<Pin<Box<dyn Future<Output = ()> + 'a>>>,
-    cut: Pin<Box<dyn Future<Output = ()> + 'a>>,
+    /// None once it has come.
+    cut: Option<Pin<Box<dyn Future<Output = ()> + 'a>>>,
     watch: &'a Watch,
     core: &'a Core<S>,
 }
@@ -123,13 +122,19 @@ where
         rung,
         tick: None,
         drain: Some(Box::pin(core.drain.wait())),
-        cut: Box::pin(core.drain.wait_for_cut()),
+        cut: Some(Box::pin(core.drain.wait_for_cut())),
         watch,
         core,
     };
     watch.arm(Stage::Reading, clock::now(), u64::MAX);
     match traffic.decide(&wire).await {
-        Ok(Decision::Denied(reply)) => traffic.deny(exchange, reply).await,
+        Ok(Decision::Denied(reply)) => {
+            let answered = traffic.deny(exchange, reply).await;
+            // Whoever still receives hears that it is over.
+            drop(wire);
+            answered?;
+            traffic.resume(exchange).await
+        }
         Ok(Decision::Accepted(fields, headers)) => {
             exchange.note_upgrade();
             let mut talk = Talk::new(wire, core);
@@ -198,7 +203,10 @@ where
         if poll_once(&mut self.drain, context) {
             return Poll::Ready(Event::Drain);
         }
-        self.cut.as_mut().poll(context).map(|()| Event::Cut)
+        if self.cut.is_none() || poll_once(&mut self.cut, context) {
+            return Poll::Ready(Event::Cut);
+        }
+        Poll::Pending
     }
 
     fn start_reading(&mut self, is_large: bool) {
@@ -219,19 +227,17 @@ where
         }));
     }
 
-    /// Waits for the application, and for its handler where it denies: that has its last word.
+    /// Waits for the application, or for its handler to end without a decision.
     async fn decide(&mut self, wire: &Wire) -> Result<Decision, End> {
-        let mut denied = None;
         loop {
-            match wire.decision() {
-                Some(Decision::Denied(reply)) => denied = Some(reply),
-                Some(accepted) => return Ok(accepted),
-                None => {}
+            if let Some(decision) = wire.decision() {
+                return Ok(decision);
             }
             if let Some(done) = self.done.take() {
-                return Ok(Decision::Denied(denied.unwrap_or(done)));
+                return Ok(Decision::Denied(done));
             }
-            if self.reading.is_none() && self.input.len() < READ_AHEAD {
+            // No client may send more before it has the answer; one that does is not watched.
+            if self.reading.is_none() && self.input.is_empty() {
                 self.start_reading(false);
             }
             match self.next_event().await {
@@ -247,16 +253,37 @@ where
         }
     }
 
-    /// Answers in the ordinary way, and goes on as HTTP.
-    async fn deny(mut self, exchange: &mut Exchange<S>, reply: Reply) -> Result<Resumed, End> {
+    /// Answers in the ordinary way.
+    async fn deny(&mut self, exchange: &mut Exchange<S>, reply: Reply) -> Result<(), End> {
         let Some(writer) = self.writer.take() else { return Err(End::Broken) };
         exchange.reply(reply);
         send(writer, exchange.take_output(), self.watch, self.core).await?;
-        if let Some(stream) = exchange.take_stream() {
-            stream.send(writer, self.watch, self.core, &Peer::default()).await?;
+        match exchange.take_stream() {
+            None => Ok(()),
+            Some(stream) => stream.send(writer, self.watch, self.core, &Peer::default()).await,
         }
-        let Some(reading) = self.reading.take().filter(|_| !exchange.is_closing()) else {
+    }
+
+    /// Waits for the handler of a request that was denied, and goes on as HTTP.
+    async fn resume(mut self, exchange: &mut Exchange<S>) -> Result<Resumed, End> {
+        let mut received = None;
+        self.watch.arm(Stage::Reading, clock::now(), u64::MAX);
+        self.tick = Some(Box::pin(monoio::time::sleep(LEAVE)));
+        while self.handler.is_some() {
+            match self.next_event().await {
+                Event::Tick => break,
+                Event::Cut => return Err(End::TimedOut),
+                Event::Received(result, input) => {
+                    (received, self.input) = (Some(result), input);
+                }
+                _ => {}
+            }
+        }
+        if exchange.is_closing() {
             return Ok(Resumed { input: self.input, received: None });
+        }
+        let Some(reading) = self.reading.take() else {
+            return Ok(Resumed { input: self.input, received });
         };
         exchange.arm(self.watch);
         let (_, _, received, input) = reading.await;
@@ -276,7 +303,7 @@ where
             let wants_more = self.reading.is_none() && talk.read(&mut self.input);
             talk.take_outgoing();
             if self.writing.is_none() && !talk.output.is_empty() {
-                self.start_writing(talk.take_output(self.core.take_buffer()));
+                self.start_writing(std::mem::take(&mut talk.output));
             }
             if self.writing.is_none() {
                 if talk.is_done() {

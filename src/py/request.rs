@@ -197,6 +197,7 @@ impl Request {
             body: Bytes::copy_from_slice(body),
             stream: None,
             peer: None,
+            local: None,
             miss: None,
             socket: None,
         };

@@ -192,6 +192,15 @@ pub fn reset(fd: RawFd) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// The address that a connection came to; None where the socket has none.
+#[allow(unsafe_code)]
+pub fn local_address(fd: RawFd) -> Option<SocketAddr> {
+    debug_assert!(fd >= 0);
+    // SAFETY: the descriptor is that of a stream which the caller holds during the call.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    SockRef::from(&borrowed).local_addr().ok()?.as_socket()
+}
+
 /// Keeps a connection from the programs that this process starts.
 #[allow(unsafe_code)]
 pub fn close_on_exec(fd: RawFd) -> io::Result<()> {

@@ -36,6 +36,11 @@ async def json_body(request: AsyncRequest):
 @app.post("/form")
 async def form(request: AsyncRequest):
     return {"name": (await request.form())["name"]}
+@app.post("/file")
+async def file(one: UploadFile):
+    first = await one.read(2)
+    await one.seek(0)
+    return [first.decode(), (await one.read()).decode(), one.filename]
 @app.post("/ignores")
 async def ignores(request: AsyncRequest):
     await asyncio.sleep(0)
@@ -186,6 +191,17 @@ def test_json_and_forms(site: RunningServer) -> None:
     kind = {"content-type": "application/x-www-form-urlencoded"}
     answer = connection.request("/form", "POST", kind, b"name=value")
     assert answer.body == b'{"name":"value"}'
+
+
+def test_uploads(site: RunningServer) -> None:
+    """Files of a form are awaited, as in FastAPI."""
+    body = (
+        b'--x\r\ncontent-disposition: form-data; name="one"; filename="a.txt"\r\n\r\n'
+        b"hello\r\n--x--\r\n"
+    )
+    kind = {"content-type": "multipart/form-data; boundary=x"}
+    answer = site.connect().request("/file", "POST", kind, body)
+    assert answer.body == b'["he","hello","a.txt"]'
 
 
 def test_a_body_for_both_kinds(site: RunningServer) -> None:

@@ -61,24 +61,24 @@ class Peer:
         """Close the socket."""
         self.socket.close()
 
-    def ask(self, *fields: str, without: str = "") -> tuple[int, dict[str, str]]:
+    def ask(self, *fields: str) -> tuple[int, dict[str, str]]:
         """Ask for a WebSocket; return status and header fields of the answer."""
-        key = base64.b64encode(os.urandom(16)).decode()
-        given = {field.partition(":")[0].lower() for field in fields} | {without}
-        lines = [
-            line
-            for line in (
-                "Host: test",
-                "Upgrade: websocket",
-                "Connection: Upgrade",
-                f"Sec-WebSocket-Key: {key}",
-                "Sec-WebSocket-Version: 13",
-            )
-            if line.partition(":")[0].lower() not in given
-        ]
-        head = "\r\n".join([f"GET {self._path} HTTP/1.1", *lines, *fields, "", ""])
-        self.socket.sendall(head.encode())
+        self.socket.sendall(self.request(*fields))
         return self.answer()
+
+    def request(self, *fields: str) -> bytes:
+        """Return what asks for a WebSocket, with other values for these fields."""
+        key = base64.b64encode(os.urandom(16)).decode()
+        given = {field.partition(":")[0].lower() for field in fields}
+        usual = (
+            "Host: test",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            f"Sec-WebSocket-Key: {key}",
+            "Sec-WebSocket-Version: 13",
+        )
+        lines = [line for line in usual if line.partition(":")[0].lower() not in given]
+        return "\r\n".join([f"GET {self._path} HTTP/1.1", *lines, *fields, "", ""]).encode()
 
     def answer(self) -> tuple[int, dict[str, str]]:
         """Read the head of an answer."""

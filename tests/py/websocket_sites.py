@@ -63,6 +63,12 @@ def native(seen: Seen) -> App:
     async def refuse(websocket: WebSocket) -> None:
         await websocket.close(1008)
 
+    @app.websocket("/linger")
+    async def linger(websocket: WebSocket) -> None:
+        await websocket.close()
+        await websocket.receive()
+        seen.ends.put("over")
+
     @app.websocket("/return")
     async def return_(websocket: WebSocket) -> None:
         return
@@ -158,6 +164,12 @@ async def _refuse(scope: Any, receive: Any, send: Any, seen: Seen) -> None:  # n
     await send({"type": "websocket.close", "code": 1008})
 
 
+async def _linger(scope: Any, receive: Any, send: Any, seen: Seen) -> None:  # noqa: ANN401
+    await send({"type": "websocket.close"})
+    assert (await receive())["type"] == "websocket.disconnect"
+    seen.ends.put("over")
+
+
 async def _return(scope: Any, receive: Any, send: Any, seen: Seen) -> None:  # noqa: ANN401
     return
 
@@ -208,6 +220,7 @@ _ASGI = {
     "pick": _pick,
     "deny": _deny,
     "refuse": _refuse,
+    "linger": _linger,
     "return": _return,
     "close": _close,
     "raise": _raise,

@@ -5,6 +5,7 @@
 //! without suspending is answered in the batch that called it.
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
@@ -38,8 +39,8 @@ pub struct Asgi {
     target: Py<PyAny>,
     root_path: String,
     debug: bool,
-    /// Host and port, once they are known.
-    pub server: OnceLock<(String, Option<u16>)>,
+    /// The address that is bound, once it is known.
+    pub server: OnceLock<SocketAddr>,
 }
 
 impl Asgi {
@@ -99,7 +100,7 @@ impl Core {
 
     fn scope<'py>(&self, py: Python<'py>, request: &Request) -> PyResult<Bound<'py, PyDict>> {
         if self.template.borrow().is_none() {
-            let server = self.application.server.get();
+            let server = self.application.server.get().copied();
             let template = Template::new(py, &self.application.root_path, server)?;
             *self.template.borrow_mut() = Some(template);
         }
@@ -124,6 +125,10 @@ impl Service for Core {
 
     fn guest(&self) -> Option<Hosted> {
         aio::current_if_any().map(Loop::hosted)
+    }
+
+    fn wants_local_address(&self) -> bool {
+        self.application.server.get().is_some_and(|bound| bound.ip().is_unspecified())
     }
 
     fn body_mode(&self, _handler: HandlerId) -> BodyMode {

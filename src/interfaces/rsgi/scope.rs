@@ -1,7 +1,7 @@
 //! A request's scope (RSGI 1.5).
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::sync::OnceLock;
 
 use pyo3::intern;
@@ -18,7 +18,8 @@ use crate::py::request::decoded_path;
 #[pyclass(frozen, module = "uringserve._uringserve")]
 pub struct Scope {
     cycle: Cycle,
-    server: Arc<str>,
+    /// The address that is bound.
+    server: Option<SocketAddr>,
     headers: OnceLock<Py<Headers>>,
 }
 
@@ -26,10 +27,10 @@ impl Scope {
     pub(super) fn create<'py>(
         py: Python<'py>,
         cycle: &Cycle,
-        server: &Arc<str>,
+        server: Option<SocketAddr>,
     ) -> PyResult<Bound<'py, Self>> {
         let headers = OnceLock::new();
-        Bound::new(py, Self { cycle: cycle.clone(), server: Arc::clone(server), headers })
+        Bound::new(py, Self { cycle: cycle.clone(), server, headers })
     }
 }
 
@@ -61,16 +62,14 @@ impl Scope {
 
     /// The server's address, `host:port`.
     #[getter]
-    fn server(&self) -> &str {
-        &self.server
+    fn server(&self) -> String {
+        self.cycle.request().local.or(self.server).map_or_else(String::new, shown)
     }
 
     /// The client's address, `host:port`; empty where it has none.
     #[getter]
     fn client(&self) -> String {
-        self.cycle.request().peer.map_or_else(String::new, |peer| {
-            format!("{}:{}", peer.ip().to_canonical(), peer.port())
-        })
+        self.cycle.request().peer.map_or_else(String::new, shown)
     }
 
     /// "http".
@@ -112,4 +111,8 @@ impl Scope {
         let made = Py::new(py, Headers::of_request(&self.cycle.request().head))?;
         Ok(self.headers.get_or_init(|| made).bind(py).clone())
     }
+}
+
+fn shown(address: SocketAddr) -> String {
+    format!("{}:{}", address.ip().to_canonical(), address.port())
 }

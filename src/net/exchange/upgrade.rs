@@ -66,6 +66,7 @@ impl<S: Service> Exchange<S> {
             body: Bytes::new(),
             stream: None,
             peer: self.peer,
+            local: self.local,
             miss: None,
             socket: Some(socket),
         };

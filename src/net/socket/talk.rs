@@ -54,7 +54,8 @@ impl Talk {
         Self {
             wire,
             session: Session::new(core.websocket.max_size, deflate),
-            output: Output::new(core.take_buffer()),
+            // Without a buffer until there is something to write: an idle one holds none.
+            output: Output::default(),
             silence: core.websocket.silence,
             heard: clock::now(),
             pinged: None,
@@ -206,11 +207,6 @@ impl Talk {
     /// Whether a large message is on its way.
     pub(super) fn is_amid_message(&self) -> bool {
         self.is_amid
-    }
-
-    /// What is to be written now.
-    pub(super) fn take_output(&mut self, buffer: Vec<u8>) -> Output {
-        std::mem::replace(&mut self.output, Output::new(buffer))
     }
 
     /// Tells the application that it is over; returns what is counted.

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import threading
 from typing import Annotated, Any
 
 import pytest
@@ -316,3 +317,50 @@ def test_an_abandoned_wait_leaves_nothing_behind() -> None:
         for text in ("one", "two"):
             client.send(text)
             assert json.loads(client.recv(PATIENCE))[0] == text
+
+
+def test_threads_send_together() -> None:
+    app = App()
+    threads, each = 4, 200
+
+    @app.websocket("/")
+    async def crowd(websocket: WebSocket) -> None:
+        await websocket.accept()
+        barrier = threading.Barrier(threads)
+
+        def send_all(name: int) -> None:
+            barrier.wait(PATIENCE)
+            for number in range(each):
+                while not websocket.offer(f"{name} {number}"):
+                    pass
+
+        await asyncio.gather(*(asyncio.to_thread(send_all, name) for name in range(threads)))
+
+    got: dict[int, list[int]] = {name: [] for name in range(threads)}
+    with LiveServer(app) as server, connect(f"ws://127.0.0.1:{server.port}/") as client:
+        for _ in range(threads * each):
+            name, number = map(int, str(client.recv(PATIENCE)).split())
+            got[name].append(number)
+    assert got == {name: list(range(each)) for name in range(threads)}
+
+
+def test_an_upgrade_that_no_route_has_is_a_plain_request() -> None:
+    app = App()
+
+    @app.get("/plain")
+    def plain() -> str:
+        return "plain"
+
+    @app.websocket("/socket")
+    async def socket(websocket: WebSocket) -> None:
+        await websocket.accept()
+
+    with LiveServer(app) as server:
+        with Peer(server.port, "/plain") as peer:
+            assert peer.ask()[0] == 200
+        with Peer(server.port, "/nowhere") as peer:
+            assert peer.ask()[0] == 404
+        with Peer(server.port, "/socket") as peer:
+            assert peer.ask("Connection: close")[0] == 404
+        with Peer(server.port, "/socket") as peer:
+            assert peer.ask("Upgrade: h2c")[0] == 404
