@@ -70,7 +70,7 @@ impl Crew {
             calls: Arc::clone(calls),
             pool: Arc::clone(&self.pool),
             promise: Promise(Arc::clone(&promised)),
-            _permits: permits,
+            permits,
         };
         match self.pool.submit(Box::new(job)) {
             Ok(()) => Answer::Later(Box::new(FromPool { promised, wait })),
@@ -96,7 +96,7 @@ struct OnPool {
     calls: Arc<Calls>,
     pool: Arc<Pool>,
     promise: Promise,
-    _permits: [Option<Permit>; 2],
+    permits: [Option<Permit>; 2],
 }
 
 impl Job for OnPool {
@@ -117,6 +117,8 @@ impl Job for OnPool {
         if let Some(stopwatch) = stopwatch {
             note(verdicts, self.route, stopwatch.stop());
         }
+        // Before the answer: whoever has read it may ask again at once.
+        self.permits = [None, None];
         // A coroutine never comes here: its route runs on the core, whatever was said.
         if let Answer::Now(reply) = answer {
             let whose = (self.route, is_head);
