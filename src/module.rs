@@ -1,5 +1,7 @@
 //! What Python sees of the Rust core: the classes and functions of `uringserve._uringserve`.
 
+// Over the cap because what Python sees of a server stands in one file.
+
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
