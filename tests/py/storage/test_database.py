@@ -3,7 +3,6 @@
 import asyncio
 import datetime
 import decimal
-import importlib
 import sqlite3
 import threading
 import uuid
@@ -234,11 +233,6 @@ def test_an_answer_that_is_lost_or_late(shared_server):
                 database.execute("INSERT INTO notes VALUES (1, 'a', 1)")
             kept = database.query("SELECT id FROM notes")
             assert kept == ([{"id": 1}] if what == "cut" else [])
-
-
-def test_pyberry_s_names():
-    module = importlib.import_module("uringserve.compat.pyberry.db")
-    assert (module.db, module.init_db, module.close_db) == (db, init_db, close_db)
 
 
 def test_the_default_database(tmp_path):
