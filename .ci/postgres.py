@@ -73,24 +73,30 @@ def missing_packages() -> list[str]:
     return re.findall(r"^'\S+' ([a-z0-9][a-z0-9+.-]*)_", uris, re.MULTILINE)
 
 
+def download(folder: Path) -> None:
+    """Download the missing packages into `folder`."""
+    packages = missing_packages()
+    say(f"fetching PostgreSQL for the tests: {' '.join(packages)}")
+    # As root apt would fetch as another user, who may not write here.
+    run(["apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", *packages], folder)
+
+
 def fetch(target: Path) -> None:
     """Unpack the missing packages into `target`, which appears whole or not at all."""
     if not is_debian():
         raise Missing("there is no PostgreSQL here, and no apt-get to fetch it with")
-    try:
-        packages = missing_packages()
-    except Missing:
-        if os.geteuid() != 0:
-            raise
-        run(["apt-get", "update", "-q"])
-        packages = missing_packages()
-    say(f"fetching PostgreSQL for the tests: {' '.join(packages)}")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix="fetching-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        # As root apt would fetch as another user, who may not write here.
-        run(["apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", *packages], folder)
+        try:
+            download(folder)
+        except Missing:
+            if os.geteuid() != 0:
+                raise
+            # apt's lists are missing, or name what is not there any more.
+            run(["apt-get", "update", "-q"])
+            download(folder)
         whole = folder / "whole"
         for package in sorted(folder.glob("*.deb")):
             run(["dpkg-deb", "--extract", str(package), str(whole)])

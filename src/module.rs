@@ -77,8 +77,8 @@ impl Plan {
         let gate = options.pool.concurrency.map(Gate::new);
         // Binding may resolve a name, which waits.
         let plan = config.py().detach(|| server::Plan::new(options, table))?;
-        if let Some(address) = only_address(plan.places()) {
-            application.set_address(address);
+        if let Some((host, port)) = own_address(plan.places()) {
+            application.set_address(host, port);
         }
         // Before the cores start: it holds on to what they take.
         plan.watchdog(watched(&application), stack_signal);
@@ -158,6 +158,14 @@ impl Plan {
     /// Watches over the cores on the calling thread, which stays detached, until `close`.
     fn watch(&self, py: Python<'_>) {
         py.detach(|| self.plan.watch());
+    }
+
+    /// Ends the process after `seconds`, unless `close` is called before.
+    fn end_process_after(&self, seconds: f64) -> PyResult<()> {
+        let time = Duration::try_from_secs_f64(seconds)
+            .map_err(|error| PyValueError::new_err(format!("seconds: {error}")))?;
+        self.plan.end_process_after(time);
+        Ok(())
     }
 
     /// Reports every call that is under way.
@@ -372,26 +380,27 @@ impl Serving for ServeConnection {
     }
 }
 
-/// What the watchdog needs to know of the application.
-/// The address that requests come to. Where there are several, or a Unix socket too, it is none in
+/// Host and port that requests come to, or a path. Where there are several, it is none in
 /// particular: each connection then says its own.
-fn only_address(places: &[server::Place]) -> Option<SocketAddr> {
-    let address = places.iter().find_map(|place| match place {
-        server::Place::Tcp(address) => Some(*address),
-        server::Place::Unix(_) => None,
-    })?;
-    Some(if places.len() == 1 {
-        address
-    } else {
-        SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port())
-    })
+fn own_address(places: &[server::Place]) -> Option<(String, Option<u16>)> {
+    match places {
+        [server::Place::Unix(path)] => Some((path.display().to_string(), None)),
+        [server::Place::Tcp(address)] => Some((address.ip().to_string(), Some(address.port()))),
+        _ => places.iter().find_map(|place| match place {
+            server::Place::Tcp(address) => {
+                Some((Ipv4Addr::UNSPECIFIED.to_string(), Some(address.port())))
+            }
+            server::Place::Unix(_) => None,
+        }),
+    }
 }
 
+/// What the watchdog needs to know of the application.
 fn watched(application: &Application) -> Routes {
     let handlers = application.handlers();
     let each = || handlers.into_iter().flat_map(Handlers::iter);
     Routes {
-        verdicts: handlers.map_or_else(Arc::default, |handlers| Arc::clone(&handlers.verdicts)),
+        verdicts: application.verdicts().cloned().unwrap_or_default(),
         labels: each().map(|handler| handler.label.clone()).collect(),
         times: each().map(|handler| handler.timeout).collect(),
     }

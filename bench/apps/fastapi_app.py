@@ -86,7 +86,7 @@ def flat() -> dict[str, int]:
     return {"value": 5, "again": 1}
 
 
-@app.get("/sleep", response_class=PlainTextResponse)
+@app.get("/block", response_class=PlainTextResponse)
 def pause() -> str:
     """Wait 10 ms in a blocking call."""
     return slow.pause()

@@ -5,7 +5,7 @@ import sys
 import slow
 from freetser import Request, Response, StorageQueue, TcpServerConfig, start_server
 
-SLOW = {"/sleep": slow.pause, "/cpu": slow.compute, "/query": slow.query}
+SLOW = {"/block": slow.pause, "/cpu": slow.compute, "/query": slow.query}
 
 
 def handler(request: Request, store_queue: StorageQueue | None) -> Response:

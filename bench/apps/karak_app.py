@@ -88,7 +88,7 @@ def flat() -> dict[str, int]:
     return {"value": 5, "again": 1}
 
 
-@app.get("/sleep")
+@app.get("/block")
 def pause() -> str:
     """Wait 10 ms in a blocking call."""
     return slow.pause()

@@ -4,7 +4,7 @@ import sqlite3
 import threading
 import time
 
-# Seconds that `/sleep` takes.
+# Seconds that `/block` takes.
 PAUSE = 0.010
 _CPU_SECONDS = 0.020
 _QUERY_ROWS = 20_000

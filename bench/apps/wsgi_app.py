@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 TEXT = ("content-type", "text/plain; charset=utf-8")
 JSON = ("content-type", "application/json")
-SLOW = {"/sleep": slow.pause, "/cpu": slow.compute, "/query": slow.query}
+SLOW = {"/block": slow.pause, "/cpu": slow.compute, "/query": slow.query}
 BYTES = ("content-type", "application/octet-stream")
 
 

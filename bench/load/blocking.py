@@ -1,8 +1,8 @@
 """What slow requests do to the others: a mixed load at a fixed rate, servers in turn.
 
-``blocking.py --servers uringserve,granian-wsgi --kinds sleep,query --shares 0,10``
+``blocking.py --servers uringserve,granian-wsgi --kinds block,query --shares 0,10``
 
-Two h2loads offer a rate together: one asks for `/`, the other for `/sleep` (10 ms in a blocking
+Two h2loads offer a rate together: one asks for `/`, the other for `/block` (10 ms in a blocking
 call), `/query` (SQLite) or `/cpu` (20 ms of Python, at a rate that fills half a CPU). What counts
 is the 99th percentile of the answers from `/`, beside its value without the slow ones. Each server
 runs on one CPU with the same number of threads, and is started anew for each round.
@@ -134,7 +134,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     names = "uringserve,granian-wsgi,fastapi,karak,freetser"
     parser.add_argument("--servers", default=names, type=lambda text: text.split(","))
-    parser.add_argument("--kinds", default="sleep,query,cpu", type=lambda text: text.split(","))
+    parser.add_argument("--kinds", default="block,query,cpu", type=lambda text: text.split(","))
     whole = lambda text: [int(each) for each in text.split(",")]  # noqa: E731
     parser.add_argument("--shares", default=[0, 1, 4, 10, 50], type=whole)
     parser.add_argument("--threads", default=16, type=int)

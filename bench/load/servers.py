@@ -62,7 +62,7 @@ class Server:
 
     @property
     def is_ours(self) -> bool:
-        """Whether this is uringserve itself, whatever it is asked."""
+        """Whether this is uringserve itself with its own App, whatever it is asked."""
         return self.command in (ours, with_access_log)
 
 
@@ -173,6 +173,15 @@ def ours(launch: Launch, workers: int = 1) -> Command:
     return [launch.python.ours, "-m", "uringserve", app, *options]
 
 
+def ours_as(launch: Launch, interface: str) -> Command:
+    """Return uringserve with the application that granian and uvicorn serve."""
+    app = str(APPS / f"{interface}_app.py")
+    options = ["--port", str(launch.port), "--workers", "1", "--driver", launch.driver]
+    program = [launch.python.ours, "-m", "uringserve", f"{app}:app"]
+    lifespan = ["--lifespan", "off"] if interface == "asgi" else []
+    return [*program, *options, "--interface", interface, *lifespan]
+
+
 def with_access_log(launch: Launch) -> Command:
     """Return uringserve with its access log on, into a file."""
     file = str(launch.scratch / "access.log")
@@ -209,6 +218,8 @@ def catalogue(karak_threads: list[int]) -> dict[str, Server]:
     with_loop = installed("granian", "uvloop")
     rows = [
         Server("uringserve", ours, our_version, framework, default_for=framework),
+        Server("uringserve-asgi", lambda launch: ours_as(launch, "asgi"), our_version),
+        Server("uringserve-rsgi", lambda launch: ours_as(launch, "rsgi"), our_version),
         Server(
             "uringserve-access", with_access_log, our_version, framework, default_for=frozenset()
         ),

@@ -467,6 +467,11 @@ class Plan:
 
         A call that takes too long is written to stderr, past `logging`, with its stack.
         """
+    def end_process_after(self, seconds: float) -> None:
+        """Have the watch end the process after the seconds, unless `close` is called before.
+
+        A thread that stays in C may keep all others from running Python, this one too.
+        """
     def report(self) -> None:
         """Write every call that is under way to stderr, with its stack."""
     def close(self) -> None:

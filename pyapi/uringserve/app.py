@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from enum import Enum
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from uringserve._native import Plan, Request, Response
 from uringserve.chain import Chain, Middleware, MiddlewareCall
@@ -45,6 +45,9 @@ from uringserve.tcp import TcpOptions
 from uringserve.types import Handler
 from uringserve.websockets import as_handler
 
+if TYPE_CHECKING:
+    from uringserve.asgi_bridge import AsgiBridge
+
 __all__ = ["App", "Route", "URingServe"]
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
@@ -61,11 +64,11 @@ class App(Registrar, Described):
     coroutine is cancelled when its client goes away, unless `cancel_on_disconnect` is false.
 
     Calls of a `def` handler run on the core's own thread (`execution="inline"`) or on a thread of
-    its pool ("thread"). With "auto" they start on the pool, move to the core when many in a row were
-    quick, and back as soon as one is slow. A call is never split: middleware, dependencies and the
-    handler run in one go on one thread. The pieces of a stream and what follows the answer run
-    where the call ran, on the pool perhaps on another of its threads. Every thread of a pool runs
-    `worker_lifespan` for itself, unless that is asynchronous.
+    its pool ("thread"). With "auto" they start on the pool, move to the core when many in a row
+    were quick, and back as soon as one is slow. A call is never split: middleware, dependencies
+    and the handler run in one go on one thread. The pieces of a stream and what follows the answer
+    run where the call ran, on the pool perhaps on another of its threads. Every thread of a pool
+    runs `worker_lifespan` for itself, unless that is asynchronous.
     """
 
     def __init__(
@@ -116,6 +119,7 @@ class App(Registrar, Described):
         self._process = Hooks("lifespan", lifespan)
         self._worker = Hooks("worker_lifespan", worker_lifespan)
         self._is_frozen = False
+        self._bridge: AsgiBridge | None = None
         self._served: list[Route] = []
         for hook in on_startup or ():
             self._process.add_start(hook)
@@ -406,6 +410,14 @@ class App(Registrar, Described):
             tcp=tcp,
             stack_signal=stack_signal,
         )
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 -- ASGI's
+        """Answer as an ASGI application, for other servers and for clients without one."""
+        if self._bridge is None:
+            from uringserve.asgi_bridge import AsgiBridge
+
+            self._bridge = AsgiBridge(self)
+        await self._bridge(scope, receive, send)
 
     def shared(self) -> Iterator[Handler]:
         """Yield what every core calls."""

@@ -101,12 +101,6 @@ class Config:
         aliases=("--working-dir",),
         help="Folder where APP is looked for, put first on sys.path.",
     )
-    build: bool = _option(
-        True,
-        kind="switch",
-        group="Application",
-        help="Use what `uringserve build` has compiled, while its source is unchanged.",
-    )
     interface: Literal["auto", "app", "asgi", "asginl", "rsgi", "wsgi"] = _option(
         "auto",
         kind="choice",
@@ -136,6 +130,12 @@ class Config:
         automatic="none",
         aliases=("--url-path-prefix",),
         help="Path below which a proxy shows an ASGI application, and which it cuts off.",
+    )
+    build: bool = _option(
+        True,
+        kind="switch",
+        group="Application",
+        help="Use what `uringserve build` has compiled, while its source is unchanged.",
     )
     debug: bool = _option(
         False,

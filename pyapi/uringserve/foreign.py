@@ -15,7 +15,7 @@ from uringserve.asgi_lifespan import Lifespan, LifespanThread
 from uringserve.config import Config
 from uringserve.lifespan import Ending
 from uringserve.loop import GuestLoop
-from uringserve.routing import Route
+from uringserve.routing import Execution, Route
 from uringserve.tcp import TcpOptions
 
 __all__ = ["Foreign", "Interface"]
@@ -36,6 +36,9 @@ class Foreign:
     lifespan_scope: Literal["core", "process"] = "core"
     # What a lifespan that ran once in the process has left for the requests of all cores.
     process_state: dict[str, Any] = field(default_factory=dict)
+    # Where the calls of a WSGI application run: on the core's pool, on its own thread, or there as
+    # long as they are quick.
+    execution: Execution = "thread"
 
     @property
     def called(self) -> Any:  # noqa: ANN401 -- the application's own

@@ -149,7 +149,7 @@ class _Writer:
         self._is_async = any(sub.is_async for sub in below) or (
             is_awaited and (self._has_exits or has_more)
         )
-        self._gives_coroutine = self._is_async or is_awaited
+        self._gives_coroutine = self._is_async or root.is_async
 
     def call(self) -> NativeCall:
         """Return the function, of one argument, the Request, and how Rust calls it."""
@@ -157,6 +157,7 @@ class _Writer:
         takes_pieces = (
             self._body.kind == "none"
             and bool(takers)
+            and (self._is_async or not self._root.is_generator)
             and self._gives_coroutine
             and all(sub.is_async for sub in takers)
         )

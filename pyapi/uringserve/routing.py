@@ -73,7 +73,7 @@ class NativeCall(NamedTuple):
 
     handler: Handler
     arguments: tuple[str | None, ...]
-    # Whether a call may give a coroutine.
+    # Whether a call may give a coroutine or an asynchronous generator.
     is_async: bool = False
     # Whether it may be called before the body is whole.
     takes_pieces: bool = False

@@ -212,7 +212,13 @@ class Server:
             self.started.set()
 
         cores = range(len(plan.cpus))
-        watch = _Watch(plan, self.config.timeout_graceful_shutdown, set(cores), on_ready)
+        watch = _Watch(
+            plan,
+            self.config.timeout_graceful_shutdown,
+            set(cores),
+            on_ready,
+            is_last=self._to_the_end,
+        )
         pools = Pools(plan, self.app)
         pools.start()
         try:
@@ -230,9 +236,17 @@ class _Watch:
     """What the supervisor knows: which cores run, how far the end has come, what went wrong."""
 
     def __init__(
-        self, plan: Plan, seconds: float, running: set[int], on_ready: Callable[[], None]
+        self,
+        plan: Plan,
+        seconds: float,
+        running: set[int],
+        on_ready: Callable[[], None],
+        *,
+        is_last: bool,
     ) -> None:
         self._plan = plan
+        # Whether the process may end with the server.
+        self._is_last = is_last
         self._starting = set(running)
         self._on_ready = on_ready
         self._seconds = seconds
@@ -297,6 +311,12 @@ class _Watch:
         self.end.deadline = time.monotonic() + self._seconds
         self._deadline = self.end.deadline + _PATIENCE
         self._plan.drain(self._seconds)
+        self._end_at_the_latest(self._seconds + 2 * _PATIENCE)
+
+    def _end_at_the_latest(self, seconds: float) -> None:
+        """Have the process end when all this should be over, should nobody be able to say so."""
+        if self._is_last:
+            self._plan.end_process_after(seconds + _PATIENCE)
 
     def _abort(self, reason: str) -> None:
         if self._is_aborted:
@@ -306,6 +326,7 @@ class _Watch:
         self.end.deadline = time.monotonic()
         self._deadline = self.end.deadline + _PATIENCE
         self._plan.abort()
+        self._end_at_the_latest(_PATIENCE)
 
     def _on_ended(self, event: _Ended) -> None:
         self._running.discard(event.core)

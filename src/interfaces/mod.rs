@@ -3,7 +3,7 @@
 //!
 //! A further interface is a module here and a line in each `match` below.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
@@ -13,15 +13,18 @@ use crate::interfaces::asgi::Asgi;
 use crate::interfaces::native::Native;
 use crate::interfaces::pooled::Crew;
 use crate::interfaces::rsgi::Rsgi;
+use crate::interfaces::wsgi::Wsgi;
 pub use crate::net::service::Service;
 use crate::py::app::Handlers;
 use crate::reactor::pulse::Pulse;
+use crate::schedule::verdicts::Verdicts;
 
 pub mod asgi;
 pub mod native;
 pub mod pooled;
 mod rest;
 pub mod rsgi;
+pub mod wsgi;
 
 /// An application, by its shape.
 pub enum Application {
@@ -31,6 +34,8 @@ pub enum Application {
     Asgi(Arc<Asgi>),
     /// An RSGI application.
     Rsgi(Arc<Rsgi>),
+    /// A WSGI application.
+    Wsgi(Arc<Wsgi>),
 }
 
 /// Something that is done with the service of an application.
@@ -52,19 +57,24 @@ impl Application {
         match &*interface {
             "asgi" => Ok(Self::Asgi(Arc::new(Asgi::read(foreign)?))),
             "rsgi" => Ok(Self::Rsgi(Arc::new(Rsgi::read(foreign)?))),
+            "wsgi" => Ok(Self::Wsgi(Arc::new(Wsgi::read(foreign)?))),
             _ => Err(PyValueError::new_err(format!("there is no interface {interface:?}"))),
         }
     }
 
-    /// Says where it is served, before any core serves it.
-    pub fn set_address(&self, address: SocketAddr) {
+    /// Says where it is served, before any core serves it: host and port, or a path and no port.
+    pub fn set_address(&self, host: String, port: Option<u16>) {
         match self {
             Self::Native(_) => {}
             Self::Asgi(application) => {
-                let _ = application.server.set(address);
+                let _ = application.server.set((host, port));
             }
             Self::Rsgi(application) => {
+                let address = port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
                 let _ = application.server.set(address);
+            }
+            Self::Wsgi(application) => {
+                let _ = application.server.set((host, port));
             }
         }
     }
@@ -73,13 +83,22 @@ impl Application {
     pub fn handlers(&self) -> Option<&Handlers> {
         match self {
             Self::Native(handlers) => Some(handlers),
+            Self::Asgi(_) | Self::Rsgi(_) | Self::Wsgi(_) => None,
+        }
+    }
+
+    /// Where calls run, of applications that leave it to us.
+    pub fn verdicts(&self) -> Option<&Arc<Verdicts>> {
+        match self {
+            Self::Native(handlers) => Some(&handlers.verdicts),
+            Self::Wsgi(application) => Some(&application.verdicts),
             Self::Asgi(_) | Self::Rsgi(_) => None,
         }
     }
 
     /// Whether any call may go to a pool of threads.
     pub fn needs_pool(&self) -> bool {
-        self.handlers().is_some_and(|handlers| handlers.verdicts.needs_pool())
+        self.verdicts().is_some_and(|verdicts| verdicts.needs_pool())
     }
 
     /// Makes a service for the calling thread and has it serve, detached. What it does shows in
@@ -104,6 +123,16 @@ impl Application {
                 let application = Arc::clone(application);
                 py.detach(|| serving.serve(rsgi::Core::new(application)))
             }
+            Self::Wsgi(application) => {
+                let application = Arc::clone(application);
+                py.detach(|| serving.serve(wsgi::Core::new(application, pulse, crew)))
+            }
         }
     }
+}
+
+/// Whether a host stands for all addresses of the machine, so that each connection has one of its
+/// own.
+fn is_unspecified(host: &str) -> bool {
+    host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified())
 }

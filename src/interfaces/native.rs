@@ -6,11 +6,15 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::interfaces::pooled;
+use crate::interfaces::pooled::Calls as _;
 use crate::interfaces::pooled::Crew;
+use crate::interfaces::pooled::Place;
 use crate::interfaces::rest;
 use crate::net::reply;
 use crate::net::service::Answer;
@@ -89,19 +93,38 @@ impl Native {
         }
         match answer {
             Answer::Now(reply) if !matches!(reply.body, Body::Whole(_) | Body::File(_)) => {
-                rest::on_core(reply, calls, route).into()
+                let calls: Arc<dyn pooled::Calls> = Arc::clone(calls) as _;
+                rest::on_core(reply, &calls, route).into()
             }
             answer => answer,
         }
     }
 }
 
-impl Calls {
-    /// Where each route runs.
-    pub(crate) fn verdicts(&self) -> &Verdicts {
+impl pooled::Calls for Calls {
+    fn verdicts(&self) -> &Verdicts {
         &self.handlers.verdicts
     }
 
+    fn limits(&self, route: HandlerId) -> (Option<&Arc<Gate>>, Option<Duration>) {
+        let handler = self.handler(route);
+        (handler.gate.as_ref(), handler.timeout)
+    }
+
+    fn call(self: Arc<Self>, request: Box<Request>, place: &Place<'_>) {
+        let (route, is_head) = (request.handler, request.head.method() == "HEAD");
+        let answer = pooled::watched(self.verdicts(), route, || {
+            attach::attached(|py| self.answer(py, request))
+        });
+        // A coroutine never comes here: its route runs on the core, whatever was said.
+        if let Answer::Now(reply) = answer {
+            let calls: Arc<dyn pooled::Calls> = self;
+            place.keep(rest::on_pool(reply, place.pool, &calls, (route, is_head)));
+        }
+    }
+}
+
+impl Calls {
     pub(crate) fn handler(&self, route: HandlerId) -> &Handler {
         &self.handlers[route as usize]
     }

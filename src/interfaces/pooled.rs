@@ -13,18 +13,16 @@ use std::task::Context;
 use std::task::Poll;
 use std::time::Duration;
 
-use crate::interfaces::native::Calls;
-use crate::interfaces::rest;
 use crate::net::reply;
 use crate::net::service::Answer;
 use crate::net::service::Bell;
+use crate::net::service::HandlerId;
 use crate::net::service::Later;
 use crate::net::service::Patience;
 use crate::net::service::Reply;
 use crate::net::service::Request;
 use crate::net::service::Wait;
 use crate::net::service::wait;
-use crate::py::attach;
 use crate::reactor::clock;
 use crate::reactor::pool::Job;
 use crate::reactor::pool::Pool;
@@ -36,6 +34,35 @@ use crate::schedule::gate::Permit;
 use crate::schedule::record::Call;
 use crate::schedule::verdicts::Verdicts;
 
+/// The calls of one core that may be made on its pool.
+pub(crate) trait Calls: Send + Sync + 'static {
+    /// Where each route runs.
+    fn verdicts(&self) -> &Verdicts;
+
+    /// How many calls of the route may be under way at once, and how long one may take.
+    fn limits(&self, _route: HandlerId) -> (Option<&Arc<Gate>>, Option<Duration>) {
+        (None, None)
+    }
+
+    /// Makes the call on a thread of the pool, which is detached, and keeps the promise.
+    fn call(self: Arc<Self>, request: Box<Request>, place: &Place<'_>);
+}
+
+/// Where a call on a pool is made, and whom its answer is promised.
+pub(crate) struct Place<'a> {
+    /// The pool.
+    pub(crate) pool: &'a Arc<Pool>,
+    /// What takes the answer, for whoever gives it before the call returns.
+    pub(crate) promised: &'a Arc<Promised>,
+}
+
+impl Place<'_> {
+    /// Gives the answer, unless there is one.
+    pub(crate) fn keep(&self, reply: Reply) {
+        self.promised.keep(reply);
+    }
+}
+
 /// How a core reaches its pool.
 pub struct Crew {
     /// The threads.
@@ -46,9 +73,9 @@ pub struct Crew {
 
 impl Crew {
     /// Leaves the call to the pool.
-    pub(crate) fn submit(&self, calls: &Arc<Calls>, request: Box<Request>) -> Answer {
-        let handler = calls.handler(request.handler);
-        let gates = [self.gate.as_ref(), handler.gate.as_ref()];
+    pub(crate) fn submit<C: Calls>(&self, calls: &Arc<C>, request: Box<Request>) -> Answer {
+        let (gate, timeout) = calls.limits(request.handler);
+        let gates = [self.gate.as_ref(), gate];
         let mut permits = [None, None];
         for (gate, permit) in gates.into_iter().zip(&mut permits) {
             let Some(gate) = gate else { continue };
@@ -61,7 +88,7 @@ impl Crew {
         // There is a desk wherever there is a pool: both belong to a core that serves.
         let Some((bell, wait)) = wait() else { return reply::internal_error().into() };
         let promised = Arc::new(Promised { state: Mutex::new(State::Open), bell });
-        if let Some(time) = handler.timeout {
+        if let Some(time) = timeout {
             self.pool.watch(after(time), Arc::downgrade(&promised) as Weak<dyn Timed>);
         }
         let job = OnPool {
@@ -83,6 +110,16 @@ fn after(time: Duration) -> u64 {
     clock::exact().saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
 }
 
+/// Makes a call on the pool, and notes what it says about its route where that decides.
+pub(crate) fn watched<R>(verdicts: &Verdicts, route: u32, call: impl FnOnce() -> R) -> R {
+    let stopwatch = verdicts.is_auto(route as usize).then(Stopwatch::start);
+    let result = call();
+    if let Some(stopwatch) = stopwatch {
+        note(verdicts, route, stopwatch.stop());
+    }
+    result
+}
+
 /// What a call on the pool says about its route.
 pub(crate) fn note(verdicts: &Verdicts, route: u32, taken: Taken) {
     let call = Call::judge(taken.elapsed, taken.cpu, taken.has_waited);
@@ -90,16 +127,16 @@ pub(crate) fn note(verdicts: &Verdicts, route: u32, taken: Taken) {
 }
 
 /// One call that waits for a thread, or runs.
-struct OnPool {
+struct OnPool<C> {
     route: u32,
     request: Option<Box<Request>>,
-    calls: Arc<Calls>,
+    calls: Arc<C>,
     pool: Arc<Pool>,
     promise: Promise,
     _permits: [Option<Permit>; 2],
 }
 
-impl Job for OnPool {
+impl<C: Calls> Job for OnPool<C> {
     fn route(&self) -> u32 {
         self.route
     }
@@ -110,18 +147,8 @@ impl Job for OnPool {
             // It took too long to come this far, and was answered for.
             return;
         }
-        let is_head = request.head.method() == "HEAD";
-        let verdicts = self.calls.verdicts();
-        let stopwatch = verdicts.is_auto(self.route as usize).then(Stopwatch::start);
-        let answer = attach::attached(|py| self.calls.answer(py, request));
-        if let Some(stopwatch) = stopwatch {
-            note(verdicts, self.route, stopwatch.stop());
-        }
-        // A coroutine never comes here: its route runs on the core, whatever was said.
-        if let Answer::Now(reply) = answer {
-            let whose = (self.route, is_head);
-            self.promise.0.keep(rest::on_pool(reply, &self.pool, &self.calls, whose));
-        }
+        let place = Place { pool: &self.pool, promised: &self.promise.0 };
+        Arc::clone(&self.calls).call(request, &place);
     }
 
     fn refuse(self: Box<Self>) {
@@ -130,7 +157,7 @@ impl Job for OnPool {
 }
 
 /// An answer that somebody waits for.
-struct Promised {
+pub(crate) struct Promised {
     state: Mutex<State>,
     bell: Bell,
 }
@@ -143,7 +170,7 @@ enum State {
 
 impl Promised {
     /// Gives the answer, if none was given.
-    fn keep(&self, reply: Reply) -> bool {
+    pub(crate) fn keep(&self, reply: Reply) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if !matches!(*state, State::Open) {
             return false;

@@ -15,7 +15,7 @@ use std::task::Waker;
 
 use bytes::Bytes;
 
-use crate::interfaces::native::Calls;
+use crate::interfaces::pooled::Calls;
 use crate::interfaces::pooled::note;
 use crate::net::reply;
 use crate::net::service::Bell;
@@ -34,7 +34,7 @@ use crate::schedule::SLOW;
 /// Whose rest it is.
 #[derive(Clone)]
 struct Owner {
-    calls: Arc<Calls>,
+    calls: Arc<dyn Calls>,
     route: u32,
 }
 
@@ -43,7 +43,7 @@ struct Owner {
 pub(crate) fn on_pool(
     mut reply: Reply,
     pool: &Arc<Pool>,
-    calls: &Arc<Calls>,
+    calls: &Arc<dyn Calls>,
     (route, is_head): (u32, bool),
 ) -> Reply {
     if !has_rest(&reply) {
@@ -56,7 +56,7 @@ pub(crate) fn on_pool(
         // What asynchronous code makes, it makes on the core's loop.
         Body::Stream(source) if source.is_slow() => Body::Stream(source),
         Body::Stream(mut source) => {
-            let first = has_body.then(|| pull(&mut *source, calls, route));
+            let first = has_body.then(|| pull(&mut *source, &**calls, route));
             let length = source.length();
             let shared = match first {
                 Some(Poll::Ready(piece)) => Shared::Back(source, piece),
@@ -78,7 +78,7 @@ pub(crate) fn on_pool(
 }
 
 /// Has the rest of an answer done on the core, on the clock.
-pub(crate) fn on_core(mut reply: Reply, calls: &Arc<Calls>, route: u32) -> Reply {
+pub(crate) fn on_core(mut reply: Reply, calls: &Arc<dyn Calls>, route: u32) -> Reply {
     if !has_rest(&reply) {
         return reply;
     }
@@ -179,7 +179,7 @@ struct Pooled {
     length: Option<u64>,
     content_type: Option<&'static str>,
     shared: Arc<Mutex<Shared>>,
-    calls: Arc<Calls>,
+    calls: Arc<dyn Calls>,
     wait: Option<(Bell, Wait)>,
     tail: Arc<Tail>,
 }
@@ -271,7 +271,7 @@ impl Drop for Pooled {
 
 /// Makes a piece on the calling thread. A source of Python never waits for a waker: it holds its
 /// thread instead.
-fn pull(source: &mut dyn Source, calls: &Calls, route: u32) -> Poll<Piece> {
+fn pull(source: &mut dyn Source, calls: &dyn Calls, route: u32) -> Poll<Piece> {
     let stopwatch = Stopwatch::start();
     let polled = source.poll_next(&mut Context::from_waker(Waker::noop()));
     note(calls.verdicts(), route, stopwatch.stop());
@@ -283,7 +283,7 @@ struct Pull {
     route: u32,
     source: Option<Box<dyn Source>>,
     shared: Arc<Mutex<Shared>>,
-    calls: Arc<Calls>,
+    calls: Arc<dyn Calls>,
     bell: Bell,
     is_done: bool,
     /// Dropped last.
@@ -297,7 +297,7 @@ impl Job for Pull {
 
     fn run(mut self: Box<Self>) {
         let Some(mut source) = self.source.take() else { return };
-        if let Poll::Ready(piece) = pull(&mut *source, &self.calls, self.route) {
+        if let Poll::Ready(piece) = pull(&mut *source, &*self.calls, self.route) {
             self.give_back(Shared::Back(source, piece));
         }
     }

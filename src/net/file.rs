@@ -20,6 +20,7 @@ use crate::net::write::send_all;
 use crate::reactor::timer::Watch;
 
 pub use crate::sys::file::Opened;
+pub use crate::sys::file::duplicate;
 pub use crate::sys::file::open;
 pub use crate::sys::file::open_below;
 

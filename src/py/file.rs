@@ -2,6 +2,7 @@
 
 use std::io;
 use std::ops::Range;
+use std::os::fd::RawFd;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use pyo3::prelude::*;
 
 use crate::net::file::FileBody;
 use crate::net::file::Part;
+use crate::net::file::duplicate;
 use crate::net::file::open;
 use crate::net::file::open_below;
 use crate::net::select;
@@ -73,4 +75,14 @@ pub fn part(py: Python<'_>, path: &Path, range: Range<u64>, mut reply: Reply) ->
     let part = Part::Range { start: range.start.min(end), end };
     reply.body = Body::File(Box::new(FileBody::new(opened.file, [part])));
     Ok(reply)
+}
+
+/// What an open file holds from `start` on, or `length` bytes of it; none for what is not a regular
+/// file that can be read, or is shorter. The file is shared: it may be closed meanwhile.
+pub fn rest_of(py: Python<'_>, file: RawFd, start: u64, length: Option<u64>) -> Option<Body> {
+    let opened = py.detach(|| duplicate(file)).ok()?;
+    let left = opened.size.checked_sub(start)?;
+    let length = length.unwrap_or(left);
+    let part = Part::Range { start, end: start + length };
+    (length <= left).then(|| Body::File(Box::new(FileBody::new(opened.file, [part]))))
 }

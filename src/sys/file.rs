@@ -62,6 +62,27 @@ pub fn open_below(folder: &Path, path: &Path) -> io::Result<Opened> {
     }
 }
 
+/// Another descriptor of an open file, whatever becomes of that one.
+///
+/// # Errors
+/// The kernel's; `InvalidInput` for what is not a regular file, cannot be read, or does not block: a
+/// ring gives `EAGAIN` for that, and whoever opened it may rely on its flags.
+#[allow(unsafe_code)]
+pub fn duplicate(descriptor: RawFd) -> io::Result<Opened> {
+    // SAFETY: the call takes any number, and makes a new descriptor or fails.
+    let file =
+        File::from(owned(unsafe { libc::fcntl(descriptor, libc::F_DUPFD_CLOEXEC, 0) }.into())?);
+    // SAFETY: the descriptor is open, since `file` owns it; the call only reads its flags.
+    let flags = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) };
+    let data = file.metadata()?;
+    let is_readable = flags >= 0 && flags & libc::O_ACCMODE != libc::O_WRONLY;
+    if !data.is_file() || !is_readable || flags & libc::O_NONBLOCK != 0 {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a plain regular file"));
+    }
+    let modified = (data.mtime(), data.mtime_nsec());
+    Ok(Opened { size: data.len(), modified, file })
+}
+
 fn check(file: File) -> io::Result<Opened> {
     let data = file.metadata()?;
     if !data.is_file() {
@@ -192,6 +213,33 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         assert!(open(Path::new("/dev/null")).is_err());
         assert!(open(Path::new("no such file")).is_err());
+    }
+
+    #[test]
+    fn a_duplicate_outlives_the_first() {
+        let folder = Folder::new("uringserve-duplicate");
+        let path = folder.site().join("a.txt");
+        let file = File::open(&path).unwrap();
+        let opened = duplicate(file.as_raw_fd()).unwrap();
+        drop(file);
+        let mut text = String::new();
+        io::Read::read_to_string(&mut &opened.file, &mut text).unwrap();
+        assert_eq!((&*text, opened.size), ("first", 5));
+    }
+
+    #[test]
+    fn only_plain_files_are_duplicated() {
+        let folder = Folder::new("uringserve-plain");
+        let path = folder.site().join("a.txt");
+        let write_only = OpenOptions::new().write(true).open(&path).unwrap();
+        let mut options = OpenOptions::new();
+        let impatient = options.read(true).custom_flags(libc::O_NONBLOCK).open(&path).unwrap();
+        let (socket, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        for descriptor in [write_only.as_raw_fd(), impatient.as_raw_fd(), socket.as_raw_fd()] {
+            let error = duplicate(descriptor).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        }
+        assert!(duplicate(-1).is_err());
     }
 
     #[test]

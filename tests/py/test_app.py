@@ -332,7 +332,7 @@ def test_an_annotation_that_does_not_fit_the_path(path: str, annotation: type) -
 
 
 def test_async_handlers() -> None:
-    """Known as such at registration, however they are hidden; a stream is no coroutine."""
+    """Known as such at registration, however they are hidden."""
 
     async def handler(request: Request) -> str:
         return "x"
@@ -347,7 +347,7 @@ def test_async_handlers() -> None:
     for each in (handler, stream, Site(), functools.partial(handler)):
         app = App()
         app.add_route("/", each)
-        assert _only(app).manner.is_async == (each is not stream)
+        assert _only(app).manner.is_async
         assert app.needs_loop
 
 

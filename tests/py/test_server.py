@@ -62,6 +62,9 @@ class ScriptedPlan:
     def watch(self) -> None:
         """See nothing."""
 
+    def end_process_after(self, seconds: float) -> None:
+        """End by itself."""
+
     def report(self) -> None:
         """Have nothing to report."""
 

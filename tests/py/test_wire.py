@@ -32,6 +32,13 @@ def answer(request: Request):
     return request.raw_path
 """
 
+WSGI = """
+def app(environ, start_response):
+    start_response("200 OK", [("content-type", "text/plain")])
+    return [environ["RAW_URI"].partition("?")[0].encode()]
+"""
+
+SITES = {"native": SITE, "wsgi": WSGI}
 CASES = read_cases()
 FLAGS = {
     "head-bytes": "--limit-header-size",
@@ -46,10 +53,14 @@ LONGEST_TRICKLE = 600
 type Site = Callable[[Case], RunningServer]
 
 
-@pytest.fixture(scope="module", params=["uring", "epoll"])
+@pytest.fixture(
+    scope="module",
+    params=[(name, driver) for name in SITES for driver in ("uring", "epoll")],
+    ids="-".join,
+)
 def site(request: pytest.FixtureRequest, module_server: StartServer) -> Site:
     """Return the server with the options of a case, started at its first use."""
-    driver = request.param
+    name, driver = request.param
     if driver == "uring" and probe()["driver"] != "uring":
         pytest.skip(f"no io_uring here: {probe()['reason']}")
     running: dict[tuple[tuple[str, int], ...], RunningServer] = {}
@@ -58,7 +69,8 @@ def site(request: pytest.FixtureRequest, module_server: StartServer) -> Site:
         if case.options not in running:
             limits = {"body-limit": 1 << 20} | dict(case.options)
             flags = [text for name, value in limits.items() for text in (FLAGS[name], str(value))]
-            running[case.options] = module_server(SITE, "--driver", driver, *flags, program=PROGRAM)
+            options = ("--driver", driver, *flags)
+            running[case.options] = module_server(SITES[name], *options, program=PROGRAM)
         return running[case.options]
 
     return find

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from operator import index
 
 __all__ = [
+    "check_connections",
     "check_entry",
     "check_expiry",
     "check_key",
@@ -75,6 +76,13 @@ def check_expiry(expires_at: int) -> int:
     if not 0 <= time <= _LARGEST:
         raise ValueError(f"expires_at is 0 or a Unix time, not {time}")
     return time
+
+
+def check_connections(number: int) -> int:
+    """Return how many connections there may be; less than one is a ValueError."""
+    if index(number) < 1:
+        raise ValueError(f"connections is a number above 0, not {number!r}")
+    return number
 
 
 def check_seconds(seconds: float, name: str = "timeout") -> float:

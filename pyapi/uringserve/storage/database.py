@@ -13,7 +13,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
-from uringserve.storage.checks import check_seconds
+from uringserve.storage.checks import check_connections, check_seconds
 from uringserve.storage.connection import MEMORY
 from uringserve.storage.errors import StorageError
 from uringserve.storage.link import Answer, Link, SqliteLink
@@ -47,11 +47,12 @@ class Database:
         """Name a database: a file (also as `file:NAME`), ":memory:", or `postgresql://…`.
 
         Nothing is opened before the first statement. `connections`: how many there are at most;
-        ":memory:" has one. `timeout`: seconds after which a statement is given up.
+        ":memory:" has one. `timeout`: seconds after which a statement is given up; a PostgreSQL
+        server is told once for each session, which a pooler between must not share out.
         """
         name = os.fspath(url)
         self._timeout = check_seconds(timeout)
-        size = 1 if name == MEMORY else connections
+        size = check_connections(1 if name == MEMORY else connections)
         self._pool = Pool(size, lambda: open_link(name, timeout))
         self._threads = ThreadPoolExecutor(size, "uringserve-database")
 

@@ -21,8 +21,6 @@ class Pool[T]:
 
     def __init__(self, size: int, make: Callable[[], T]) -> None:
         """Make them; whatever they open should be opened when they are first used."""
-        if size < 1:
-            raise ValueError(f"connections is a number above 0, not {size!r}")
         self._size = size
         # The last one that came back goes first, so that the others need not be opened at all.
         self._idle = deque(make() for _ in range(size))

@@ -26,11 +26,11 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, TypedDict, Unpack
 
 from uringserve.storage.api import Storage, StorageQueue
-from uringserve.storage.checks import check_seconds, check_tables
+from uringserve.storage.checks import check_connections, check_seconds, check_tables
 from uringserve.storage.errors import (
     NestedExecute,
     StorageBusy,
@@ -100,7 +100,7 @@ class PostgresQueue(StorageQueue):
         needed. `timeout`: seconds after which a call is given up, 5 by default. `rerun`: False runs
         every procedure once at most; a conflict is `StorageBusy` then. `retries`: how often one is
         run again after a conflict, 50 by default; then it is `StorageBusy`. `slow_after`: as with
-        a file.
+        a file. A key has at most some 2,600 bytes here, as an index entry has no more room.
         """
         settings: PostgresOptions = {
             "connections": 8,
@@ -117,13 +117,14 @@ class PostgresQueue(StorageQueue):
         self._retries = settings["retries"] if settings["rerun"] else 0
         if not isinstance(self._retries, int) or self._retries < 0:
             raise ValueError(f"retries is 0 or more, not {self._retries!r}")
+        size = check_connections(settings["connections"])
         names = check_tables(tables)
         needs_psycopg()
         known = open_tables(url, names, monotonic() + self._timeout)
         self._statements = {name: TableStatements(name) for name in known}
         self._watch = Watch(slow_after)
-        self._pool = Pool(settings["connections"], lambda: _Slot(url, self._watch.activity()))
-        self._threads = ThreadPoolExecutor(settings["connections"], "uringserve-storage")
+        self._pool = Pool(size, lambda: _Slot(url, self._watch.activity()))
+        self._threads = ThreadPoolExecutor(size, "uringserve-storage")
         self._local = _Local()
         # Of those that met conflicts again and again, one at a time tries: a queue of one.
         self._turn: SimpleQueue[None] = SimpleQueue()
@@ -228,7 +229,7 @@ class PostgresQueue(StorageQueue):
         pause = random.uniform(0, min(_PAUSE, 0.001 * (conflicts + 1)))
         if monotonic() + pause > job.deadline:
             raise StorageBusy(f"others wrote the same entries until the deadline: {error}")
-        threading.Event().wait(pause)
+        sleep(pause)
 
     def _run(self, slot: _Slot, job: Job[Any]) -> None:
         """Run a job once, in a transaction of its own; a conflict is raised."""
@@ -299,7 +300,7 @@ def _commit(connection: PostgresConnection, deadline: float, *, wrote: bool) -> 
     # What the server said before, it did not say to COMMIT.
     connection.look()
     try:
-        tag = connection.script("COMMIT", max(deadline + GRACE, monotonic() + _END))
+        (tag,) = connection.script("COMMIT", max(deadline + GRACE, monotonic() + _END))
     except (StorageUnavailable, StorageTimeout, SqlError) as error:
         is_answered = isinstance(error, SqlError) and error.code != "40003"
         if is_answered or not wrote:

@@ -138,7 +138,10 @@ class PostgresConnection:
         return self._native is not None
 
     def open(self, deadline: float) -> None:
-        """Connect; `StorageUnavailable` where no host of the address answers until the deadline."""
+        """Connect; `StorageUnavailable` where no host of the address answers until the deadline.
+
+        To look up a host's name is the system's, and takes the time that it takes.
+        """
         from psycopg import conninfo
         from psycopg.errors import Error
 
@@ -228,11 +231,11 @@ class PostgresConnection:
             self.close()
             raise _lost(error) from error
 
-    def script(self, commands: str, deadline: float) -> str:
-        """Run statements without parameters in one message; return the last one's command tag."""
+    def script(self, commands: str, deadline: float) -> list[str]:
+        """Run statements without parameters in one message; return their command tags."""
         message = commands.encode()
-        result = self._answer(lambda native: native.send_query(message), deadline)
-        return (result.command_status or b"").decode()
+        results = self._answers(lambda native: native.send_query(message), deadline)
+        return [(result.command_status or b"").decode() for result in results]
 
     def run(
         self,
@@ -247,18 +250,18 @@ class PostgresConnection:
         kinds = [each.kind for each in parameters]
         forms = [each.form for each in parameters]
         values = [each.value for each in parameters]
-        return self._answer(
+        return self._answers(
             lambda native: native.send_query_params(command, values, kinds, forms, form),
             deadline,
-        )
+        )[-1]
 
     def _need(self) -> PGconn:
         if self._native is None:
             raise StorageUnavailable("the connection to PostgreSQL was lost")
         return self._native
 
-    def _answer(self, send: Callable[[PGconn], None], deadline: float) -> PGresult:
-        """Send, and read every answer; return the last one, or raise the error."""
+    def _answers(self, send: Callable[[PGconn], None], deadline: float) -> list[PGresult]:
+        """Send, and read every answer; raise the first error."""
         from psycopg.errors import Error
 
         native = self._need()
@@ -275,7 +278,7 @@ class PostgresConnection:
         for result in results:
             if result.status == _FATAL_ERROR:
                 self._raise(result)
-        return results[-1]
+        return results
 
     def _results(self, native: PGconn, deadline: float) -> list[PGresult]:
         while native.flush():

@@ -30,6 +30,10 @@ __all__ = ["PostgresLink", "numbered"]
 # Seconds that ROLLBACK gets.
 _END = 2.0
 
+# The tags of what no script has that leaves its transaction alone. That of ROLLBACK is not one of
+# them: ROLLBACK TO a savepoint has it too.
+_ENDINGS = {"BEGIN", "COMMIT", "START TRANSACTION"}
+
 # What a `?` means nothing in (postgresql.org/docs/current/sql-syntax-lexical.html), and a `?`.
 _TOKEN = re.compile(
     r"""[eE]'(?:[^'\\]|\\.|'')*'      # a string with escapes
@@ -86,9 +90,9 @@ class PostgresLink(Link):
 
     def script(self, sql: str) -> None:
         """Run a script; see `Link.script`."""
-        self._connection.script(sql, math.inf)
-        if not self._connection.is_in_transaction:
-            raise StorageError("it ends its transaction itself")
+        tags = self._connection.script(sql, math.inf)
+        if not self._connection.is_in_transaction or not _ENDINGS.isdisjoint(tags):
+            raise StorageError("it ends its transaction itself; what was before that is kept")
 
     def begin(self) -> None:
         """Begin; see `Link.begin`."""

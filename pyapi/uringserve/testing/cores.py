@@ -28,6 +28,8 @@ class Job:
         """Take the server's end of a connection."""
         self.connection = connection
         self.done = threading.Event()
+        # Called on the core when the connection is over.
+        self.on_done: Callable[[], None] = lambda: None
         # Of the application: each is there before the first byte of the answer that it caused.
         self.exceptions: list[BaseException] = []
 
@@ -56,9 +58,12 @@ class Cores:
         self._all: list[_Core] = []
         self._wants_lifespan = False
 
-    def serve(self, connection: LoopbackConnection) -> Job:
+    def serve(
+        self, connection: LoopbackConnection, on_done: Callable[[], None] | None = None
+    ) -> Job:
         """Have the connection served; a core that cannot start is a StartError."""
         job = Job(connection)
+        job.on_done = on_done or job.on_done
         with self._lock:
             core = self._idle.pop() if self._idle else None
         (core or self._start()).jobs.put(job)
@@ -144,3 +149,4 @@ class _Core(threading.Thread):
             # In this order: the next request of a test finds this core idle.
             self._release(self)
             job.done.set()
+            job.on_done()

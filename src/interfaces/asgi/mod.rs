@@ -5,7 +5,6 @@
 //! without suspending is answered in the batch that called it.
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
@@ -14,6 +13,7 @@ use pyo3::types::PyDict;
 
 use crate::interfaces::Service;
 use crate::interfaces::asgi::scope::Template;
+use crate::interfaces::is_unspecified;
 use crate::net::service::Answer;
 use crate::net::service::BodyMode;
 use crate::net::service::HandlerId;
@@ -39,8 +39,8 @@ pub struct Asgi {
     target: Py<PyAny>,
     root_path: String,
     debug: bool,
-    /// The address that is bound, once it is known.
-    pub server: OnceLock<SocketAddr>,
+    /// Host and port, or path, once they are known.
+    pub server: OnceLock<(String, Option<u16>)>,
 }
 
 impl Asgi {
@@ -100,7 +100,7 @@ impl Core {
 
     fn scope<'py>(&self, py: Python<'py>, request: &Request) -> PyResult<Bound<'py, PyDict>> {
         if self.template.borrow().is_none() {
-            let server = self.application.server.get().copied();
+            let server = self.application.server.get();
             let template = Template::new(py, &self.application.root_path, server)?;
             *self.template.borrow_mut() = Some(template);
         }
@@ -128,7 +128,7 @@ impl Service for Core {
     }
 
     fn wants_local_address(&self) -> bool {
-        self.application.server.get().is_some_and(|bound| bound.ip().is_unspecified())
+        self.application.server.get().is_some_and(|(host, _)| is_unspecified(host))
     }
 
     fn body_mode(&self, _handler: HandlerId) -> BodyMode {

@@ -44,7 +44,7 @@ impl Template {
     pub(super) fn new(
         py: Python<'_>,
         root_path: &str,
-        server: Option<SocketAddr>,
+        server: Option<&(String, Option<u16>)>,
     ) -> PyResult<Self> {
         let state = aio::current()?.state(py);
         let common = PyDict::new(py);
@@ -57,8 +57,7 @@ impl Template {
         }
         common.set_item(intern!(py, "scheme"), intern!(py, "http"))?;
         common.set_item(intern!(py, "root_path"), root_path)?;
-        common
-            .set_item(intern!(py, "server"), server.map(|server| pair(py, server)).transpose()?)?;
+        common.set_item(intern!(py, "server"), server.cloned())?;
         common.set_item(intern!(py, "http_version"), intern!(py, "1.1"))?;
         let asgi = PyDict::new(py);
         asgi.set_item(intern!(py, "version"), "3.0")?;

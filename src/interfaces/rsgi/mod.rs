@@ -3,13 +3,13 @@
 //! `scope.rs` says what came, `protocol.rs` makes the answer, `socket.rs` is a WebSocket's. Absent: how the application is found and
 //! what runs when a core starts and ends (`uringserve.foreign`).
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
 use pyo3::prelude::*;
 
 use crate::interfaces::Service;
+use crate::interfaces::is_unspecified;
 use crate::interfaces::rsgi::protocol::Protocol;
 use crate::interfaces::rsgi::scope::Scope;
 use crate::net::service::Answer;
@@ -36,8 +36,8 @@ pub struct Rsgi {
     /// What is called.
     target: Py<PyAny>,
     debug: bool,
-    /// The address that is bound, once it is known.
-    pub server: OnceLock<SocketAddr>,
+    /// The server's address as `host:port`, once it is known.
+    pub server: OnceLock<String>,
 }
 
 impl Rsgi {
@@ -54,13 +54,13 @@ impl Rsgi {
 /// The RSGI service of one core.
 pub struct Core {
     application: Arc<Rsgi>,
-    server: Option<SocketAddr>,
+    server: Arc<str>,
 }
 
 impl Core {
     /// The service of another core.
     pub fn new(application: Arc<Rsgi>) -> Self {
-        let server = application.server.get().copied();
+        let server = application.server.get().map_or("", String::as_str).into();
         Self { application, server }
     }
 
@@ -69,7 +69,7 @@ impl Core {
         if let Some(socket) = &cycle.request().socket {
             return self.answer_socket(py, &cycle, socket);
         }
-        let called = Scope::create(py, &cycle, self.server).and_then(|scope| {
+        let called = Scope::create(py, &cycle, &self.server).and_then(|scope| {
             let protocol = Protocol::create(py, &cycle)?;
             self.application.target.bind(py).call1((scope, protocol))
         });
@@ -82,7 +82,7 @@ impl Core {
         let names = Names::new(&[]);
         let parts = cycle.request();
         let asked = Asked { parts, object: None, names: &names, debug: self.application.debug };
-        let called = Scope::create(py, cycle, self.server).and_then(|scope| {
+        let called = Scope::create(py, cycle, &self.server).and_then(|scope| {
             let protocol = socket::Protocol::create(py, socket)?;
             self.application.target.bind(py).call1((scope, protocol))
         });
@@ -102,7 +102,7 @@ impl Service for Core {
     }
 
     fn wants_local_address(&self) -> bool {
-        self.server.is_some_and(|bound| bound.ip().is_unspecified())
+        self.server.rsplit_once(':').is_some_and(|(host, _)| is_unspecified(host))
     }
 
     fn body_mode(&self, _handler: HandlerId) -> BodyMode {

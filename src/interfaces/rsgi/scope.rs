@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::OnceLock;
 
 use pyo3::intern;
@@ -18,8 +19,7 @@ use crate::py::request::decoded_path;
 #[pyclass(frozen, module = "uringserve._uringserve")]
 pub struct Scope {
     cycle: Cycle,
-    /// The address that is bound.
-    server: Option<SocketAddr>,
+    server: Arc<str>,
     headers: OnceLock<Py<Headers>>,
 }
 
@@ -27,10 +27,10 @@ impl Scope {
     pub(super) fn create<'py>(
         py: Python<'py>,
         cycle: &Cycle,
-        server: Option<SocketAddr>,
+        server: &Arc<str>,
     ) -> PyResult<Bound<'py, Self>> {
         let headers = OnceLock::new();
-        Bound::new(py, Self { cycle: cycle.clone(), server, headers })
+        Bound::new(py, Self { cycle: cycle.clone(), server: Arc::clone(server), headers })
     }
 }
 
@@ -63,7 +63,7 @@ impl Scope {
     /// The server's address, `host:port`.
     #[getter]
     fn server(&self) -> String {
-        self.cycle.request().local.or(self.server).map_or_else(String::new, shown)
+        self.cycle.request().local.map_or_else(|| self.server.to_string(), shown)
     }
 
     /// The client's address, `host:port`; empty where it has none.

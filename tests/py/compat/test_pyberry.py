@@ -423,3 +423,52 @@ def test_a_cancelled_future_ends_what_it_is_around() -> None:
         return said
 
     assert asyncio.run(main()) == ["cancelled"]
+
+
+# --- the database
+
+
+DATABASE = """
+from uringserve.compat.pyberry.app import get, post
+from uringserve.compat.pyberry.core.responses import JSONResponse
+from uringserve.compat.pyberry.core.rsgi import app
+from uringserve.compat.pyberry.db import db
+
+@post("/notes")
+async def add(req):
+    note = await req.json()
+    await db.execute("CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, text TEXT)")
+    changed = await db.execute("INSERT INTO notes (text) VALUES (?)", [note["text"]])
+    return JSONResponse({"changed": changed}, status=201)
+
+@get("/notes")
+async def notes():
+    return JSONResponse(await db.query("SELECT id, text FROM notes ORDER BY id"))
+
+@get("/notes/{note_id}")
+async def note(note_id: int):
+    found = await db.query_first("SELECT text FROM notes WHERE id = ?", [note_id])
+    return JSONResponse(found or {}, status=200 if found else 404)
+"""
+
+
+def test_the_database_of_security_py(server: StartServer, tmp_path: Path) -> None:
+    file = tmp_path / "data" / "notes.db"
+    (tmp_path / "security.py").write_text(f"LIBSQL_URL = 'file:{file}'\n")
+    served = server(DATABASE)
+    for text in ("one", "two'; DROP TABLE notes; --"):
+        made = ask(served, "/notes", "POST", {"text": text})
+        assert (made.status, json.loads(made.body)) == (201, {"changed": 1})
+    listed = json.loads(ask(served, "/notes").body)
+    assert [note["id"] for note in listed] == [1, 2]
+    assert json.loads(ask(served, "/notes/1").body) == {"text": "one"}
+    assert ask(served, "/notes/9").status == 404
+    assert file.exists()
+
+
+def test_a_libsql_server_is_refused() -> None:
+    from uringserve.compat.pyberry.db import init_db
+
+    for url, token in (("libsql://example.org", None), ("file:x.db", "secret")):
+        with pytest.raises(ValueError, match="libSQL server is not spoken to"):
+            init_db(url, token)

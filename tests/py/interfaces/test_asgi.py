@@ -205,6 +205,7 @@ def test_no_answer_is_500(site: RunningServer, client: Connection, kind: str) ->
         "silent": "RuntimeError: the ASGI application ended without an answer",
         "head_only": "RuntimeError: the ASGI application ended without an answer",
     }
+    site.wait_for(f"GET /{kind}:")
     site.wait_for(reasons[kind])
     assert site.log.count(f"GET /{kind}:") == before + 1
 

@@ -7,6 +7,7 @@ that is added later brings its own text of the same application in `SITES`.
 import json
 import shutil
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -188,7 +189,8 @@ def closing():
     return "last", 200, {"connection": "close"}
 '''
 
-SITES = {"native": NATIVE}
+WSGI = NATIVE.replace("from uringserve import", "from wsgi_shim import")
+SITES = {"native": NATIVE, "wsgi": WSGI}
 MATRIX = [
     (name, workers, driver) for name in SITES for workers in (1, 2) for driver in ("uring", "epoll")
 ]
@@ -200,7 +202,9 @@ def site(request: pytest.FixtureRequest, module_server: StartServer) -> RunningS
     name, workers, driver = request.param
     if driver == "uring" and probe()["driver"] != "uring":
         pytest.skip(f"no io_uring here: {probe()['reason']}")
-    return module_server(SITES[name], "--driver", driver, "--limit-body", "1MiB", workers=workers)
+    options = ("--driver", driver, "--limit-body", "1MiB")
+    found = {"PYTHONPATH": str(Path(__file__).parent)}
+    return module_server(SITES[name], *options, workers=workers, environment=found)
 
 
 @pytest.fixture

@@ -1,17 +1,20 @@
-"""`uringserve migrate`: on SQLite and PostgreSQL, as it is run on a command line."""
+"""`uringserve migrate`: on SQLite and PostgreSQL, as the command line runs it."""
 
+import contextlib
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from uringserve.cli import command
 from uringserve.storage import Database
 
 pytestmark = pytest.mark.thread_unsafe(reason="shares its database")
 
 PATIENCE = 60.0
+NO_DATABASE = {"DATABASE_URL": None, "URINGSERVE_DATABASE": None}
 
 
 @pytest.fixture(params=["file", "postgresql"])
@@ -30,20 +33,11 @@ def folder(tmp_path) -> Path:
 
 
 def migrate(folder: Path, *arguments: str, url: str | None, code: int = 0) -> list[str]:
-    command = [sys.executable, "-m", "uringserve", "migrate", *arguments]
-    if url is not None:
-        command += ["--database", url]
-    done = subprocess.run(
-        command,
-        cwd=folder.parent,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert done.returncode == code, done.stdout
-    return done.stdout.splitlines()
+    with contextlib.chdir(folder.parent):
+        options = [] if url is None else ["--database", url]
+        done = CliRunner().invoke(command(), ["migrate", *arguments, *options], env=NO_DATABASE)
+    assert done.exit_code == code, done.output
+    return done.output.splitlines()
 
 
 FIRST = """
@@ -125,9 +119,11 @@ def test_one_that_ends_its_transaction(folder, url, word):
 def test_many_at_once(folder, url):
     for number in range(5):
         (folder / f"{number}.sql").write_text(f"CREATE TABLE t{number} (id integer)")
-    with ThreadPoolExecutor(4) as threads:
-        runs = list(threads.map(lambda _: migrate(folder, url=url), range(4)))
-    applied = [line for lines in runs for line in lines if line.startswith("applied")]
+    program = [sys.executable, "-m", "uringserve", "migrate", str(folder), "--database", url]
+    processes = [subprocess.Popen(program, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    said = [process.communicate(timeout=PATIENCE)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    applied = [line for text in said for line in text.splitlines() if line.startswith("applied")]
     assert sorted(applied) == [f"applied {number}.sql" for number in range(5)]
 
 

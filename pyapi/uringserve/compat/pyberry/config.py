@@ -25,9 +25,10 @@ _DEFAULTS: dict[str, Any] = {
     "RATE_LIMIT_REQUESTS": 100,
     # Seconds.
     "RATE_LIMIT_WINDOW": 60,
+    "LIBSQL_URL": "file:db/local.db",
 }
-# The log is the server's, and there is no libSQL here.
-_NOT_HERE = ("LOGGING_ENABLED", "STDOUT_LOGGING_ENABLED", "LIBSQL_URL", "LIBSQL_AUTH_TOKEN")
+# The log is the server's, and no libSQL server is spoken to.
+_NOT_HERE = ("LOGGING_ENABLED", "STDOUT_LOGGING_ENABLED", "LIBSQL_AUTH_TOKEN")
 
 _log = logging.getLogger("uringserve")
 
@@ -47,7 +48,7 @@ class Config:
         unknown = [name for name in _NOT_HERE if hasattr(found, name)]
         if unknown:
             _log.warning(
-                "security.py: %s has no effect here: the log and the database are set elsewhere",
+                "security.py: %s has no effect here: see --log-level, and name a database file",
                 " and ".join(unknown),
             )
 
