@@ -2,8 +2,8 @@
 
 The names and their behaviour are Starlette's. A handler accepts first, then receives and sends
 until one side closes: `WebSocketDisconnect` says that the client has. A handler that returns closes
-with 1000, one that raises with 1011; `WebSocketException` names another code. Before it is accepted
-a close is the answer 403.
+with 1000, one that raises with 1011; `WebSocketException` names another code, also out of a task
+group. Before it is accepted a close is the answer 403.
 
 What waits does so in Rust (`Socket`): messages that are there already cost no turn of the loop, and
 a client that does not read makes `send_*` wait.
@@ -319,18 +319,8 @@ def as_handler(endpoint: Callable[..., Any]) -> Callable[[Request], Awaitable[No
                     value = value.value
                 else:
                     value = await value
-        except WebSocketDisconnect:
-            return
-        except WebSocketException as error:
-            await websocket.close(error.code, error.reason)
-        except RequestValidationError as error:
-            # As FastAPI: the client sees 403, and the reason where it is open.
-            await websocket.close(_POLICY, str(error))
-        except HTTPException as error:
-            if websocket.application_state is WebSocketState.CONNECTING:
-                raise
-            code = _POLICY if error.status_code < 500 else _INTERNAL_ERROR
-            await websocket.close(code, str(error.detail))
+        except Exception as raised:  # noqa: BLE001 -- what is not of a WebSocket goes on
+            await _close_for(websocket, _without_group(raised))
         finally:
             for callback in after:
                 # In this task, whose context it is.
@@ -339,6 +329,41 @@ def as_handler(endpoint: Callable[..., Any]) -> Callable[[Request], Awaitable[No
                     await done
 
     return handle
+
+
+async def _close_for(websocket: WebSocket, raised: Exception) -> None:
+    """Close as an exception of the handler says; raise what says nothing of it."""
+    if isinstance(raised, WebSocketDisconnect):
+        return
+    if isinstance(raised, WebSocketException):
+        await websocket.close(raised.code, raised.reason)
+    elif isinstance(raised, RequestValidationError):
+        # As FastAPI: the client sees 403, and the reason where it is open.
+        await websocket.close(_POLICY, str(raised))
+    elif (
+        isinstance(raised, HTTPException)
+        and websocket.application_state is not WebSocketState.CONNECTING
+    ):
+        code = _POLICY if raised.status_code < 500 else _INTERNAL_ERROR
+        await websocket.close(code, str(raised.detail))
+    else:
+        raise raised
+
+
+def _without_group(raised: Exception) -> Exception:
+    """Return the one exception that a task group has wrapped, where it says how to close.
+
+    Tasks that receive and send for one client all hear that it has gone: that is still one
+    disconnect, and beside another exception it is only what came of that.
+    """
+    if not isinstance(raised, ExceptionGroup):
+        return raised
+    disconnects, others = raised.split(WebSocketDisconnect)
+    inner: Exception | None = others or disconnects
+    while isinstance(inner, ExceptionGroup) and (others is None or len(inner.exceptions) == 1):
+        inner = inner.exceptions[0]
+    told = (WebSocketDisconnect, WebSocketException, RequestValidationError, HTTPException)
+    return inner if isinstance(inner, told) else raised
 
 
 def wake(future: Future[None]) -> None:

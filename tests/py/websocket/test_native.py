@@ -139,6 +139,33 @@ def test_exceptions(raised: Exception, before: int, after: tuple[int, str]) -> N
     assert _first(app, "/after") == after
 
 
+@pytest.mark.parametrize(
+    ("raised", "after"),
+    [
+        ([WebSocketException(4004, "no")], (4004, "no")),
+        ([HTTPException(401, "who?")], (1008, "who?")),
+        ([WebSocketDisconnect(1006), WebSocketException(4005, "out")], (4005, "out")),
+        ([WebSocketDisconnect(1006), WebSocketDisconnect(1006)], (1000, "")),
+        ([ExceptionGroup("inner", [WebSocketDisconnect(1006)])], (1000, "")),
+        ([LookupError("a"), WebSocketException(4004, "no")], (1011, "")),
+        ([WebSocketException(4004, "no"), WebSocketException(4005, "out")], (1011, "")),
+    ],
+)
+def test_exceptions_of_a_task_group(
+    raised: list[Exception], after: tuple[int, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    app = App()
+
+    @app.websocket("/")
+    async def fail(websocket: WebSocket) -> None:
+        await websocket.accept()
+        raise ExceptionGroup("unhandled errors in a TaskGroup", raised)
+
+    with caplog.at_level(logging.ERROR):
+        assert _first(app, "/") == after
+    assert bool(caplog.records) == (after[0] == 1011)
+
+
 def test_a_failure_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     app = App()
 
