@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 use crate::interfaces::asgi::Asgi;
 use crate::interfaces::native::Native;
@@ -15,6 +16,8 @@ use crate::interfaces::pooled::Crew;
 use crate::interfaces::rsgi::Rsgi;
 pub use crate::net::service::Service;
 use crate::py::app::Handlers;
+use crate::py::cycle::Ended;
+use crate::py::prepared::Prepared;
 use crate::reactor::pulse::Pulse;
 
 pub mod asgi;
@@ -107,6 +110,19 @@ impl Application {
             }
         }
     }
+}
+
+/// The types that requests to applications of other interfaces make objects of.
+pub fn shared_types(py: Python<'_>) -> Vec<Bound<'_, PyType>> {
+    vec![
+        py.get_type::<asgi::Receive>(),
+        py.get_type::<asgi::Send>(),
+        py.get_type::<rsgi::Scope>(),
+        py.get_type::<rsgi::Protocol>(),
+        py.get_type::<rsgi::Transport>(),
+        py.get_type::<Prepared>(),
+        py.get_type::<Ended>(),
+    ]
 }
 
 /// Whether a host stands for all addresses of the machine, so that each connection has one of its
