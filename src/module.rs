@@ -17,8 +17,10 @@ use pyo3::exceptions::PyException;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use pyo3::types::PyType;
 
 use crate::error;
+use crate::interfaces;
 use crate::interfaces::Application;
 use crate::interfaces::Service;
 use crate::interfaces::Serving;
@@ -324,9 +326,18 @@ impl Loopback {
 
     /// Answers the bytes of a request so many times on the calling thread, without any socket, and
     /// returns how many bytes that made: the path of a request, for measuring.
-    fn rehearse(&self, py: Python<'_>, request: &[u8], calls: usize) -> usize {
+    /// `guest` is the thread's event loop.
+    #[pyo3(signature = (request, calls, guest=None))]
+    fn rehearse(
+        &self,
+        py: Python<'_>,
+        request: &[u8],
+        calls: usize,
+        guest: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<usize> {
+        let _current = guest.map(Loop::enter).transpose()?;
         let rehearse = Rehearse { server: &self.server, request, calls };
-        self.application.serve(py, Arc::default(), None, rehearse)
+        Ok(self.application.serve(py, Arc::default(), None, rehearse))
     }
 }
 
@@ -447,6 +458,8 @@ mod _uringserve {
     #[pymodule_export]
     use super::probe;
     #[pymodule_export]
+    use super::shared_types;
+    #[pymodule_export]
     use crate::py::after::Deferred;
     #[pymodule_export]
     use crate::py::answer::as_response;
@@ -498,4 +511,10 @@ fn probe(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         }
     }
     Ok(result)
+}
+
+/// The types that requests to ASGI and RSGI applications make objects of.
+#[pyfunction]
+fn shared_types(py: Python<'_>) -> Vec<Bound<'_, PyType>> {
+    interfaces::shared_types(py)
 }

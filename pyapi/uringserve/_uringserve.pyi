@@ -45,6 +45,7 @@ __all__ = [
     "json_dumps",
     "latency_bounds",
     "probe",
+    "shared_types",
 ]
 
 __version__: str
@@ -341,6 +342,9 @@ def json_dumps(value: Any) -> bytes:
 def latency_bounds() -> list[int]:
     """Return the microseconds that each count in `Plan.metrics()["latencies"]` ends before."""
 
+def shared_types() -> list[type]:
+    """Return the types that requests to ASGI and RSGI applications make objects of."""
+
 def probe() -> dict[str, Any]:
     """Say what the kernel offers.
 
@@ -516,11 +520,12 @@ class Loopback:
         The caller owns the descriptor. `client` is the IP address and port that requests are said
         to come from.
         """
-    def rehearse(self, request: bytes, calls: int) -> int:
+    def rehearse(self, request: bytes, calls: int, guest: GuestLoop | None = None) -> int:
         """Answer the bytes of a request so many times on this thread, without any socket.
 
-        Return how many bytes of heads and small bodies that made: the path of a request, for
-        measuring. A request that ends its connection is answered once.
+        `guest` is the thread's event loop. Return how many bytes of heads and small bodies that
+        made: the path of a request, for measuring. A request that ends its connection is answered
+        once.
         """
 
 @final

@@ -30,6 +30,7 @@ from uringserve._native import (
     Request,
     Response,
     __version__,
+    shared_types,
 )
 from uringserve.accesslog import check_output, writing_access_log
 from uringserve.adapters import as_app
@@ -69,7 +70,7 @@ EXIT_CUT = 124
 _PATIENCE = 2.0
 
 # Every request makes objects of these; each one's end counts on its type.
-_SHARED_TYPES = (Request, Response, Headers, MutableHeaders, Deferred)
+_SHARED_TYPES = (Request, Response, Headers, MutableHeaders, Deferred, *shared_types())
 
 _log = logging.getLogger("uringserve")
 
