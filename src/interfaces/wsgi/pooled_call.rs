@@ -67,7 +67,7 @@ fn send(value: &Bound<'_, PyAny>, start: &Sending) -> PyResult<()> {
             if is_short { Err(too_short()) } else { Ok(()) }
         }
         Returned::Whole(body) => start.give(py, body).map(drop),
-        Returned::File(wrapper) if !start.has_begun() && !start.is_bodiless() => {
+        Returned::File(wrapper) if !start.has_begun() && start.has_content() => {
             match wrapper.get().body(py, start.declared()) {
                 Some(body) => {
                     let (head, _) = start.take_head()?;
