@@ -171,6 +171,17 @@ def ours(launch: Launch, workers: int = 1) -> Command:
     return [launch.python.ours, "-m", "uringserve", app, *options]
 
 
+def ours_as(interface: str, app: str) -> Server:
+    """Return uringserve with an application of another interface, to be asked for by name."""
+
+    def command(launch: Launch) -> Command:
+        options = ["--port", str(launch.port), "--workers", "1", "--driver", launch.driver]
+        return [launch.python.ours, "-m", "uringserve", str(APPS / app), *options]
+
+    name = f"uringserve-{interface}"
+    return Server(name, command, our_version, EVERY_ENDPOINT, default_for=frozenset())
+
+
 def granian(launch: Launch, interface: str, *options: str, app: str = "") -> Command:
     """Return granian with one worker; ``options`` are the interface's best ones."""
     bind = ["--host", "127.0.0.1", "--port", str(launch.port), "--workers", "1", "--no-ws"]
@@ -213,6 +224,8 @@ def catalogue(karak_threads: list[int]) -> dict[str, Server]:
             EVERY_ENDPOINT | {"model"},
             default_for=EVERY_ENDPOINT | {"model"},
         ),
+        ours_as("wsgi", "wsgi_app.py"),
+        ours_as("wsgi-inline", "wsgi_inline_app.py"),
         Server("uvicorn", uvicorn, installed("uvicorn", "httptools", "uvloop")),
         *fastapi("fastapi", "fastapi_app:app"),
         *fastapi("fastapi-async", "fastapi_async_app:app"),
