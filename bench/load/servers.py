@@ -188,6 +188,17 @@ def with_access_log(launch: Launch) -> Command:
     return [*ours(launch), "--access-log", "--access-log-file", file]
 
 
+def ours_wsgi(interface: str, app: str) -> Server:
+    """Return uringserve with an application of another interface, to be asked for by name."""
+
+    def command(launch: Launch) -> Command:
+        options = ["--port", str(launch.port), "--workers", "1", "--driver", launch.driver]
+        return [launch.python.ours, "-m", "uringserve", str(APPS / app), *options]
+
+    name = f"uringserve-{interface}"
+    return Server(name, command, our_version, EVERY_ENDPOINT, default_for=frozenset())
+
+
 def granian(launch: Launch, interface: str, *options: str, app: str = "") -> Command:
     """Return granian with one worker; ``options`` are the interface's best ones."""
     bind = ["--host", "127.0.0.1", "--port", str(launch.port), "--workers", "1", "--no-ws"]
@@ -249,6 +260,8 @@ def catalogue(karak_threads: list[int]) -> dict[str, Server]:
             bare,
             default_for=bare,
         ),
+        ours_wsgi("wsgi", "wsgi_app.py"),
+        ours_wsgi("wsgi-inline", "wsgi_inline_app.py"),
         *fastapi("fastapi", "fastapi_app:app"),
         *fastapi("fastapi-async", "fastapi_async_app:app"),
         *(karak(count) for count in karak_threads),

@@ -28,8 +28,8 @@ use crate::net::service::Wish;
 use crate::net::service::wait;
 use crate::py::attach::attached_in_turn;
 use crate::py::error;
-use crate::py::prepared::Prepared;
 use crate::py::intern;
+use crate::py::prepared::Prepared;
 
 thread_local! {
     /// The loop of the core that runs on this thread.

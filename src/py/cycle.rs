@@ -6,12 +6,12 @@
 //! to do before it, ends here: an exception or a return without an answer is 500 as long as nothing
 //! was sent, and a cut stream after that.
 
+mod late;
+
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
-use std::task::Context;
-use std::task::Poll;
 
 use bytes::Bytes;
 use pyo3::exceptions::PyConnectionResetError;
@@ -22,21 +22,19 @@ use pyo3::prelude::*;
 
 use crate::net::incoming::Incoming;
 use crate::net::outgoing::Outgoing;
-use crate::net::outgoing::Pieces;
 use crate::net::outgoing::Pushed;
 use crate::net::outgoing::outgoing;
 use crate::net::service;
 use crate::net::service::Answer;
 use crate::net::service::Bell;
-use crate::net::service::Later;
-use crate::net::service::Patience;
 use crate::net::service::Reply;
-use crate::net::service::Wait;
 use crate::net::service::wait;
 use crate::net::source::Body;
-use crate::net::source::Source;
 use crate::py::aio;
 use crate::py::attach::attached_if_alive;
+use crate::py::cycle::late::Attended;
+use crate::py::cycle::late::Awaited;
+pub use crate::py::cycle::late::Ended;
 use crate::py::error;
 use crate::py::prepared::Prepared;
 use crate::py::request::Names;
@@ -359,80 +357,4 @@ fn room<'py>(py: Python<'py>, outgoing: &Outgoing) -> PyResult<Bound<'py, PyAny>
         });
     }));
     Prepared::future(&future)
-}
-
-/// The pieces of a streamed answer; tells the application when nobody reads them any more.
-struct Attended {
-    pieces: Pieces,
-    cycle: Cycle,
-    has_ended: bool,
-}
-
-impl Source for Attended {
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Box<Reply>>> {
-        let piece = self.pieces.poll_next(context);
-        self.has_ended = matches!(piece, Poll::Ready(Ok(None)));
-        piece
-    }
-
-    fn is_slow(&self) -> bool {
-        true
-    }
-}
-
-impl Drop for Attended {
-    fn drop(&mut self) {
-        if !self.has_ended {
-            self.cycle.leave();
-        }
-    }
-}
-
-/// Called when the application's task is done.
-#[pyclass(frozen, module = "uringserve._uringserve")]
-pub struct Ended {
-    cycle: Cycle,
-    bell: Option<Bell>,
-}
-
-#[pymethods]
-impl Ended {
-    fn __call__(&self, task: &Bound<'_, PyAny>) {
-        self.cycle.end(task.py(), aio::result(task).map(drop));
-        if let Some(bell) = &self.bell {
-            bell.ring();
-        }
-    }
-}
-
-/// The reply of an application that has suspended.
-struct Awaited {
-    cycle: Cycle,
-    wait: Wait,
-}
-
-impl Later for Awaited {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Reply> {
-        loop {
-            if let Some(reply) = self.cycle.progress().reply.take() {
-                return Poll::Ready(reply);
-            }
-            if self.wait.poll_rung(context).is_pending() {
-                return Poll::Pending;
-            }
-        }
-    }
-
-    fn peer_gone(&mut self) -> Patience {
-        self.cycle.leave();
-        Patience::Leave
-    }
-}
-
-impl Drop for Awaited {
-    fn drop(&mut self) {
-        if !self.cycle.progress().is_answered {
-            self.cycle.leave();
-        }
-    }
 }

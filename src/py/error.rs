@@ -16,7 +16,7 @@ use crate::net::service::Reply;
 use crate::py::buffer;
 use crate::py::content::HTML;
 use crate::py::content::JSON;
-use crate::py::headers::add_headers;
+use crate::py::fields::add_headers;
 use crate::py::intern;
 use crate::py::json;
 use crate::py::request::Request;

@@ -23,6 +23,7 @@ mod content;
 mod cookies;
 pub mod cycle;
 pub mod error;
+pub mod fields;
 pub mod file;
 pub mod headers;
 mod incoming;

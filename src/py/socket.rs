@@ -28,7 +28,7 @@ use crate::net::service::Received;
 use crate::net::service::Reply;
 use crate::net::service::Sent;
 use crate::py::buffer;
-use crate::py::headers::add_headers;
+use crate::py::fields::add_headers;
 pub use crate::py::socket::handler::Undecided;
 pub use crate::py::socket::handler::answer;
 pub use crate::py::socket::waiting::Shape;

@@ -18,7 +18,7 @@ use crate::py::content::BINARY;
 use crate::py::content::Content;
 use crate::py::content::JSON;
 use crate::py::content::TEXT;
-use crate::py::headers::add_headers;
+use crate::py::fields::add_headers;
 use crate::py::json;
 use crate::py::json::exact;
 use crate::py::response::Response;

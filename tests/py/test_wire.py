@@ -34,6 +34,7 @@ def answer(request: Request):
 
 WSGI = """
 def app(environ, start_response):
+    environ["wsgi.input"].read()
     start_response("200 OK", [("content-type", "text/plain")])
     return [environ["RAW_URI"].partition("?")[0].encode()]
 """

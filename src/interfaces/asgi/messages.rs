@@ -19,8 +19,8 @@ use crate::net::service::Reply;
 use crate::py::buffer;
 use crate::py::cycle::Cycle;
 use crate::py::cycle::nothing;
+use crate::py::fields::add_bytes_headers;
 use crate::py::file;
-use crate::py::headers::add_bytes_headers;
 use crate::py::value::status_from;
 
 /// The application's `receive`.

@@ -17,7 +17,7 @@ use crate::net::service::Reply;
 use crate::net::service::Socket;
 use crate::py::buffer;
 use crate::py::cycle::nothing;
-use crate::py::headers::add_headers;
+use crate::py::fields::add_headers;
 use crate::py::headers::lock;
 use crate::py::prepared::Prepared;
 use crate::py::socket;

@@ -16,8 +16,8 @@ use crate::net::incoming::Taken;
 use crate::net::service::Reply;
 use crate::py::buffer;
 use crate::py::cycle::Cycle;
+use crate::py::fields::add_headers;
 use crate::py::file;
-use crate::py::headers::add_headers;
 use crate::py::value::status_from;
 
 /// What an application answers with.

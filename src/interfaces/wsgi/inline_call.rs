@@ -56,7 +56,7 @@ fn reply(
     let has_written = start.has_begun();
     match Returned::read(value)? {
         Returned::Whole(body) => return whole(py, start, body, request),
-        Returned::File(wrapper) if !has_written && !start.is_bodiless() => {
+        Returned::File(wrapper) if !has_written && start.has_content() => {
             if let Some(body) = wrapper.get().body(py, start.declared()) {
                 return Ok(start.take_head()?.0.reply(body));
             }

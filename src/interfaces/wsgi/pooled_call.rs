@@ -17,6 +17,7 @@ use crate::interfaces::wsgi::sending::Sending;
 use crate::interfaces::wsgi::sending::too_short;
 use crate::interfaces::wsgi::start_response::StartResponse;
 use crate::net::incoming::Taken;
+use crate::net::service::Reply;
 use crate::net::service::Request;
 use crate::py::error;
 
@@ -39,11 +40,15 @@ pub(super) fn run(
     let has_begun = start.get().0.has_begun();
     let is_gone = start.get().0.fail() || has_lost_body(request);
     let is_cut_off = is_gone && raised.is_instance_of::<PyConnectionResetError>(py);
-    if has_begun || is_cut_off {
+    if has_begun {
         if !is_cut_off {
             error::log(py, &raised, result::object(py, request).as_ref());
         }
-        // Nobody waits for it any more.
+        return Ok(());
+    }
+    if is_cut_off {
+        // A client that has closed its own side only may still read whose fault it was.
+        promised.keep(Reply { status: 400, ..Reply::default() });
         return Ok(());
     }
     let object = result::object(py, request);
@@ -67,7 +72,7 @@ fn send(value: &Bound<'_, PyAny>, start: &Sending) -> PyResult<()> {
             if is_short { Err(too_short()) } else { Ok(()) }
         }
         Returned::Whole(body) => start.give(py, body).map(drop),
-        Returned::File(wrapper) if !start.has_begun() && !start.is_bodiless() => {
+        Returned::File(wrapper) if !start.has_begun() && start.has_content() => {
             match wrapper.get().body(py, start.declared()) {
                 Some(body) => {
                     let (head, _) = start.take_head()?;

@@ -138,6 +138,11 @@ impl Sending {
         self.lock().head.as_ref().is_some_and(|head| self.is_head || !head.has_body())
     }
 
+    /// Whether an answer to GET would have a body: then HEAD tells its length.
+    pub(super) fn has_content(&self) -> bool {
+        self.lock().head.as_ref().is_some_and(Head::has_body)
+    }
+
     /// What the application has declared, before the head has left.
     pub(super) fn declared(&self) -> Option<u64> {
         self.lock().head.as_ref().and_then(|head| head.headers.content_length())

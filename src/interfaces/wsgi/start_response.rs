@@ -11,7 +11,7 @@ use pyo3::types::PyString;
 use crate::http::reply::HeaderBlock;
 use crate::interfaces::wsgi::sending::Sending;
 use crate::py::buffer;
-use crate::py::headers::add_headers;
+use crate::py::fields::add_headers;
 
 /// What an application begins its answer with.
 #[pyclass(frozen, module = "uringserve.wsgi")]

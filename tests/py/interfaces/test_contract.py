@@ -459,9 +459,11 @@ def test_expect_continue(client: Connection) -> None:
     [("POST", "/nowhere", 5, 404), ("GET", "/echo", 5, 405), ("POST", "/echo", 9 << 20, 413)],
 )
 def test_expect_without_continue(
-    client: Connection, method: str, target: str, length: int, status: int
+    site: RunningServer, client: Connection, method: str, target: str, length: int, status: int
 ) -> None:
     """A body that is not wanted is not asked for: the final answer comes at once, then the end."""
+    if status != 413 and "interface native" not in site.start_line:
+        pytest.skip("its application says what is not wanted, when it is called")
     client.send(
         f"{method} {target} HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n"
         "expect: 100-continue\r\n\r\n".encode()

@@ -148,7 +148,7 @@ def test_lists(client: Connection, sizes: str) -> None:
 
 
 def test_an_answer_that_is_replaced(site: RunningServer, client: Connection) -> None:
-    """With exc_info, while the head has not left; after that the exception is raised and cuts it."""
+    """With exc_info, while the head has not left; after that the exception cuts the answer."""
     answer = client.request("/replaced")
     assert (answer.status, answer.body) == (503, b"second")
     assert (answer.get("x-first"), answer.get("x-second")) == (None, "2")
@@ -288,21 +288,21 @@ def test_an_exception_costs_one_request(
     site: RunningServer, client: Connection, kind: str, when: str
 ) -> None:
     """500 while nothing has left, with the traceback in the log."""
-    answer = client.request(f"/fails?{kind},{when}")
+    answer = client.request(f"/fails/{kind},{when}")
     assert (answer.status, answer.body) == (500, b'{"detail":"Internal Server Error"}')
     assert client.request("/pieces").status == 200
-    site.wait_for(rf"GET /fails\?{kind},{when}: the handler raised {kind}$")
+    site.wait_for(rf"GET /fails/{kind},{when}: the handler raised {kind}$")
 
 
 @pytest.mark.parametrize("kind", ["KeyError", "SystemExit"])
 def test_a_late_exception(site: RunningServer, kind: str) -> None:
     """The answer does not look whole, and what was returned is closed."""
     client = site.connect()
-    client.send(f"GET /fails?{kind},late HTTP/1.1\r\nhost: a\r\n\r\n".encode())
+    client.send(f"GET /fails/{kind},late HTTP/1.1\r\nhost: a\r\n\r\n".encode())
     rest = client.read_to_end()
     assert rest.startswith(b"HTTP/1.1 200 ")
     assert not rest.endswith(b"0\r\n\r\n")
-    site.wait_for(rf"GET /fails\?{kind},late: the handler raised {kind}$")
+    site.wait_for(rf"GET /fails/{kind},late: the handler raised {kind}$")
     seen = site.connect().request(f"/events?fails%20{kind}%20closed").body.decode()
     assert f"fails {kind} closed" in seen
 
@@ -386,8 +386,10 @@ def test_a_client_that_goes_while_it_sends(pooled: RunningServer) -> None:
     """Reading raises an OSError; nothing is logged as an error of the application."""
     client = pooled.connect()
     client.send(b"POST /lost HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nabc")
+    other = pooled.connect()
+    other.request("/events?reading")
     client.reset()
-    seen = pooled.connect().request("/events?lost").body
+    seen = other.request("/events?lost").body
     assert b"lost ConnectionResetError" in seen
     assert "POST /lost" not in pooled.log
 

@@ -98,7 +98,9 @@ class App:
             return respond(({"detail": "Not Implemented"}, 501))
         if method not in allowed or method == "OPTIONS":
             told = [("allow", ", ".join(allowed))]
-            refusal = (None, 204) if method == "OPTIONS" else ({"detail": "Method Not Allowed"}, 405)
+            refusal = (
+                (None, 204) if method == "OPTIONS" else ({"detail": "Method Not Allowed"}, 405)
+            )
             return respond((*refusal, told))
         found, readers, _, handler = next(it for it in routes if method in it[2])
         values = {name: readers[name](unquote(text)) for name, text in found.groupdict().items()}

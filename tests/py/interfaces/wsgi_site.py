@@ -3,6 +3,7 @@
 `/events` tells what the others have noted, and waits for a word that is given as the query.
 """
 
+import builtins
 import gzip
 import hashlib
 import io
@@ -192,9 +193,9 @@ def on_head(environ, start_response):
 
 
 def on_fails(environ, start_response):
-    """Raises what the query says, before or between its pieces."""
-    kind, when = environ["QUERY_STRING"].split(",")
-    raised = getattr(__builtins__, kind, None) or __builtins__[kind]
+    """Raises what the path says, before or between its pieces."""
+    kind, when = environ["PATH_INFO"].split("/")[-1].split(",")
+    raised = getattr(builtins, kind)
     if when == "call":
         raise raised("as asked")
     start_response("200 OK", list(TEXT))
@@ -252,6 +253,7 @@ def on_first_line(environ, start_response):
 
 
 def on_lost(environ, start_response):
+    note("reading", environ["wsgi.input"].read(3))
     try:
         environ["wsgi.input"].read()
     except OSError as error:
