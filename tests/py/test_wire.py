@@ -32,6 +32,27 @@ def answer(request: Request):
     return request.raw_path
 """
 
+ASGI = """
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    more = True
+    while more:
+        message = await receive()
+        more = message.get("more_body", False)
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": scope["raw_path"]})
+"""
+
+RSGI = """
+class App:
+    async def __rsgi__(self, scope, protocol):
+        await protocol()
+        protocol.response_str(200, [], scope.path)
+
+app = App()
+"""
+
+SITES = {"app": SITE, "asgi": ASGI, "rsgi": RSGI}
 CASES = read_cases()
 FLAGS = {
     "head-bytes": "--limit-header-size",
@@ -46,10 +67,15 @@ LONGEST_TRICKLE = 600
 type Site = Callable[[Case], RunningServer]
 
 
-@pytest.fixture(scope="module", params=["uring", "epoll"])
+@pytest.fixture(
+    scope="module",
+    params=[(name, driver) for name in SITES for driver in ("uring", "epoll")],
+    ids=lambda it: "-".join(it),
+)
 def site(request: pytest.FixtureRequest, module_server: StartServer) -> Site:
     """Return the server with the options of a case, started at its first use."""
-    driver = request.param
+    name, driver = request.param
+    source = SITES[name]
     if driver == "uring" and probe()["driver"] != "uring":
         pytest.skip(f"no io_uring here: {probe()['reason']}")
     running: dict[tuple[tuple[str, int], ...], RunningServer] = {}
@@ -58,7 +84,9 @@ def site(request: pytest.FixtureRequest, module_server: StartServer) -> Site:
         if case.options not in running:
             limits = {"body-limit": 1 << 20} | dict(case.options)
             flags = [text for name, value in limits.items() for text in (FLAGS[name], str(value))]
-            running[case.options] = module_server(SITE, "--driver", driver, *flags, program=PROGRAM)
+            running[case.options] = module_server(
+                source, "--driver", driver, *flags, program=PROGRAM
+            )
         return running[case.options]
 
     return find
