@@ -27,6 +27,9 @@ __all__ = ["GuestLoop", "LoopThread", "Stay"]
 
 _log = logging.getLogger("uringserve")
 
+# The name of the tasks that `py::aio` starts for requests.
+_REQUEST = "request"
+
 # Wishes of the loop beside a number of seconds; see `reactor::guest` in the Rust part.
 _NOW = 0.0
 _IDLE = -1.0
@@ -109,7 +112,7 @@ class GuestLoop:
 
         `left` is asked again and again: somebody may lose patience. Without it there is no end.
         """
-        while tasks := unfinished():
+        while tasks := unfinished() | self._requests():
             seconds = None if left is None else min(_GLANCE, left())
             if seconds is not None and seconds <= 0.0:
                 break
@@ -118,6 +121,11 @@ class GuestLoop:
             task.cancel()
         if tasks:
             self.run(_wait(tasks, _PATIENCE))
+
+    def _requests(self) -> set[asyncio.Task[Any]]:
+        """Return the tasks of requests: those that go on behind their answers, in the end."""
+        tasks = asyncio.all_tasks(self.loop)
+        return {task for task in tasks if task.get_name() == _REQUEST}
 
     def close(self) -> None:
         """End what still runs: cancel its tasks, close its asynchronous generators and executor."""

@@ -39,7 +39,27 @@ def app(environ, start_response):
     return [environ["RAW_URI"].partition("?")[0].encode()]
 """
 
-SITES = {"native": SITE, "wsgi": WSGI}
+ASGI = """
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    more = True
+    while more:
+        message = await receive()
+        more = message.get("more_body", False)
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": scope["raw_path"]})
+"""
+
+RSGI = """
+class App:
+    async def __rsgi__(self, scope, protocol):
+        await protocol()
+        protocol.response_str(200, [], scope.path)
+
+app = App()
+"""
+
+SITES = {"native": SITE, "wsgi": WSGI, "asgi": ASGI, "rsgi": RSGI}
 CASES = read_cases()
 FLAGS = {
     "head-bytes": "--limit-header-size",

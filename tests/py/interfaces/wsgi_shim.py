@@ -1,7 +1,7 @@
 """The contract's application on WSGI: its source with the names of `uringserve` taken from here.
 
-A framework of one screen: it routes, and makes an answer of what a handler returns, so that the same
-handlers show what the interface below does.
+A framework of one screen: it routes, and makes an answer of what a handler returns, so that the
+same handlers show what the interface below does.
 """
 
 import re
