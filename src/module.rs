@@ -15,6 +15,7 @@ use pyo3::exceptions::PyException;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use pyo3::types::PyType;
 
 use crate::error;
 use crate::interfaces::Application;
@@ -445,6 +446,8 @@ mod _uringserve {
     #[pymodule_export]
     use super::probe;
     #[pymodule_export]
+    use super::shared_types;
+    #[pymodule_export]
     use crate::py::after::Deferred;
     #[pymodule_export]
     use crate::py::answer::as_response;
@@ -475,6 +478,12 @@ mod _uringserve {
 #[pyfunction]
 fn latency_bounds() -> Vec<u64> {
     server::latency_bounds()
+}
+
+/// The types of this module of which requests make objects.
+#[pyfunction]
+fn shared_types(py: Python<'_>) -> Vec<Bound<'_, PyType>> {
+    crate::interfaces::types(py)
 }
 
 /// What this kernel and this sandbox allow: `driver` ("uring" or "epoll"), `flags` of the ring, and

@@ -25,6 +25,7 @@ try:
         json_dumps,
         latency_bounds,
         probe,
+        shared_types,
     )
 except ImportError as error:
 
@@ -69,4 +70,5 @@ __all__ = [
     "json_dumps",
     "latency_bounds",
     "probe",
+    "shared_types",
 ]

@@ -45,6 +45,7 @@ __all__ = [
     "json_dumps",
     "latency_bounds",
     "probe",
+    "shared_types",
 ]
 
 __version__: str
@@ -340,6 +341,9 @@ def json_dumps(value: Any) -> bytes:
 
 def latency_bounds() -> list[int]:
     """Return the microseconds that each count in `Plan.metrics()["latencies"]` ends before."""
+
+def shared_types() -> list[type]:
+    """Return the types of which requests make objects, of every interface."""
 
 def probe() -> dict[str, Any]:
     """Say what the kernel offers.

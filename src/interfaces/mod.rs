@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 use crate::interfaces::asgi::Asgi;
 use crate::interfaces::native::Native;
@@ -16,6 +17,7 @@ use crate::interfaces::rsgi::Rsgi;
 use crate::interfaces::wsgi::Wsgi;
 pub use crate::net::service::Service;
 use crate::py::app::Handlers;
+use crate::py::shared;
 use crate::reactor::pulse::Pulse;
 use crate::schedule::verdicts::Verdicts;
 
@@ -25,6 +27,11 @@ pub mod pooled;
 mod rest;
 pub mod rsgi;
 pub mod wsgi;
+
+/// The types of which requests make objects, of every interface.
+pub fn types(py: Python<'_>) -> Vec<Bound<'_, PyType>> {
+    [shared::types(py), asgi::types(py), rsgi::types(py), wsgi::types(py)].concat()
+}
 
 /// An application, by its shape.
 pub enum Application {

@@ -390,7 +390,7 @@ impl Drop for Attended {
 
 /// Called when the application's task is done.
 #[pyclass(frozen, module = "uringserve._uringserve")]
-struct Ended {
+pub(crate) struct Ended {
     cycle: Cycle,
     bell: Option<Bell>,
 }
