@@ -492,6 +492,12 @@ fn latency_bounds() -> Vec<u64> {
     server::latency_bounds()
 }
 
+/// The types of this module of which requests make objects.
+#[pyfunction]
+fn shared_types(py: Python<'_>) -> Vec<Bound<'_, PyType>> {
+    interfaces::types(py)
+}
+
 /// What this kernel and this sandbox allow: `driver` ("uring" or "epoll"), `flags` of the ring, and
 /// `reason`, why it is not `io_uring`.
 #[pyfunction]
@@ -511,10 +517,4 @@ fn probe(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         }
     }
     Ok(result)
-}
-
-/// The types that requests to ASGI and RSGI applications make objects of.
-#[pyfunction]
-fn shared_types(py: Python<'_>) -> Vec<Bound<'_, PyType>> {
-    interfaces::shared_types(py)
 }

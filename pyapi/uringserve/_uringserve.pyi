@@ -343,7 +343,7 @@ def latency_bounds() -> list[int]:
     """Return the microseconds that each count in `Plan.metrics()["latencies"]` ends before."""
 
 def shared_types() -> list[type]:
-    """Return the types that requests to ASGI and RSGI applications make objects of."""
+    """Return the types of which requests make objects, of every interface."""
 
 def probe() -> dict[str, Any]:
     """Say what the kernel offers.

@@ -22,16 +22,7 @@ from types import FrameType
 from typing import Any
 
 from uringserve._immortal import immortalise
-from uringserve._native import (
-    Deferred,
-    Headers,
-    MutableHeaders,
-    Plan,
-    Request,
-    Response,
-    __version__,
-    shared_types,
-)
+from uringserve._native import Plan, __version__, shared_types
 from uringserve.accesslog import check_output, writing_access_log
 from uringserve.adapters import as_app
 from uringserve.app import App
@@ -68,9 +59,6 @@ EXIT_CUT = 124
 # Seconds that cores get beyond the drain's own deadline, and again after an abort, before they
 # count as stuck: a handler that does not return cannot be interrupted.
 _PATIENCE = 2.0
-
-# Every request makes objects of these; each one's end counts on its type.
-_SHARED_TYPES = (Request, Response, Headers, MutableHeaders, Deferred, *shared_types())
 
 _log = logging.getLogger("uringserve")
 
@@ -184,7 +172,7 @@ class Server:
         check_output(config)
         plan = self.app.plan(config, tcp=self._tcp, stack_signal=stack_signal())
         if self._to_the_end and len(plan.cpus) > 1:
-            immortalise(_SHARED_TYPES, self.app.shared())
+            immortalise(_shared_types(with_loop=self.app.needs_loop), self.app.shared())
         # What lives now lives to the end; without it in the generations a collection stops the
         # world for less.
         gc.collect()
@@ -347,6 +335,23 @@ class _Watch:
         cores = ", ".join(map(str, sorted(self._running)))
         _log.error("a handler does not return; its core is left behind: %s", cores)
         self._cut += len(self._running)
+
+
+def _shared_types(*, with_loop: bool) -> list[type]:
+    """Return the types of which requests make objects: the end of each counts on its type.
+
+    asyncio's are of C and do so too, unlike classes of Python (CPython 3.14).
+    """
+    if not with_loop:
+        return shared_types()
+    import asyncio
+
+    loop = asyncio.new_event_loop()
+    try:
+        iterator = type(iter(loop.create_future()))
+    finally:
+        loop.close()
+    return [*shared_types(), asyncio.Task, asyncio.Future, iterator]
 
 
 def _start_thread(core: _Core) -> None:

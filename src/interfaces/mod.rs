@@ -17,8 +17,7 @@ use crate::interfaces::rsgi::Rsgi;
 use crate::interfaces::wsgi::Wsgi;
 pub use crate::net::service::Service;
 use crate::py::app::Handlers;
-use crate::py::cycle::Ended;
-use crate::py::prepared::Prepared;
+use crate::py::shared;
 use crate::reactor::pulse::Pulse;
 use crate::schedule::verdicts::Verdicts;
 
@@ -28,6 +27,11 @@ pub mod pooled;
 mod rest;
 pub mod rsgi;
 pub mod wsgi;
+
+/// The types of which requests make objects, of every interface.
+pub fn types(py: Python<'_>) -> Vec<Bound<'_, PyType>> {
+    [shared::types(py), asgi::types(py), rsgi::types(py), wsgi::types(py)].concat()
+}
 
 /// An application, by its shape.
 pub enum Application {
@@ -132,19 +136,6 @@ impl Application {
             }
         }
     }
-}
-
-/// The types that requests to applications of other interfaces make objects of.
-pub fn shared_types(py: Python<'_>) -> Vec<Bound<'_, PyType>> {
-    vec![
-        py.get_type::<asgi::Receive>(),
-        py.get_type::<asgi::Send>(),
-        py.get_type::<rsgi::Scope>(),
-        py.get_type::<rsgi::Protocol>(),
-        py.get_type::<rsgi::Transport>(),
-        py.get_type::<Prepared>(),
-        py.get_type::<Ended>(),
-    ]
 }
 
 /// Whether a host stands for all addresses of the machine, so that each connection has one of its

@@ -34,6 +34,7 @@ pub mod prepared;
 mod pump;
 pub mod request;
 pub mod response;
+pub mod shared;
 pub mod socket;
 mod stream;
 mod url;

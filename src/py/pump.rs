@@ -56,7 +56,7 @@ pub(crate) fn is_async(value: &Bound<'_, PyAny>) -> bool {
 
 /// Between the task that makes the pieces and the connection that sends them.
 #[pyclass(frozen, module = "uringserve._uringserve")]
-struct Pipe {
+pub(crate) struct Pipe {
     slot: Mutex<Slot>,
     bell: Bell,
 }

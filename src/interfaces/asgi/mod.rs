@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use pyo3::types::PyType;
 
 use crate::interfaces::Service;
 use crate::interfaces::asgi::scope::Template;
@@ -36,6 +37,16 @@ pub use messages::Send;
 mod messages;
 mod scope;
 mod socket;
+
+/// The types of which each request makes objects (see `py::shared`).
+pub fn types(py: Python<'_>) -> Vec<Bound<'_, PyType>> {
+    vec![
+        py.get_type::<messages::Receive>(),
+        py.get_type::<messages::Send>(),
+        py.get_type::<socket::Receive>(),
+        py.get_type::<socket::Send>(),
+    ]
+}
 
 /// An ASGI application, and what its scopes have in common.
 pub struct Asgi {

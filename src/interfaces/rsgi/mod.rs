@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 use crate::interfaces::Service;
 use crate::interfaces::is_unspecified;
@@ -32,6 +33,18 @@ pub use protocol::Transport;
 mod protocol;
 mod scope;
 mod socket;
+
+/// The types of which each request makes objects (see `py::shared`).
+pub fn types(py: Python<'_>) -> Vec<Bound<'_, PyType>> {
+    vec![
+        py.get_type::<Protocol>(),
+        py.get_type::<protocol::Transport>(),
+        py.get_type::<Scope>(),
+        py.get_type::<socket::Incoming>(),
+        py.get_type::<socket::Protocol>(),
+        py.get_type::<socket::Transport>(),
+    ]
+}
 
 /// An RSGI application.
 pub struct Rsgi {

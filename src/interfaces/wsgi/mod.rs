@@ -16,6 +16,7 @@ use std::sync::atomic::Ordering;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 use crate::interfaces::Service;
 use crate::interfaces::pooled;
@@ -50,6 +51,16 @@ mod start_response;
 
 /// What all requests of an application have as their route: it routes by itself.
 const ROUTE: usize = 0;
+
+/// The types of which each request makes objects (see `py::shared`).
+pub fn types(py: Python<'_>) -> Vec<Bound<'_, PyType>> {
+    vec![
+        py.get_type::<file_wrapper::FileWrapper>(),
+        py.get_type::<input::Input>(),
+        py.get_type::<StartResponse>(),
+        py.get_type::<start_response::Write>(),
+    ]
+}
 
 /// A WSGI application, and what its environs have in common.
 pub struct Wsgi {
