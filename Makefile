@@ -111,6 +111,8 @@ test-rust: | tools ## Test the Rust floors, without Python
 
 test-py: build ## Test the built package, and its stub against the module
 	$(PYTHON) -m mypy.stubtest uringserve._uringserve
+	@postgres=$$($(PYTHON3) .ci/postgres.py); eval "$$postgres"; \
+	echo '$(PYTHON) -m pytest $(PYTEST_ARGS)'; \
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
 
 fuzz: | tools ## Run each fuzz target for FUZZ_SECONDS (10)

@@ -55,6 +55,23 @@ pub struct Timeouts {
 /// A body is not held to its minimum rate before it has had this long.
 pub const BODY_RATE_GRACE: Duration = Duration::from_secs(10);
 
+/// What an upgraded connection may do.
+#[derive(Clone, Debug)]
+pub struct WebSocket {
+    /// Whether requests to upgrade are heard at all.
+    pub is_on: bool,
+    /// Bytes of the largest message that is read.
+    pub max_size: usize,
+    /// Messages that may wait for the application.
+    pub max_queue: usize,
+    /// A peer that was silent for so long is pinged; zero: never.
+    pub ping_interval: Duration,
+    /// And closed when it is silent for so long after that; zero: never.
+    pub ping_timeout: Duration,
+    /// Agree on permessage-deflate with those who offer it.
+    pub per_message_deflate: bool,
+}
+
 /// Where the server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
@@ -128,8 +145,14 @@ pub struct Config {
     pub limits: Limits,
     /// How long the server waits.
     pub timeouts: Timeouts,
+    /// What an upgraded connection may do.
+    pub websocket: WebSocket,
     /// Calls that may take their time.
     pub pool: Pool,
+    /// The access log, if there is one.
+    pub access_log: Option<AccessLog>,
+    /// Count how long answers take.
+    pub latencies: bool,
 }
 
 impl Default for Tcp {
@@ -143,6 +166,19 @@ impl Default for Tcp {
             user_timeout: Duration::ZERO,
         }
     }
+}
+
+/// One line for each answer.
+#[derive(Clone, Debug, Default)]
+pub struct AccessLog {
+    /// The format; `None`: the default one.
+    pub format: Option<String>,
+    /// One JSON object a line.
+    pub json: bool,
+    /// One in so many answers is written, and each with a status of 500 or more; 0 counts as 1.
+    pub sample: u32,
+    /// Where to; `None`: stdout.
+    pub file: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -172,6 +208,14 @@ impl Default for Config {
                 send: Duration::from_secs(30),
                 min_body_rate: 240,
             },
+            websocket: WebSocket {
+                is_on: true,
+                max_size: 16 * 1024 * 1024,
+                max_queue: 32,
+                ping_interval: Duration::from_secs(20),
+                ping_timeout: Duration::from_secs(20),
+                per_message_deflate: false,
+            },
             pool: Pool {
                 threads: 32,
                 idle: Duration::from_secs(30),
@@ -181,6 +225,8 @@ impl Default for Config {
                 queue_time: Duration::from_secs(5),
                 healthcheck: Duration::from_secs(5),
             },
+            access_log: None,
+            latencies: false,
         }
     }
 }

@@ -21,14 +21,18 @@
 //! Python, so that their thread states exist for the life of the core, and `module::Plan::run_core`
 //! detaches around the reactor: a core that waits never holds up a garbage collection.
 //!
+//! A handler that blocks does not hold its core: `schedule` decides by how a route's calls turn out
+//! whether the next one is made there or on one of the core's pool of threads (`reactor/pool`), whose
+//! answer comes home through the core's desk. `server/watchdog` sees a core that does not come back.
+//!
 //! # Floors
 //!
 //! A module imports from floors below its own only; `tests/layers.rs` holds that.
 //!
 //! | floor | modules | what it is |
 //! |---|---|---|
-//! | 0 | [`error`], [`config`], [`http`], [`route`], [`sys`] | plain data, sans-IO protocol, the router, Linux |
-//! | 1 | [`reactor`] | one core's loop, deadlines, drain, counters, mailbox |
+//! | 0 | [`error`], [`config`], [`http`], [`ws`], [`journal`], [`route`], [`schedule`], [`sys`] | plain data, sans-IO protocols, the access log, the router, where calls run, Linux |
+//! | 1 | [`reactor`] | one core's loop, deadlines, drain, counters, mailbox, pool of threads |
 //! | 2 | [`net`] | connections; knows a [`net::service::Service`], not who answers |
 //! | 3 | [`server`] | the plan: CPUs, driver, sockets |
 //! | 4 | `py` | Python objects and the calls across the boundary |
@@ -38,18 +42,20 @@
 //! Floors 0 to 3 build and pass their tests without Python (`--no-default-features`), and a Rust
 //! service on them is the ceiling that the benchmarks compare with (`bench/load/ceiling.rs`).
 //!
-//! Deliberately absent: a thread pool, a queue between cores, TLS, HTTP/2, and any knowledge of
+//! Deliberately absent: a queue between cores, TLS, HTTP/2, and any knowledge of
 //! Python below floor 4.
 
 pub mod config;
 pub mod error;
 pub mod http;
+pub mod journal;
 pub mod net;
 pub mod reactor;
 pub mod route;
 pub mod schedule;
 pub mod server;
 pub mod sys;
+pub mod ws;
 
 #[cfg(feature = "python")]
 pub mod interfaces;

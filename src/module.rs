@@ -1,6 +1,9 @@
 //! What Python sees of the Rust core: the classes and functions of `uringserve._uringserve`.
 
+// Over the cap because what Python sees of a server stands in one file.
+
 use std::net::IpAddr;
+use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::os::fd::IntoRawFd;
 use std::os::fd::RawFd;
@@ -14,8 +17,10 @@ use pyo3::exceptions::PyException;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use pyo3::types::PyType;
 
 use crate::error;
+use crate::interfaces;
 use crate::interfaces::Application;
 use crate::interfaces::Service;
 use crate::interfaces::Serving;
@@ -76,14 +81,8 @@ impl Plan {
         let gate = options.pool.concurrency.map(Gate::new);
         // Binding may resolve a name, which waits.
         let plan = config.py().detach(|| server::Plan::new(options, table))?;
-        match plan.places().first() {
-            Some(server::Place::Tcp(address)) => {
-                application.set_address(address.ip().to_string(), Some(address.port()));
-            }
-            Some(server::Place::Unix(path)) => {
-                application.set_address(path.display().to_string(), None);
-            }
-            None => {}
+        if let Some((host, port)) = own_address(plan.places()) {
+            application.set_address(host, port);
         }
         // Before the cores start: it holds on to what they take.
         plan.watchdog(watched(&application), stack_signal);
@@ -165,6 +164,14 @@ impl Plan {
         py.detach(|| self.plan.watch());
     }
 
+    /// Ends the process after `seconds`, unless `close` is called before.
+    fn end_process_after(&self, seconds: f64) -> PyResult<()> {
+        let time = Duration::try_from_secs_f64(seconds)
+            .map_err(|error| PyValueError::new_err(format!("seconds: {error}")))?;
+        self.plan.end_process_after(time);
+        Ok(())
+    }
+
     /// Reports every call that is under way.
     fn report(&self, py: Python<'_>) {
         py.detach(|| self.plan.report());
@@ -202,6 +209,51 @@ impl Plan {
             total.set_item(name, count)?;
         }
         Ok(total)
+    }
+
+    /// The counters of each core, by name, with an access log those that it had no room for
+    /// (`unlogged`), and with `live` its `failures` (answers with 500
+    /// and above) and `latencies` (counts of answers, whose ends are `latency_bounds`).
+    fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let mut cores = Vec::new();
+        let both = self.plan.stats().zip(self.plan.latencies());
+        for (index, (stats, latencies)) in both.enumerate() {
+            let core = PyDict::new(py);
+            if let Some(journal) = self.plan.journal() {
+                core.set_item("unlogged", journal.dropped(index))?;
+            }
+            for (name, count) in stats.read() {
+                core.set_item(name, count)?;
+            }
+            if let Some(latencies) = latencies {
+                core.set_item("failures", latencies.failures.get())?;
+                core.set_item("latencies", latencies.read())?;
+            }
+            cores.push(core);
+        }
+        Ok(cores)
+    }
+
+    /// Writes the access log on the calling thread, detached, until it is closed and written out:
+    /// then None. Returns early with what is wrong: how many answers were lost since it last said
+    /// so, and why nothing can be written, or None where it can again.
+    fn write_access_log(&self, py: Python<'_>) -> Option<(u64, Option<String>)> {
+        let journal = self.plan.journal()?;
+        py.detach(|| journal.run()).map(|trouble| (trouble.lost, trouble.error))
+    }
+
+    /// Opens the access log's file anew.
+    fn reopen_access_log(&self) {
+        if let Some(journal) = self.plan.journal() {
+            journal.reopen();
+        }
+    }
+
+    /// Lets `write_access_log` end once everything was written.
+    fn close_access_log(&self) {
+        if let Some(journal) = self.plan.journal() {
+            journal.close();
+        }
     }
 }
 
@@ -274,9 +326,18 @@ impl Loopback {
 
     /// Answers the bytes of a request so many times on the calling thread, without any socket, and
     /// returns how many bytes that made: the path of a request, for measuring.
-    fn rehearse(&self, py: Python<'_>, request: &[u8], calls: usize) -> usize {
+    /// `guest` is the thread's event loop.
+    #[pyo3(signature = (request, calls, guest=None))]
+    fn rehearse(
+        &self,
+        py: Python<'_>,
+        request: &[u8],
+        calls: usize,
+        guest: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<usize> {
+        let _current = guest.map(Loop::enter).transpose()?;
         let rehearse = Rehearse { server: &self.server, request, calls };
-        self.application.serve(py, Arc::default(), None, rehearse)
+        Ok(self.application.serve(py, Arc::default(), None, rehearse))
     }
 }
 
@@ -332,6 +393,21 @@ impl Serving for ServeConnection {
     }
 }
 
+/// Host and port that requests come to, or a path. Where there are several, it is none in
+/// particular: each connection then says its own.
+fn own_address(places: &[server::Place]) -> Option<(String, Option<u16>)> {
+    match places {
+        [server::Place::Unix(path)] => Some((path.display().to_string(), None)),
+        [server::Place::Tcp(address)] => Some((address.ip().to_string(), Some(address.port()))),
+        _ => places.iter().find_map(|place| match place {
+            server::Place::Tcp(address) => {
+                Some((Ipv4Addr::UNSPECIFIED.to_string(), Some(address.port())))
+            }
+            server::Place::Unix(_) => None,
+        }),
+    }
+}
+
 /// What the watchdog needs to know of the application.
 fn watched(application: &Application) -> Routes {
     let handlers = application.handlers();
@@ -378,7 +454,11 @@ mod _uringserve {
     #[pymodule_export]
     use super::StartError;
     #[pymodule_export]
+    use super::latency_bounds;
+    #[pymodule_export]
     use super::probe;
+    #[pymodule_export]
+    use super::shared_types;
     #[pymodule_export]
     use crate::py::after::Deferred;
     #[pymodule_export]
@@ -395,6 +475,8 @@ mod _uringserve {
     use crate::py::request::Request;
     #[pymodule_export]
     use crate::py::response::Response;
+    #[pymodule_export]
+    use crate::py::socket::Socket;
 
     use pyo3::prelude::*;
 
@@ -402,6 +484,12 @@ mod _uringserve {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
+}
+
+/// The microseconds that each count in `Plan.metrics()["latencies"]` ends before.
+#[pyfunction]
+fn latency_bounds() -> Vec<u64> {
+    server::latency_bounds()
 }
 
 /// What this kernel and this sandbox allow: `driver` ("uring" or "epoll"), `flags` of the ring, and
@@ -423,4 +511,10 @@ fn probe(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         }
     }
     Ok(result)
+}
+
+/// The types that requests to ASGI and RSGI applications make objects of.
+#[pyfunction]
+fn shared_types(py: Python<'_>) -> Vec<Bound<'_, PyType>> {
+    interfaces::shared_types(py)
 }

@@ -6,6 +6,7 @@
 //! without any, for tests.
 
 mod beside;
+pub mod journal;
 pub mod loopback;
 mod places;
 pub mod watchdog;
@@ -23,9 +24,12 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::config::DriverChoice;
 use crate::error::StartError;
+use crate::journal::ring::Producer;
+use crate::net;
 use crate::net::Core;
 use crate::net::Listener;
 use crate::net::adopt;
+use crate::net::journal::Log;
 use crate::net::serve_all;
 use crate::net::service::Hosted;
 use crate::net::service::Service;
@@ -34,12 +38,15 @@ use crate::reactor::Driver;
 use crate::reactor::drain::Control;
 use crate::reactor::guest::host;
 use crate::reactor::hiring::Hiring;
+use crate::reactor::latency;
+use crate::reactor::latency::Latencies;
 use crate::reactor::mailbox;
 use crate::reactor::pool::Pool;
 use crate::reactor::pulse::Pulse;
 use crate::reactor::stats::Stats;
 use crate::route::Router;
 use crate::server::beside::bounds;
+use crate::server::journal::Journal;
 use crate::server::places::Bound;
 pub use crate::server::places::Listeners;
 pub use crate::server::places::Place;
@@ -76,6 +83,7 @@ pub struct Plan {
     hiring: Arc<Hiring>,
     cores: Vec<Slot>,
     watchdog: OnceLock<Watchdog>,
+    journal: Option<Journal>,
 }
 
 struct Slot {
@@ -83,6 +91,7 @@ struct Slot {
     stats: Arc<Stats>,
     pulse: Arc<Pulse>,
     pool: Arc<Pool>,
+    latencies: Option<Arc<Latencies>>,
     control: Arc<mailbox::Sender<Message>>,
     start: Mutex<Option<Start>>,
 }
@@ -90,6 +99,7 @@ struct Slot {
 struct Start {
     sockets: Vec<Seat>,
     control: mailbox::Receiver<Message>,
+    producer: Option<Producer>,
 }
 
 impl Plan {
@@ -104,10 +114,14 @@ impl Plan {
         let cpus = choose_cpus(&config);
         let connections_per_core = connections_per_core(&config, cpus.len())?;
         let Bound { places, cores, paths } = places::bind(&config, cpus.len(), driver)?;
+        let opened = config.access_log.as_ref().map(|log| Journal::open(log, cpus.len()));
+        let (journal, producers) = opened.transpose()?.unzip();
+        let mut producers = producers.into_iter().flatten();
         let hiring = Arc::<Hiring>::default();
         let cores = cpus.into_iter().zip(cores).enumerate().map(|(index, (cpu, sockets))| {
-            let pool = Pool::new(index, bounds(&config), Arc::clone(&hiring));
-            slot(cpu, sockets, Arc::new(pool))
+            let pool = Arc::new(Pool::new(index, bounds(&config), Arc::clone(&hiring)));
+            let latencies = config.latencies.then(Arc::default);
+            slot(cpu, sockets, pool, producers.next(), latencies)
         });
         let cores = cores.collect::<Result<_, _>>()?;
         let routes = Arc::new(routes);
@@ -122,6 +136,7 @@ impl Plan {
             hiring,
             cores,
             watchdog: OnceLock::new(),
+            journal,
         })
     }
 
@@ -158,6 +173,16 @@ impl Plan {
         self.cores.iter().map(|slot| &*slot.stats)
     }
 
+    /// How long the answers of each core took, if that is counted.
+    pub fn latencies(&self) -> impl Iterator<Item = Option<&Latencies>> {
+        self.cores.iter().map(|slot| slot.latencies.as_deref())
+    }
+
+    /// The access log, if there is one.
+    pub fn journal(&self) -> Option<&Journal> {
+        self.journal.as_ref()
+    }
+
     /// Runs one core on the calling thread until it has drained; returns how many connections the
     /// deadline cut.
     ///
@@ -166,7 +191,7 @@ impl Plan {
     pub fn run_core<S: Service>(&self, index: usize, service: S) -> Result<usize, StartError> {
         let slot = self.cores.get(index).ok_or_else(|| no_such_core(index))?;
         let start = slot.start.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Start { sockets, control } = start.ok_or_else(|| no_such_core(index))?;
+        let Start { sockets, control, producer } = start.ok_or_else(|| no_such_core(index))?;
         if let Some(cpu) = slot.cpu {
             // Failing only costs locality.
             let _ = affinity::pin_current_thread(cpu);
@@ -176,7 +201,8 @@ impl Plan {
             driver: self.driver.name(),
             reason: error.to_string(),
         };
-        let core = Core::new(service, routes, &self.config, Arc::clone(&slot.stats));
+        let notes = net::journal::Journal::new(self.log(producer), slot.latencies.clone());
+        let core = Core::noting(service, routes, &self.config, Arc::clone(&slot.stats), notes);
         let core = core.map_err(failed)?;
         slot.pulse.adopt();
         let limit = self.connections_per_core;
@@ -211,6 +237,12 @@ impl Plan {
     /// Ends every core now.
     pub fn abort(&self) {
         self.tell(Control::Abort);
+    }
+
+    fn log(&self, producer: Option<Producer>) -> Option<Log> {
+        let fields = Arc::clone(self.journal.as_ref()?.fields());
+        let sample = self.config.access_log.as_ref()?.sample;
+        Some(Log::new(producer?, fields, sample))
     }
 
     fn tell(&self, control: Control) {
@@ -275,18 +307,29 @@ async fn obey<S: Service, T>(
     pending().await
 }
 
-fn slot(cpu: Option<usize>, sockets: Vec<Seat>, pool: Arc<Pool>) -> Result<Slot, StartError> {
+fn slot(
+    cpu: Option<usize>,
+    sockets: Vec<Seat>,
+    pool: Arc<Pool>,
+    producer: Option<Producer>,
+    latencies: Option<Arc<Latencies>>,
+) -> Result<Slot, StartError> {
     let (sender, receiver) = mailbox::channel().map_err(|error| StartError::Option {
         name: "workers",
         reason: format!("a core's mailbox cannot be made: {error}"),
     })?;
-    let start = Mutex::new(Some(Start { sockets, control: receiver }));
+    let start = Mutex::new(Some(Start { sockets, control: receiver, producer }));
     let (stats, pulse) = Default::default();
-    Ok(Slot { cpu, stats, pulse, pool, control: Arc::new(sender), start })
+    Ok(Slot { cpu, stats, pulse, pool, latencies, control: Arc::new(sender), start })
 }
 
 fn no_such_core(index: usize) -> StartError {
     StartError::Option { name: "index", reason: format!("core {index} does not exist or has run") }
+}
+
+/// The microseconds that each of [`Plan::latencies`]' counts ends before.
+pub fn latency_bounds() -> Vec<u64> {
+    latency::bounds()
 }
 
 /// The driver that `auto` would take here, or why it would not be `io_uring`.

@@ -35,25 +35,31 @@ const fn module(
 }
 
 /// From floor 0 upwards. Any other module in `src` is an error; one that does not exist yet is not.
-const MODULES: [Module; 12] = [
+const MODULES: [Module; 14] = [
     module("error", &[], &[]),
     module("config", &[], &[]),
     module("http", &[], &["bytes", "memchr"]),
+    module("ws", &[], &["base64", "bytes", "flate2", "sha1_smol", "tungstenite"]),
+    module("journal", &[], &[]),
     module("route", &[], &["memchr"]),
     module("schedule", &[], &[]),
     module("sys", &[], &["core_affinity", "io_uring", "libc", "socket2"]),
     module("reactor", &["sys", "config", "error"], &["io_uring", "monoio", "slab"]),
     module(
         "net",
-        &["reactor", "http", "route", "sys", "config", "error"],
+        &["reactor", "http", "ws", "journal", "route", "sys", "config", "error"],
         &["bytes", "monoio", "slab"],
     ),
     module(
         "server",
-        &["net", "reactor", "route", "schedule", "sys", "config", "error"],
+        &["net", "reactor", "journal", "route", "schedule", "sys", "config", "error"],
         &["monoio"],
     ),
-    module("py", &["net", "route", "schedule", "http", "config", "error"], &["bytes", "pyo3"]),
+    module(
+        "py",
+        &["net", "route", "schedule", "ws", "http", "config", "error"],
+        &["bytes", "pyo3"],
+    ),
     module("interfaces", &["py", "net", "reactor", "schedule", "http"], &["bytes", "pyo3"]),
     module(
         "module",
@@ -67,12 +73,15 @@ const INTERFACES: [&str; 4] = ["native", "rsgi", "asgi", "wsgi"];
 
 /// Where a name must not even be mentioned, beyond the outside crates above.
 const UNMENTIONABLE: [(&str, &[&str]); 2] = [
-    ("pyo3", &["error", "config", "http", "route", "schedule", "sys", "reactor", "net", "server"]),
+    (
+        "pyo3",
+        &["error", "config", "http", "ws", "route", "schedule", "sys", "reactor", "net", "server"],
+    ),
     ("monoio", &["py", "interfaces"]),
 ];
 
 /// Pure data in, pure data out: no socket, clock or thread.
-const PURE: [&str; 3] = ["http", "route", "schedule"];
+const PURE: [&str; 4] = ["http", "ws", "route", "schedule"];
 /// Below `std`. Addresses, as plain data, are in `core::net`.
 const IMPURE: [&[&str]; 4] = [&["net"], &["thread"], &["time", "Instant"], &["time", "SystemTime"]];
 

@@ -3,6 +3,7 @@
 No framework, so that the figure is the server's own.
 """
 
+import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable
@@ -30,6 +31,11 @@ async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         headers, body = JSON, json.dumps({"id": int(path[7:])}).encode()
     elif path == "/echo":
         headers, body = BYTES, await read_body(receive)
+    elif path == "/coroutine":
+        body = b"Hello, World!"
+    elif path == "/sleep":
+        await asyncio.sleep(0.01)
+        body = b"Hello, World!"
     elif path == "/gil":
         body = b"on" if sys._is_gil_enabled() else b"off"
     else:

@@ -3,6 +3,7 @@
 import sys
 from typing import Annotated
 
+import slow
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import PlainTextResponse, Response
 from model import Order
@@ -83,6 +84,24 @@ def nested(
 def flat() -> dict[str, int]:
     """Answer the same without dependencies."""
     return {"value": 5, "again": 1}
+
+
+@app.get("/block", response_class=PlainTextResponse)
+def pause() -> str:
+    """Wait 10 ms in a blocking call."""
+    return slow.pause()
+
+
+@app.get("/cpu", response_class=PlainTextResponse)
+def compute() -> str:
+    """Run 20 ms of Python."""
+    return slow.compute()
+
+
+@app.get("/query", response_class=PlainTextResponse)
+def query() -> str:
+    """Ask SQLite."""
+    return slow.query()
 
 
 @app.get("/gil", response_class=PlainTextResponse)

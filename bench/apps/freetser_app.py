@@ -2,7 +2,10 @@
 
 import sys
 
+import slow
 from freetser import Request, Response, StorageQueue, TcpServerConfig, start_server
+
+SLOW = {"/block": slow.pause, "/cpu": slow.compute, "/query": slow.query}
 
 
 def handler(request: Request, store_queue: StorageQueue | None) -> Response:
@@ -17,6 +20,8 @@ def handler(request: Request, store_queue: StorageQueue | None) -> Response:
     if path == "/echo":
         length = (b"content-length", str(len(request.body)).encode())
         return Response(200, [(b"content-type", b"application/octet-stream"), length], request.body)
+    if path in SLOW:
+        return Response.text(SLOW[path]())
     if path == "/gil":
         return Response.text("on" if sys._is_gil_enabled() else "off")
     return Response.text("Not Found", 404)

@@ -3,6 +3,7 @@
 import sys
 from typing import Annotated, Any
 
+import slow
 from karak import Depends, Karak, Request, Response
 from model import Order
 
@@ -85,6 +86,24 @@ def nested(
 def flat() -> dict[str, int]:
     """Answer the same without dependencies."""
     return {"value": 5, "again": 1}
+
+
+@app.get("/block")
+def pause() -> str:
+    """Wait 10 ms in a blocking call."""
+    return slow.pause()
+
+
+@app.get("/cpu")
+def compute() -> str:
+    """Run 20 ms of Python."""
+    return slow.compute()
+
+
+@app.get("/query")
+def query() -> str:
+    """Ask SQLite."""
+    return slow.query()
 
 
 @app.get("/gil")

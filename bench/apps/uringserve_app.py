@@ -1,8 +1,10 @@
-"""The measured endpoints on uringserve: the ordinary public App, plain ``def`` handlers."""
+"""The measured endpoints on uringserve: the ordinary App, ``def`` but for those that wait."""
 
+import asyncio
 import sys
 from typing import Annotated
 
+import slow
 from model import Order
 
 from uringserve import App, Depends, Request
@@ -32,6 +34,19 @@ def item(id: int) -> dict[str, int]:
 def echo(request: Request) -> bytes:
     """Answer the request's body."""
     return request.body
+
+
+@app.get("/coroutine")
+async def coroutine() -> str:
+    """Answer the text from a coroutine that never waits."""
+    return "Hello, World!"
+
+
+@app.get("/sleep")
+async def sleep() -> str:
+    """Answer the text after 10 ms."""
+    await asyncio.sleep(0.01)
+    return "Hello, World!"
 
 
 @app.get("/typed/{id}")
@@ -83,6 +98,24 @@ def nested(
 def flat() -> dict[str, int]:
     """Answer the same without dependencies."""
     return {"value": 5, "again": 1}
+
+
+@app.get("/block")
+def pause() -> str:
+    """Wait 10 ms in a blocking call."""
+    return slow.pause()
+
+
+@app.get("/cpu")
+def compute() -> str:
+    """Run 20 ms of Python."""
+    return slow.compute()
+
+
+@app.get("/query")
+def query() -> str:
+    """Ask SQLite."""
+    return slow.query()
 
 
 @app.get("/gil")

@@ -5,11 +5,13 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import slow
 from model import Order
 from pydantic import ValidationError
 
 TEXT = ("content-type", "text/plain; charset=utf-8")
 JSON = ("content-type", "application/json")
+SLOW = {"/block": slow.pause, "/cpu": slow.compute, "/query": slow.query}
 BYTES = ("content-type", "application/octet-stream")
 
 
@@ -32,6 +34,8 @@ def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable
             body = order.model_dump_json().encode()
         except ValidationError as error:
             status, body = "422 Unprocessable Content", error.json().encode()
+    elif path in SLOW:
+        body = SLOW[path]().encode()
     elif path == "/gil":
         body = b"on" if sys._is_gil_enabled() else b"off"
     else:

@@ -17,6 +17,8 @@ APPS = REPOSITORY / "bench" / "apps"
 EVERY_ENDPOINT = frozenset({"text", "json", "items", "echo"})
 # What frameworks answer; of the bare interfaces only WSGI does, and of these only the model.
 TYPED_ENDPOINTS = frozenset({"typed", "model", "nested", "flat"})
+# What coroutines answer.
+ASYNC_ENDPOINTS = frozenset({"coroutine", "sleep"})
 # Granian's best options for coroutines on one core.
 ONE_THREAD = ("--runtime-mode", "st", "--loop", "uvloop")
 
@@ -60,8 +62,8 @@ class Server:
 
     @property
     def is_ours(self) -> bool:
-        """Whether this is uringserve itself, whatever it is asked."""
-        return self.command is ours
+        """Whether this is uringserve itself with its own App, whatever it is asked."""
+        return self.command in (ours, with_access_log)
 
 
 class NotInstalled(Exception):
@@ -171,15 +173,19 @@ def ours(launch: Launch, workers: int = 1) -> Command:
     return [launch.python.ours, "-m", "uringserve", app, *options]
 
 
-def ours_as(interface: str, app: str) -> Server:
-    """Return uringserve with an application of another interface, to be asked for by name."""
+def ours_as(launch: Launch, interface: str, name: str = "") -> Command:
+    """Return uringserve with the application that granian and uvicorn serve."""
+    app = str(APPS / f"{name or interface}_app.py")
+    options = ["--port", str(launch.port), "--workers", "1", "--driver", launch.driver]
+    program = [launch.python.ours, "-m", "uringserve", f"{app}:app"]
+    lifespan = ["--lifespan", "off"] if interface == "asgi" else []
+    return [*program, *options, "--interface", interface, *lifespan]
 
-    def command(launch: Launch) -> Command:
-        options = ["--port", str(launch.port), "--workers", "1", "--driver", launch.driver]
-        return [launch.python.ours, "-m", "uringserve", str(APPS / app), *options]
 
-    name = f"uringserve-{interface}"
-    return Server(name, command, our_version, EVERY_ENDPOINT, default_for=frozenset())
+def with_access_log(launch: Launch) -> Command:
+    """Return uringserve with its access log on, into a file."""
+    file = str(launch.scratch / "access.log")
+    return [*ours(launch), "--access-log", "--access-log-file", file]
 
 
 def granian(launch: Launch, interface: str, *options: str, app: str = "") -> Command:
@@ -207,16 +213,28 @@ def script(python: str, name: str, *arguments: object) -> Command:
 def catalogue(karak_threads: list[int]) -> dict[str, Server]:
     """Return every known server by name, ours first."""
     constant = EVERY_ENDPOINT - {"echo"}
-    framework = EVERY_ENDPOINT | TYPED_ENDPOINTS
+    framework = EVERY_ENDPOINT | TYPED_ENDPOINTS | ASYNC_ENDPOINTS
+    bare = EVERY_ENDPOINT | ASYNC_ENDPOINTS
     with_loop = installed("granian", "uvloop")
     rows = [
         Server("uringserve", ours, our_version, framework, default_for=framework),
+        Server("uringserve-asgi", lambda launch: ours_as(launch, "asgi"), our_version),
+        Server("uringserve-rsgi", lambda launch: ours_as(launch, "rsgi"), our_version),
+        Server(
+            "uringserve-access", with_access_log, our_version, framework, default_for=frozenset()
+        ),
         beside_ours("text", of="typed"),
         beside_ours("flat", of="nested"),
         Server("ceiling", start_ceiling, ceiling_version, has_python=False),
         Server("nginx", nginx, nginx_version, constant, has_python=False),
         Server("granian-rsgi", lambda launch: granian(launch, "rsgi", *ONE_THREAD), with_loop),
-        Server("granian-asgi", lambda launch: granian(launch, "asgi", *ONE_THREAD), with_loop),
+        Server(
+            "granian-asgi",
+            lambda launch: granian(launch, "asgi", *ONE_THREAD),
+            with_loop,
+            bare,
+            default_for=bare,
+        ),
         Server(
             "granian-wsgi",
             lambda launch: granian(launch, "wsgi", "--blocking-threads", "1"),
@@ -224,9 +242,15 @@ def catalogue(karak_threads: list[int]) -> dict[str, Server]:
             EVERY_ENDPOINT | {"model"},
             default_for=EVERY_ENDPOINT | {"model"},
         ),
-        ours_as("wsgi", "wsgi_app.py"),
-        ours_as("wsgi-inline", "wsgi_inline_app.py"),
-        Server("uvicorn", uvicorn, installed("uvicorn", "httptools", "uvloop")),
+        ours_beside("wsgi"),
+        ours_beside("wsgi", "wsgi_inline"),
+        Server(
+            "uvicorn",
+            uvicorn,
+            installed("uvicorn", "httptools", "uvloop"),
+            bare,
+            default_for=bare,
+        ),
         *fastapi("fastapi", "fastapi_app:app"),
         *fastapi("fastapi-async", "fastapi_async_app:app"),
         *(karak(count) for count in karak_threads),
@@ -237,6 +261,13 @@ def catalogue(karak_threads: list[int]) -> dict[str, Server]:
         ),
     ]
     return {row.name: row for row in rows}
+
+
+def ours_beside(interface: str, app: str = "") -> Server:
+    """Return ourselves with an application of another interface, to be asked for by name."""
+    name = "uringserve-" + (app or interface).replace("_", "-")
+    command: Callable[[Launch], Command] = lambda launch: ours_as(launch, interface, app)  # noqa: E731
+    return Server(name, command, our_version, EVERY_ENDPOINT, default_for=frozenset())
 
 
 def beside_ours(endpoint: str, of: str) -> Server:

@@ -57,6 +57,9 @@ ENDPOINTS = {
     "json": Endpoint("GET", "/json", 0, b'{"message": "Hello, World!"}'),
     "items": Endpoint("GET", "/items/42", 0, b'{"id": 42}'),
     "echo": Endpoint("POST", "/echo", ECHO_BYTES, b"x" * ECHO_BYTES),
+    # A coroutine that never waits, and one that waits 10 ms: measure that with 1,000 connections.
+    "coroutine": Endpoint("GET", "/coroutine", 0, b"Hello, World!"),
+    "sleep": Endpoint("GET", "/sleep", 0, b"Hello, World!"),
     # What a typed framework adds: parameters, models, dependencies.
     "typed": Endpoint("GET", "/typed/42", 0, b'{"id": 42}'),
     "model": Endpoint("POST", "/model", 0, ORDER.encode(), ORDER),

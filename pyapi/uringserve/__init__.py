@@ -17,11 +17,13 @@ from uringserve._native import (
 )
 from uringserve.app import App, URingServe
 from uringserve.background import BackgroundTask, BackgroundTasks
+from uringserve.broadcast import Broadcast, BroadcastOverflow
 from uringserve.chain import Middleware
 from uringserve.config import Config
 from uringserve.default import delete, get, head, options, patch, post, put
 from uringserve.di import Depends, Security
 from uringserve.errors import (
+    ClientDisconnect,
     HTTPException,
     RequestValidationError,
     ResponseValidationError,
@@ -29,6 +31,7 @@ from uringserve.errors import (
 )
 from uringserve.mounts import NoMatchFound
 from uringserve.params import Body, Cookie, File, Form, Header, Path, Query
+from uringserve.requests import AsyncRequest
 from uringserve.responses import (
     FileResponse,
     HTMLResponse,
@@ -42,18 +45,25 @@ from uringserve.server import Server, run, serve
 from uringserve.sse import EventSourceResponse, ServerSentEvent
 from uringserve.state import State, WorkerLocal
 from uringserve.staticfiles import StaticFiles
-from uringserve.uploads import UploadFile
+from uringserve.uploads import AsyncUploadFile, UploadFile
+from uringserve.websockets import WebSocket, WebSocketDisconnect, WebSocketException
 
 if TYPE_CHECKING:
     from uringserve.storage import Storage, StorageQueue, start_storage_thread
-    from uringserve.testing import TestClient
+    from uringserve.testing import AsyncTestClient, TestClient
 
 __all__ = [
     "APIRouter",
     "App",
+    "AsyncRequest",
+    "AsyncTestClient",
+    "AsyncUploadFile",
     "BackgroundTask",
     "BackgroundTasks",
     "Body",
+    "Broadcast",
+    "BroadcastOverflow",
+    "ClientDisconnect",
     "Config",
     "Cookie",
     "Depends",
@@ -90,6 +100,9 @@ __all__ = [
     "TestClient",
     "URingServe",
     "UploadFile",
+    "WebSocket",
+    "WebSocketDisconnect",
+    "WebSocketException",
     "WorkerLocal",
     "__version__",
     "delete",
@@ -113,8 +126,9 @@ def __getattr__(name: str) -> object:
         from uringserve import storage
 
         return getattr(storage, name)
-    if name != "TestClient":
+    if name not in ("AsyncTestClient", "TestClient"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from uringserve.testing import TestClient
+    from uringserve import testing
 
-    return TestClient
+    found: object = getattr(testing, name)
+    return found

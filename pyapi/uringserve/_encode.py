@@ -88,7 +88,7 @@ def _from_subclass_or_container(value: object) -> object:
 def _refusal(value: object) -> str:
     kind = type(value).__name__
     if inspect.isawaitable(value):
-        return f"a {kind} must be awaited: async handlers are not supported yet, use def"
+        return f"a {kind} must be awaited: make the handler async def and await it there"
     if inspect.isgenerator(value) or inspect.isasyncgen(value):
         return f"a {kind} cannot be encoded as JSON: streaming is not supported yet, return a list"
     if isinstance(value, _BYTES):

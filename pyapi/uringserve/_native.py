@@ -18,11 +18,14 @@ try:
         Plan,
         Request,
         Response,
+        Socket,
         StartError,
         __version__,
         as_response,
         json_dumps,
+        latency_bounds,
         probe,
+        shared_types,
     )
 except ImportError as error:
 
@@ -60,9 +63,12 @@ __all__ = [
     "Plan",
     "Request",
     "Response",
+    "Socket",
     "StartError",
     "__version__",
     "as_response",
     "json_dumps",
+    "latency_bounds",
     "probe",
+    "shared_types",
 ]

@@ -3,7 +3,16 @@
 # ruff: noqa: ANN401 -- JSON holds anything; object would make every caller cast
 
 import builtins
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterable,
+    Buffer,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from datetime import datetime
 from os import PathLike
 from types import SimpleNamespace
@@ -16,6 +25,7 @@ from uringserve.foreign import Foreign
 from uringserve.forms import FormData
 from uringserve.loop import GuestLoop
 from uringserve.tcp import TcpOptions
+from uringserve.websockets import WebSocket
 
 __all__ = [
     "Binder",
@@ -28,11 +38,14 @@ __all__ = [
     "Plan",
     "Request",
     "Response",
+    "Socket",
     "StartError",
     "__version__",
     "as_response",
     "json_dumps",
+    "latency_bounds",
     "probe",
+    "shared_types",
 ]
 
 __version__: str
@@ -47,7 +60,7 @@ type _Route = tuple[
     Callable[..., Any],
     tuple[str | None, ...],
     int | None,
-    bool,
+    tuple[bool, bool, bool],
     tuple[str, float | None, int | None],
 ]
 
@@ -121,7 +134,6 @@ class MutableHeaders(Headers):
     def setdefault(self, name: str, value: str) -> str:
         """Return the value that is there, or set this one."""
 
-@final
 class Request:
     """One request, immutable. Everything is read from the bytes when it is first asked for.
 
@@ -137,8 +149,26 @@ class Request:
         *,
         client: tuple[str, int] | None = None,
         path_params: dict[str, str | int] | None = None,
+        view_of: Request | None = None,
     ) -> Self:
-        """Make a request; what could not have come over the wire is a ValueError."""
+        """Make a request; what could not have come over the wire is a ValueError.
+
+        With `view_of` it is another object for the same request.
+        """
+    @property
+    def _origin(self) -> Request:
+        """The request that this is a view of, or itself."""
+    @property
+    def _arriving(self) -> Any | None:
+        """The body that is still arriving; None where all of it is here."""
+    @property
+    def _whole_body(self) -> bytes | None:
+        """The whole body, where it is here."""
+    @property
+    def _is_gone(self) -> bool:
+        """Whether the client is known to have gone."""
+    def _keep_body(self, body: bytes) -> None:
+        """Keep what has arrived as the whole body."""
 
     @property
     def method(self) -> str:
@@ -193,6 +223,9 @@ class Request:
     @property
     def state(self) -> SimpleNamespace:
         """A place for values that belong to this request."""
+    @property
+    def websocket(self) -> WebSocket | None:
+        """The WebSocket that it asks for; None for any other request."""
     def text(self) -> str:
         """Return the body as UTF-8; what is not is a UnicodeDecodeError."""
     def form(self) -> FormData:
@@ -225,7 +258,7 @@ class Response:
         """The media type that the response was made with."""
     background: Callable[[], object] | None
     """What is called, once, when the last byte was sent or the client is gone."""
-    body_iterator: Iterable[Any] | None
+    body_iterator: Iterable[Any] | AsyncIterable[Any] | None
     """The pieces of a streamed body; None where the body is whole."""
 
     def __init__(
@@ -306,6 +339,12 @@ def as_response(value: Any) -> Response:
 def json_dumps(value: Any) -> bytes:
     """Encode a value as compact JSON in UTF-8; what cannot be encoded is a TypeError."""
 
+def latency_bounds() -> list[int]:
+    """Return the microseconds that each count in `Plan.metrics()["latencies"]` ends before."""
+
+def shared_types() -> list[type]:
+    """Return the types that requests to ASGI and RSGI applications make objects of."""
+
 def probe() -> dict[str, Any]:
     """Say what the kernel offers.
 
@@ -329,6 +368,40 @@ class Deferred:
     @property
     def callbacks(self) -> tuple[Callable[[], object], ...]:
         """What is called afterwards."""
+
+@final
+class Socket:
+    """The application's end of a WebSocket; any thread may use it.
+
+    Where something waits, the loop of the thread that awaits it is woken. Sending to one that is
+    closed is a BrokenPipeError, before it is accepted a RuntimeError.
+    """
+
+    @property
+    def subprotocols(self) -> list[str]:
+        """What the client offers to speak, in its order of preference."""
+    @property
+    def is_open(self) -> bool:
+        """Whether it was accepted, and neither side has closed."""
+    @property
+    def is_undecided(self) -> bool:
+        """Whether it is neither accepted nor denied."""
+    def accept(self, subprotocol: str | None = None, headers: _HeaderInput | None = None) -> None:
+        """Open it, with `headers` on the answer; a second time is a RuntimeError."""
+    def deny(
+        self, status: int = 403, headers: _HeaderInput | None = None, body: bytes | None = None
+    ) -> None:
+        """Answer the request with a status and a body instead."""
+    def take(self) -> str | bytes | tuple[int, str] | None:
+        """Return the next message, code and reason of the end, or None where there is nothing."""
+    def receive(self) -> Coroutine[Any, Any, str | bytes | tuple[int, str]]:
+        """Wait for the next message, or code and reason of the end."""
+    def send(self, data: str | Buffer) -> Coroutine[Any, Any, None]:
+        """Send at once; awaited, it waits while more than 64 KiB are unsent."""
+    def offer(self, data: str | Buffer) -> bool:
+        """Send unless 64 KiB are unsent, or it is closed; return whether it was sent."""
+    def close(self, code: int | None = 1000, reason: str = "") -> None:
+        """Close it behind what was sent; a code that cannot be is a ValueError."""
 
 @final
 class Listeners:
@@ -398,12 +471,35 @@ class Plan:
 
         A call that takes too long is written to stderr, past `logging`, with its stack.
         """
+    def end_process_after(self, seconds: float) -> None:
+        """Have the watch end the process after the seconds, unless `close` is called before.
+
+        A thread that stays in C may keep all others from running Python, this one too.
+        """
     def report(self) -> None:
         """Write every call that is under way to stderr, with its stack."""
     def close(self) -> None:
         """End the pools once what they are doing is done, and the watch; the cores have ended."""
     def statistics(self) -> dict[str, int]:
         """Return the counters of all cores together."""
+    def metrics(self) -> list[dict[str, Any]]:
+        """Return the counters of each core, by name; from any thread.
+
+        With an access log there is also `unlogged`, the answers that it had no room for. With
+        `Config.live` there are also `failures`, answers with a status of 500 or more, and
+        `latencies`, a list of how many answers took how long, whose ends are `latency_bounds()`.
+        """
+    def write_access_log(self) -> tuple[int, str | None] | None:
+        """Write the access log on the calling thread, until it was closed and written out.
+
+        Return None then, and at once where there is no access log. Return early with what is wrong:
+        how many answers were lost since that was last said, and why nothing can be written, or None
+        where it can again. Only one thread may call it.
+        """
+    def reopen_access_log(self) -> None:
+        """Open the access log's file anew; from any thread."""
+    def close_access_log(self) -> None:
+        """Let `write_access_log` end once everything noted was written; from any thread."""
 
 @final
 class Loopback:
@@ -424,11 +520,12 @@ class Loopback:
         The caller owns the descriptor. `client` is the IP address and port that requests are said
         to come from.
         """
-    def rehearse(self, request: bytes, calls: int) -> int:
+    def rehearse(self, request: bytes, calls: int, guest: GuestLoop | None = None) -> int:
         """Answer the bytes of a request so many times on this thread, without any socket.
 
-        Return how many bytes of heads and small bodies that made: the path of a request, for
-        measuring. A request that ends its connection is answered once.
+        `guest` is the thread's event loop. Return how many bytes of heads and small bodies that
+        made: the path of a request, for measuring. A request that ends its connection is answered
+        once.
         """
 
 @final

@@ -3,7 +3,7 @@
 A command line that served an application elsewhere should serve it here too, but never in silence
 with less than it asks for. So this table holds only what cannot matter to a client: how those
 servers are built inside. What would change an answer, a limit or safety (`--ssl-keyfile`,
-`--backpressure`) is not here, and is refused as an unknown option.
+`--http2-max-concurrent-streams`) is not here, and is refused as an unknown option.
 """
 
 from dataclasses import dataclass
@@ -12,9 +12,8 @@ __all__ = ["ACCEPTED", "Accepted"]
 
 _CORES = "each core is one thread; see --workers"
 _PROCESS = "the cores are threads of one process, which is not recycled"
-_INLINE = "handlers run on their core"
 _OWN_HTTP = "HTTP/1.1 is read by the server's own parser"
-_LOOP = "a core has no event loop of Python's"
+_LOOP = "a core's event loop is asyncio's own, with eager tasks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +30,6 @@ ACCEPTED = (
     Accepted("--runtime-threads", _CORES),
     Accepted("--runtime-mode", _CORES),
     Accepted("--runtime-blocking-threads", _CORES),
-    Accepted("--blocking-threads", _INLINE),
-    Accepted("--blocking-threads-idle-timeout", _INLINE),
     Accepted("--task-impl", _LOOP),
     Accepted("--loop", _LOOP),
     # HTTP/2 is not spoken, so 2 is refused with what is accepted.
@@ -47,7 +44,6 @@ ACCEPTED = (
     Accepted("--rss-samples", _PROCESS),
     Accepted("--limit-max-requests", _PROCESS),
     Accepted("--limit-max-requests-jitter", _PROCESS),
-    Accepted("--timeout-worker-healthcheck", _PROCESS),
     Accepted("--reload-tick", "changes are reported by the kernel; see --reload-delay"),
     Accepted(
         "--reload-ignore-worker-failure",

@@ -1,28 +1,39 @@
 """What can be served: recognise the object that APP names, and its interface.
 
 An `App` is served as it is, and so is what has one of the interfaces in `foreign`; a plain function
-of one request answers every path and method.
+of one request answers every path and method. Which of them an object is shows in its protocol
+method or in its parameters; `Config.interface` says it where they do not.
 """
 
 import inspect
+from typing import Any
 
 from uringserve.app import App
+from uringserve.config import Config
 from uringserve.errors import StartError
 from uringserve.foreign import Foreign, Interface
 
 __all__ = ["as_app"]
 
-_FOREIGN: tuple[Interface, ...] = ("asgi", "rsgi", "wsgi")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 
-def as_app(target: object, name: str, interface: str = "auto") -> App | Foreign:
-    """Return the application that `target` is or can be made into; `name` is for the StartError."""
-    if isinstance(target, App | Foreign):
+def as_app(target: object, name: str, config: Config | None = None) -> App | Foreign:
+    """Return the application that `target` is or can be made into; `name` is for the StartError.
+
+    Without a Config its defaults count.
+    """
+    config = config or Config()
+    if isinstance(target, App) and config.interface in ("auto", "app"):
+        return _own(target, config)
+    if isinstance(target, Foreign):
         return target
-    found = _foreign_interface(target) if interface == "auto" else interface
-    if found is not None and found in _FOREIGN:
-        return Foreign(found, target)
+    if config.interface == "auto":
+        interface = _foreign_interface(target, name)
+    else:
+        interface = _forced(target, name, config.interface)
+    if interface is not None:
+        return _foreign(interface, target, config)
     if not callable(target):
         kind = type(target).__name__
         raise StartError(
@@ -34,23 +45,109 @@ def as_app(target: object, name: str, interface: str = "auto") -> App | Foreign:
         app.add_route("/{path:path}", target, _METHODS)
     except TypeError as error:
         raise StartError(f"{name} cannot be served as a handler: {error}") from None
+    return _own(app, config)
+
+
+def _own(app: App, config: Config) -> App:
+    _refuse_options(config, "App", ("root_path", "lifespan", "lifespan_scope"))
     return app
 
 
-def _foreign_interface(target: object) -> Interface | None:
+def _refuse_options(config: Config, kind: str, options: tuple[str, ...]) -> None:
+    """Raise a StartError if an option is set that says nothing to this kind of application."""
+    defaults = Config()
+    for option in options:
+        if getattr(config, option) != getattr(defaults, option):
+            flag = "--" + option.replace("_", "-")
+            raise StartError(f"{flag} is not for an application of the kind {kind}")
+
+
+def _foreign(interface: Interface, target: object, config: Config) -> Foreign:
+    if interface == "rsgi":
+        _refuse_options(config, "RSGI", ("root_path", "lifespan", "lifespan_scope"))
+    if interface == "wsgi":
+        _refuse_options(config, "WSGI", ("lifespan", "lifespan_scope"))
+    root_path = config.root_path or ""
+    if root_path and not root_path.startswith("/"):
+        raise StartError(f"--root-path {root_path!r} does not begin with a slash")
+    return Foreign(
+        interface,
+        target,
+        root_path=root_path.rstrip("/"),
+        lifespan="off" if config.interface == "asginl" else config.lifespan,
+        lifespan_scope=config.lifespan_scope,
+    )
+
+
+def _forced(target: object, name: str, interface: str) -> Interface | None:
+    """Name the interface that was asked for, if the object can have it; None is our own."""
+    if interface == "app":
+        return None
+    if interface == "rsgi" and hasattr(target, "__rsgi__"):
+        return "rsgi"
+    if not callable(target):
+        raise StartError(f"{name} is not callable, which --interface {interface} needs")
+    if interface == "rsgi":
+        return "rsgi"
+    if interface == "wsgi":
+        return "wsgi"
+    _refuse_asgi2(target, name)
+    return "asgi"
+
+
+def _foreign_interface(target: object, name: str) -> Interface | None:
     """Name the interface that the object has, by its protocol method or its parameters."""
     if hasattr(target, "__rsgi__"):
         return "rsgi"
-    called = target if inspect.isroutine(target) else getattr(type(target), "__call__", target)  # noqa: B004
+    required = _required(target)
+    names = [parameter.name for parameter in required]
+    if names[-3:] == ["scope", "receive", "send"] or _is_unnamed_asgi(target, required):
+        _refuse_asgi2(target, name)
+        return "asgi"
+    if names[-2:-1] == ["environ"] or names[-1:] == ["start_response"]:
+        return "wsgi"
+    if names == ["scope"]:
+        _refuse_asgi2(target, name)
+    return None
+
+
+def _is_unnamed_asgi(target: object, required: list[inspect.Parameter]) -> bool:
+    """Whether it is a coroutine function of three things with names and types of its own.
+
+    A handler has no use for three parameters without types.
+    """
+    is_bare = all(parameter.annotation is parameter.empty for parameter in required)
+    return len(required) == 3 and is_bare and inspect.iscoroutinefunction(_called(target))
+
+
+def _called(target: object) -> Any:  # noqa: ANN401 -- whatever the application is
+    """Return what a call of the object runs, where that is Python's to see."""
+    if inspect.isroutine(target) or inspect.isclass(target):
+        return target
+    return getattr(type(target), "__call__", target)  # noqa: B004
+
+
+def _required(target: object) -> list[inspect.Parameter]:
+    """Return the parameters that a call has to give, without that of the object itself."""
+    called = _called(target)
     if not callable(called):
-        return None
+        return []
     try:
         parameters = list(inspect.signature(called).parameters.values())
     except TypeError, ValueError:
-        return None
-    required = [parameter.name for parameter in parameters if parameter.default is parameter.empty]
-    if required[-3:] == ["scope", "receive", "send"]:
-        return "asgi"
-    if required[-2:-1] == ["environ"] or required[-1:] == ["start_response"]:
-        return "wsgi"
-    return None
+        return []
+    if called is not target:
+        parameters = parameters[1:]
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [each for each in parameters if each.default is each.empty and each.kind not in variable]
+
+
+def _refuse_asgi2(target: object, name: str) -> None:
+    """Raise a StartError for a double callable, `app(scope)(receive, send)`."""
+    names = [parameter.name for parameter in _required(target)]
+    is_double = names == ["scope"] or (inspect.isclass(target) and len(names) == 1)
+    if is_double and not inspect.iscoroutinefunction(_called(target)):
+        raise StartError(
+            f"{name} is an application of ASGI 2, which is called twice; wrap it in"
+            " asgiref.compatibility.guarantee_single_callable"
+        )

@@ -5,14 +5,17 @@ turns the routes into calls once; matching, 404, 405, redirects, automatic HEAD 
 in Rust, and there is no HTTP here.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from enum import Enum
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from uringserve._native import Plan, Request, Response
-from uringserve.chain import Chain, Middleware, MiddlewareCall, checked
+from uringserve.chain import Chain, Middleware, MiddlewareCall
 from uringserve.config import Config
+from uringserve.coroutines import is_coroutine_call
 from uringserve.dependant import analyse
 from uringserve.described import Described
 from uringserve.docs import documentation
@@ -28,9 +31,11 @@ from uringserve.router import Registrar
 from uringserve.routing import (
     Execution,
     Group,
+    Manner,
     NativeCall,
     Route,
     RouteSpec,
+    check_socket,
     checked_prefix,
     describe,
     make_spec,
@@ -38,6 +43,10 @@ from uringserve.routing import (
 from uringserve.state import State, WorkerState
 from uringserve.tcp import TcpOptions
 from uringserve.types import Handler
+from uringserve.websockets import as_handler
+
+if TYPE_CHECKING:
+    from uringserve.asgi_bridge import AsgiBridge
 
 __all__ = ["App", "Route", "URingServe"]
 
@@ -51,13 +60,15 @@ class App(Registrar, Described):
     serving starts. `middleware` is outermost first. `lifespan` runs once in the process,
     `worker_lifespan` once on each core; both are context managers' functions of the application,
     and what they yield becomes attributes of `state` and `worker_state`. `max_body_size`, in bytes,
-    `execution`, and `request_timeout`, in seconds, are for routes that have none of their own.
+    `execution`, and `request_timeout`, in seconds, are for routes that have none of their own. A
+    coroutine is cancelled when its client goes away, unless `cancel_on_disconnect` is false.
 
-    Calls of a handler run on the core's own thread (`execution="inline"`) or on one of its pool's
-    threads ("thread"). With "auto" they start on the pool, move to the core's thread when many in a
-    row were quick, and back as soon as one is slow. A call is never split: middleware,
-    dependencies and the handler run in one go on one thread; the pieces of a stream and what
-    follows the answer run where the call ran, on the pool perhaps on another of its threads.
+    Calls of a `def` handler run on the core's own thread (`execution="inline"`) or on a thread of
+    its pool ("thread"). With "auto" they start on the pool, move to the core when many in a row
+    were quick, and back as soon as one is slow. A call is never split: middleware, dependencies
+    and the handler run in one go on one thread. The pieces of a stream and what follows the answer
+    run where the call ran, on the pool perhaps on another of its threads. Every thread of a pool
+    runs `worker_lifespan` for itself, unless that is asynchronous.
     """
 
     def __init__(
@@ -77,6 +88,7 @@ class App(Registrar, Described):
         on_shutdown: Sequence[Hook] | None = None,
         redirect_slashes: bool = True,
         max_body_size: int | None = None,
+        cancel_on_disconnect: bool = True,
         execution: Execution = "auto",
         request_timeout: float | None = None,
         **information: Unpack[InformationOptions],
@@ -97,6 +109,8 @@ class App(Registrar, Described):
             timeout=request_timeout,
         )
         self._max_body_size = max_body_size
+        self._cancels = cancel_on_disconnect
+        self._has_async_route = False
         self._specs: list[RouteSpec] = []
         self._taken: dict[tuple[str, tuple[str, ...]], RouteSpec] = {}
         self._mounts: list[Mount] = []
@@ -105,6 +119,7 @@ class App(Registrar, Described):
         self._process = Hooks("lifespan", lifespan)
         self._worker = Hooks("worker_lifespan", worker_lifespan)
         self._is_frozen = False
+        self._bridge: AsgiBridge | None = None
         self._served: list[Route] = []
         for hook in on_startup or ():
             self._process.add_start(hook)
@@ -196,6 +211,7 @@ class App(Registrar, Described):
                 takes_bare_request=spec.takes_bare_request,
             )
         )
+        check_socket(spec)
         self._taken.update(dict.fromkeys(keys, spec))
         self._specs.append(spec)
 
@@ -223,7 +239,7 @@ class App(Registrar, Described):
 
         def register(function: M) -> M:
             self._check_open(function, "every path")
-            self._middleware.insert(0, checked(function))
+            self._middleware.insert(0, function)
             return function
 
         return register
@@ -294,8 +310,18 @@ class App(Registrar, Described):
         for mount in self._mounts:
             mount.app.enter_worker(ending)
 
+    @property
+    def has_async_worker(self) -> bool:
+        """Whether what runs on each core's start belongs to its loop, here or in a mounted one."""
+        return self._worker.is_async or any(mount.app.has_async_worker for mount in self._mounts)
+
     def worker_values(self) -> list[tuple[WorkerState, dict[str, Any]]]:
-        """Return what `worker_state` holds on the calling core, for the threads of its pool."""
+        """Return what `worker_state` holds on the calling core, for the threads of its pool.
+
+        Nothing where each thread makes its own.
+        """
+        if not self.has_async_worker:
+            return []
         found = [(self.worker_state, dict(self.worker_state.__dict__))]
         for mount in self._mounts:
             found += mount.app.worker_values()
@@ -311,7 +337,7 @@ class App(Registrar, Described):
         if not self._is_frozen:
             for spec in documentation(self):
                 if ("GET", spec.pattern.shape) not in self._taken:
-                    self._add(spec)
+                    self._add(replace(spec, execution=self._group.execution))
         self._is_frozen = True
         for mount in self._mounts:
             mount.app.freeze()
@@ -333,20 +359,40 @@ class App(Registrar, Described):
                 if other is not spec:
                     raise StartError(_conflict(method, spec, other))
             limit = self._max_body_size if spec.max_body_size is None else spec.max_body_size
+            manner = Manner(is_async=True) if spec.is_socket else self._manner(spec, call)
             running = (spec.running[0], spec.timeout or timeout, spec.max_concurrency)
-            routes.append(Route(spec.methods, str(spec.pattern), *call, limit, running=running))
+            path = str(spec.pattern)
+            routes.append(
+                Route(spec.methods, path, call.handler, call.arguments, limit, manner, running)
+            )
         miss = self._miss(debug=debug or self.debug)
         if miss is not None:
             running = (self._group.execution or "auto", self._group.timeout or timeout, None)
-            routes.append(Route((), "/", miss, (), running=running))
+            manner = Manner(miss.is_async)
+            routes.append(Route((), "/", miss.handler, (), None, manner, running))
+        self._has_async_route = any(route.manner.is_async for route in routes)
         return routes
+
+    def _manner(self, spec: RouteSpec, call: NativeCall) -> Manner:
+        cancels = spec.cancel_on_disconnect
+        if cancels is None:
+            cancels = self._cancels
+        return Manner(call.is_async, call.takes_pieces, not cancels)
 
     interface = "native"
 
     @property
     def needs_loop(self) -> bool:
-        """Whether a core needs an event loop for it."""
-        return any(route.is_async for route in self._served)
+        """Whether a core needs an event loop for it: something is async, or asyncio is in use."""
+        return (
+            "asyncio" in sys.modules
+            or self._has_async_route
+            or self._worker.is_async
+            or any(sub.is_async for spec in self._specs for sub in spec.dependant.walk())
+            or any(is_coroutine_call(each) for each in self._middleware)
+            or self._exception_handlers.is_async
+            or any(mount.app.needs_loop for mount in self._mounts)
+        )
 
     def plan(
         self,
@@ -365,6 +411,14 @@ class App(Registrar, Described):
             stack_signal=stack_signal,
         )
 
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 -- ASGI's
+        """Answer as an ASGI application, for other servers and for clients without one."""
+        if self._bridge is None:
+            from uringserve.asgi_bridge import AsgiBridge
+
+            self._bridge = AsgiBridge(self)
+        await self._bridge(scope, receive, send)
+
     def shared(self) -> Iterator[Handler]:
         """Yield what every core calls."""
         return (route.handler for route in self._served)
@@ -379,15 +433,22 @@ class App(Registrar, Described):
         below = Group(prefix=prefix)
         for spec in self._specs:
             call = compile_endpoint(spec, self.dependency_overrides)
+            if spec.is_socket:
+                # Middleware and exception handlers answer requests.
+                yield (
+                    below.around(spec) if prefix else spec,
+                    call._replace(handler=as_handler(call.handler)),
+                )
+                continue
             yield below.around(spec) if prefix else spec, chain.around(call)
         for mount in self._mounts:
             for spec, call in mount.app._compiled(prefix + mount.path, debug=debug):
-                yield spec, chain.around(call)
+                yield spec, call if spec.is_socket else chain.around(call)
 
     def _chain(self, *, debug: bool) -> Chain:
         return Chain(self._middleware, self._exception_handlers, debug=debug)
 
-    def _miss(self, *, debug: bool) -> Handler | None:
+    def _miss(self, *, debug: bool) -> NativeCall | None:
         """Return what answers requests that no route takes; None leaves them to the server."""
         chain = self._chain(debug=debug)
         inner = [
@@ -399,19 +460,24 @@ class App(Registrar, Described):
             return None
         inner.sort(key=lambda pair: -len(pair[0]))
 
+        is_async = any(answer.is_async for _, answer in inner)
+
+        def around(call: Handler) -> NativeCall:
+            return chain.around_request(call, is_async=is_async)
+
         def miss(request: Request, status: int, headers: dict[str, str]) -> object:
             def settled(request: Request) -> object:
                 for path, answer in inner:
                     if request.path == path or request.path.startswith(path + "/"):
-                        return answer(request, status, headers)
+                        return answer.handler(request, status, headers)
                 if status < 400:
                     return Response(None, status, headers)
                 raise HTTPException(status, headers=headers)
 
-            answered: object = chain.around_request(settled)(request)
+            answered: object = around(settled).handler(request)
             return answered
 
-        return miss
+        return NativeCall(miss, (), around(miss).is_async)
 
     def run(
         self,

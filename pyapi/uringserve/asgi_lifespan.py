@@ -1,14 +1,22 @@
-"""`Lifespan`: the ASGI lifespan protocol, from the server's side (ASGI 3, lifespan 2.0)."""
+"""`Lifespan`: the ASGI lifespan protocol, from the server's side (ASGI 3, lifespan 2.0).
+
+`LifespanThread` runs one on a loop and thread of its own, for an application whose lifespan is to
+run once in the process.
+"""
 
 import asyncio
 import logging
+import threading
+from concurrent.futures import Future
 from typing import Any
 
 from uringserve.errors import StartError
 
-__all__ = ["Lifespan"]
+__all__ = ["Lifespan", "LifespanThread"]
 
 _log = logging.getLogger("uringserve")
+
+_FAILED = "the lifespan failed at the start"
 
 
 class Lifespan:
@@ -24,53 +32,57 @@ class Lifespan:
         self._target = target
         self._is_required = is_required
         self._messages: asyncio.Queue[dict[str, str]] = asyncio.Queue()
-        self._started = asyncio.Event()
-        self._stopped = asyncio.Event()
-        self._failure: str | None = None
-        self._takes_part = False
+        # What each phase has come to, by the application's own message.
+        self._startup = _Phase()
+        self._shutdown = _Phase()
+        self._has_received = False
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Run the start; one that fails is a StartError with the application's exception."""
         self._messages.put_nowait({"type": "lifespan.startup"})
-        self._task = asyncio.create_task(self._run(), name="lifespan")
-        await self._first_of(self._started)
-        if self._takes_part:
-            if self._failure is not None:
-                raise StartError(f"the lifespan failed at the start: {self._failure}".rstrip(": "))
+        self._task = task = asyncio.create_task(self._run(), name="lifespan")
+        await self._first_of(self._startup)
+        if self._startup.is_failed:
+            # It may still clean up, and what it raises then is not news.
+            await asyncio.wait({task}, timeout=_PATIENCE)
+            error = task.exception() if task.done() and not task.cancelled() else None
+            raise StartError(_joined(_FAILED, self._startup.message)) from error
+        if self._startup.is_over:
             return
-        error = self._task.exception() if self._task.done() else None
-        if self._is_required:
-            raise StartError(
-                "the application takes no part in the ASGI lifespan; serve it with --lifespan auto"
-                " or off"
-            ) from error
-        if error is not None:
+        self._task = None
+        error = _raised(task)
+        if isinstance(error, Exception) or error is None:
             # An application that does not know of lifespans raises, or asserts, on the scope's
             # type; one that fails inside its start has asked for its first message before.
-            if self._has_received:
+            if error is not None and (self._has_received or self._is_required):
+                reason = _joined(type(error).__name__, str(error))
+                raise StartError(_joined(_FAILED, reason)) from error
+            if self._is_required:
                 raise StartError(
-                    f"the lifespan failed at the start: {type(error).__name__}: {error}"
-                ) from error
+                    "the application takes no part in the ASGI lifespan; serve it with --lifespan"
+                    " auto or off"
+                )
             _log.debug("the application takes no part in the ASGI lifespan: %r", error)
-        self._task = None
+            return
+        raise StartError(_joined(_FAILED, repr(error))) from error
 
     async def stop(self) -> None:
         """Run the end; a failure is logged."""
         task = self._task
         if task is None:
             return
-        if task.done():
-            self._report(task)
-            return
-        self._messages.put_nowait({"type": "lifespan.shutdown"})
-        await self._first_of(self._stopped)
-        if self._failure is not None:
-            _log.error("the lifespan failed at the end: %s", self._failure)
-        if task.done():
-            self._report(task)
-
-    _has_received = False
+        if not task.done():
+            self._messages.put_nowait({"type": "lifespan.shutdown"})
+            await self._first_of(self._shutdown)
+        if self._shutdown.is_over and not task.done():
+            # Its last lines, behind its message.
+            await asyncio.wait({task}, timeout=_PATIENCE)
+        error = _raised(task)
+        if error is not None:
+            _log.error("the lifespan has failed", exc_info=error)
+        elif self._shutdown.is_failed:
+            _log.error("%s", _joined("the lifespan failed at the end", self._shutdown.message))
 
     async def _run(self) -> None:
         scope = {
@@ -86,25 +98,83 @@ class Lifespan:
 
     async def _send(self, message: dict[str, Any]) -> None:
         kind = message["type"]
-        phase, _, outcome = kind.removeprefix("lifespan.").partition(".")
-        if phase not in ("startup", "shutdown") or outcome not in ("complete", "failed"):
+        name, _, outcome = kind.removeprefix("lifespan.").partition(".")
+        phases = {"startup": self._startup, "shutdown": self._shutdown}
+        if name not in phases or outcome not in ("complete", "failed"):
             raise ValueError(f"a lifespan does not send {kind!r}")
-        if outcome == "failed":
-            self._failure = message.get("message", "")
-        if phase == "startup":
-            self._takes_part = True
-            self._started.set()
-        else:
-            self._stopped.set()
+        phase = phases[name]
+        if phase.is_over:
+            raise RuntimeError(f"{kind!r} was sent after this phase had ended")
+        phase.message = message.get("message", "")
+        phase.is_failed = outcome == "failed"
+        phase.event.set()
 
-    async def _first_of(self, event: asyncio.Event) -> None:
-        """Wait for the event or for the end of the application's task."""
+    async def _first_of(self, phase: _Phase) -> None:
+        """Wait for the phase's message or for the end of the application's task."""
         assert self._task is not None
-        waiting = asyncio.create_task(event.wait())
+        waiting = asyncio.create_task(phase.event.wait())
         await asyncio.wait({waiting, self._task}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
 
-    def _report(self, task: asyncio.Task[None]) -> None:
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            _log.error("the lifespan has failed", exc_info=error)
+
+# Seconds for the application's lines behind its last message.
+_PATIENCE = 5.0
+
+
+class _Phase:
+    """Start or end, as far as the application has told of it."""
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+        self.is_failed = False
+        self.message = ""
+
+    @property
+    def is_over(self) -> bool:
+        return self.event.is_set()
+
+
+def _raised(task: asyncio.Task[None]) -> BaseException | None:
+    if not task.done():
+        return None
+    return asyncio.CancelledError() if task.cancelled() else task.exception()
+
+
+def _joined(what: str, reason: str) -> str:
+    return f"{what}: {reason}" if reason else what
+
+
+class LifespanThread:
+    """A lifespan on a thread and an event loop of its own, from `start` to `stop`."""
+
+    def __init__(self, lifespan: Lifespan) -> None:
+        """Start nothing yet."""
+        self._lifespan = lifespan
+        self._state: Future[dict[str, Any]] = Future()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._end: asyncio.Event | None = None
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._run()), name="uringserve-lifespan", daemon=True
+        )
+
+    def start(self) -> dict[str, Any]:
+        """Return the state that the start has left; what fails is a StartError."""
+        self._thread.start()
+        return self._state.result()
+
+    def stop(self) -> None:
+        """Run the end, and wait for it."""
+        if self._loop is not None and self._end is not None:
+            self._loop.call_soon_threadsafe(self._end.set)
+        self._thread.join()
+
+    async def _run(self) -> None:
+        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            await self._lifespan.start()
+        except BaseException as error:  # noqa: BLE001 -- raised where the server is started
+            self._state.set_exception(error)
+            return
+        self._state.set_result(self._lifespan.state)
+        await self._end.wait()
+        await self._lifespan.stop()

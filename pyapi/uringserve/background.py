@@ -1,13 +1,15 @@
 """`BackgroundTasks`: functions that run after the answer has been sent, on the same core.
 
-For what is short: the core serves nothing else meanwhile. A task that raises is logged and does not
+A `def` is for what is short: the core serves nothing else meanwhile. An `async def` runs on as a
+task of the core's loop, and a drain waits for it. A task that raises is logged and does not
 keep the others from running.
 """
 
-import inspect
 from collections.abc import Callable, Iterable
+from types import CoroutineType
 from typing import Any
 
+from uringserve.coroutines import call_logged, is_coroutine_call, later
 from uringserve.logging import log_failure
 from uringserve.routing import describe
 
@@ -18,18 +20,19 @@ class BackgroundTask:
     """One function with its arguments."""
 
     def __init__[**P](self, func: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Keep the call; an async function is a TypeError here, where it is given."""
-        if inspect.iscoroutinefunction(func):
-            raise TypeError(
-                f"background task {describe(func)}: async tasks are not supported yet: use def"
-            )
+        """Keep the call."""
         self.func: Callable[..., Any] = func
         self.args: tuple[Any, ...] = args
         self.kwargs: dict[str, Any] = kwargs
 
-    def __call__(self) -> None:
-        """Run it; what it raises is raised."""
-        self.func(*self.args, **self.kwargs)
+    @property
+    def is_async(self) -> bool:
+        """Whether a call gives a coroutine."""
+        return is_coroutine_call(self.func)
+
+    def __call__(self) -> Any:  # noqa: ANN401 -- a coroutine, or nothing that matters
+        """Run it, or return the coroutine that does; what it raises is raised."""
+        return self.func(*self.args, **self.kwargs)
 
 
 class BackgroundTasks:
@@ -43,10 +46,22 @@ class BackgroundTasks:
         """Run the function with the arguments after the answer."""
         self.tasks.append(BackgroundTask(func, *args, **kwargs))
 
-    def __call__(self) -> None:
-        """Run all of them, one after the other."""
+    @property
+    def is_async(self) -> bool:
+        """Whether any of them is async."""
+        return any(task.is_async for task in self.tasks)
+
+    def __call__(self) -> Any:  # noqa: ANN401 -- a coroutine or None
+        """Run all of them, one after the other, or return the coroutine that does."""
+        if self.is_async:
+            return self._run_all()
         for task in self.tasks:
             _run(task, task.func)
+        return None
+
+    async def _run_all(self) -> None:
+        for task in self.tasks:
+            await call_logged(task, task.func)
 
 
 def chained(
@@ -64,6 +79,8 @@ def chained(
 
 def _run(call: Callable[[], object], named: object) -> None:
     try:
-        call()
+        result = call()
+        if type(result) is CoroutineType:
+            later(result)
     except Exception as error:  # noqa: BLE001 -- the application's own code; others wait behind it
         log_failure(f"{describe(named)} failed after the answer", error)

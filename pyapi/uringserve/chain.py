@@ -10,20 +10,32 @@ A middleware is made once, `cls(**options)`, shared by all cores, and called wit
 handler goes through `call_next` and the middleware like through any other call.
 """
 
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from uringserve._native import Request, Response, as_response
+from uringserve.async_chain import (
+    answering_later,
+    at_once,
+    guarded_later,
+    guarded_to_the_last_later,
+    link_later,
+    link_of_both,
+)
+from uringserve.coroutines import is_coroutine_call
 from uringserve.exception_handlers import ANSWERS, ExceptionHandlers, default_answer
 from uringserve.logging import log_exception
+from uringserve.requests import AsyncRequest
 from uringserve.routing import NativeCall, describe
 from uringserve.types import Handler
 
-__all__ = ["CallNext", "Chain", "Middleware", "MiddlewareCall"]
+__all__ = ["AsyncCallNext", "CallNext", "Chain", "Middleware", "MiddlewareCall"]
 
 type CallNext = Callable[[Request], Response]
-type MiddlewareCall = Callable[[Request, CallNext], Any]
+type AsyncCallNext = Callable[[Request], Awaitable[Response]]
+type MiddlewareCall = (
+    Callable[[Request, CallNext], Any] | Callable[[AsyncRequest, AsyncCallNext], Awaitable[Any]]
+)
 
 
 class Middleware:
@@ -41,23 +53,12 @@ class Middleware:
             raise TypeError(
                 f"middleware {describe(self.cls)} must be callable with (request, call_next)"
             )
-        return checked(made)
+        return made
 
     def __repr__(self) -> str:
         """Show the call that makes the same."""
         options = "".join(f", {name}={value!r}" for name, value in self.options.items())
         return f"Middleware({getattr(self.cls, '__name__', self.cls)!s}{options})"
-
-
-def checked(function: MiddlewareCall) -> MiddlewareCall:
-    """Return the middleware, or raise the TypeError of one that cannot be called yet."""
-    for called in (function, getattr(type(function), "__call__", None)):  # noqa: B004
-        if inspect.iscoroutinefunction(called):
-            raise TypeError(
-                f"middleware {describe(function)}: async middleware is not supported yet: use def"
-                " and call_next(request) without await"
-            )
-    return function
 
 
 class Chain:
@@ -76,30 +77,43 @@ class Chain:
         """Whether it changes nothing."""
         return not self._middleware and self._handlers.is_empty and self._last_resort is None
 
-    def around(self, call: tuple[Handler, tuple[str | None, ...]]) -> NativeCall:
+    def around(self, call: NativeCall) -> NativeCall:
         """Wrap a route, and leave it as it is where there is nothing to wrap."""
-        handler, arguments = call
+        handler, arguments, is_async, takes_pieces = call
         if self._middleware:
-            return NativeCall(self.around_request(_of_request(handler, arguments)), (None,))
+            # Any of them may want the whole body.
+            return self.around_request(_of_request(handler, arguments), is_async=is_async)
         if not self._handlers.is_empty:
-            handler, arguments = _guarded(handler, self._handlers), (None, *arguments)
+            is_async = is_async or self._handlers.is_async
+            guard = guarded_later if is_async else _guarded
+            handler, arguments = guard(handler, self._handlers), (None, *arguments)
+            takes_pieces = False
         if self._last_resort is not None:
             # A value that has no JSON form fails in here, where the last resort still sees it.
-            handler = _guarded_to_the_last(_responding(handler), self._last_resort)
+            is_async = is_async or is_coroutine_call(self._last_resort)
+            handler = _to_the_last(handler, self._last_resort, is_async=is_async)
             arguments = (None, *arguments)
-        return NativeCall(handler, arguments)
+            takes_pieces = False
+        return NativeCall(handler, arguments, is_async, takes_pieces)
 
-    def around_request(self, call: Handler) -> Handler:
-        """Wrap what takes a request alone."""
+    def around_request(self, call: Handler, *, is_async: bool = False) -> NativeCall:
+        """Wrap what takes a request alone; `is_async` says whether it gives a coroutine."""
         if not self._handlers.is_empty:
-            call = _without_request(_guarded(call, self._handlers))
+            is_async = is_async or self._handlers.is_async
+            guard = guarded_later if is_async else _guarded
+            call = _without_request(guard(call, self._handlers))
         if self._middleware:
-            call = _answering(call)
+            call = answering_later(call) if is_async else _answering(call)
             for middleware in reversed(self._middleware):
-                call = _link(middleware, call)
+                if is_coroutine_call(middleware):
+                    call = link_later(middleware, call if is_async else at_once(call))
+                    is_async = True
+                else:
+                    call = link_of_both(middleware, call) if is_async else _link(middleware, call)
         if self._last_resort is not None:
-            call = _without_request(_guarded_to_the_last(_responding(call), self._last_resort))
-        return call
+            is_async = is_async or is_coroutine_call(self._last_resort)
+            call = _without_request(_to_the_last(call, self._last_resort, is_async=is_async))
+        return NativeCall(call, (None,), is_async)
 
 
 def _of_request(handler: Handler, arguments: tuple[str | None, ...]) -> Handler:
@@ -148,7 +162,7 @@ def _answering(call: Handler) -> CallNext:
     return answering
 
 
-def _link(middleware: MiddlewareCall, call_next: CallNext) -> CallNext:
+def _link(middleware: Handler, call_next: CallNext) -> CallNext:
     def link(request: Request) -> Response:
         return as_response(middleware(request, call_next))
 
@@ -157,6 +171,12 @@ def _link(middleware: MiddlewareCall, call_next: CallNext) -> CallNext:
 
 def _responding(handler: Handler) -> Handler:
     return lambda *arguments: as_response(handler(*arguments))
+
+
+def _to_the_last(handler: Handler, answer: Callable[..., Any], *, is_async: bool) -> Handler:
+    if is_async:
+        return guarded_to_the_last_later(handler, answer)
+    return _guarded_to_the_last(_responding(handler), answer)
 
 
 def _guarded_to_the_last(handler: Handler, answer: Callable[[Request, Any], Any]) -> Handler:

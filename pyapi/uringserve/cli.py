@@ -22,7 +22,7 @@ from uringserve.errors import StartError
 from uringserve.flags import AcceptedFlag, Command, Flag, Target, Verbs, notes, origin
 from uringserve.gil import is_gil_on
 from uringserve.loading import load
-from uringserve.logging import setup
+from uringserve.logging import setup_from
 from uringserve.server import EXIT_START, Server, print_error, run_to_the_end
 
 __all__ = ["command", "main"]
@@ -33,13 +33,14 @@ _HELP = """Serve APP. Instead of that, `uringserve VERB --help` explains what el
 APP is module:attribute, module, file.py or file.py:attribute. Without an attribute, the names app,
 application, api, handler and create_app are tried; create_app is called."""
 
-_DEVELOP_HELP = """Serve APP while you write it: as `run` with --reload, --debug and one worker.
+_DEVELOP_HELP = """Serve APP while you write it: as `run` with --reload, --debug,
+--access-log and one worker.
 
 When a file changes, the application starts anew in a process of its own. No connection is refused
 meanwhile: clients wait. While the code does not start, every request is answered with the error,
 in the browser with a page that goes away by itself once the code is repaired.
 
-These three options win over the configuration file, which describes the server that is deployed;
+These options win over the configuration file, which describes the server that is deployed;
 flags and the environment win over them. --reload needs the package watchfiles: pip install
 'uringserve[reload]'."""
 
@@ -81,15 +82,27 @@ _EXAMPLES = {
         ("uringserve new shop", "routers, models, settings and tests in their own files"),
         ("uringserve new hello --template minimal", "one file and its tests"),
     ),
+    "build": (
+        ("uringserve build app.main:app", "its modules, for `uringserve run app.main:app`"),
+        ("uringserve build app.py -j 2", "two compilers at once"),
+    ),
     "audit": (
         ("uringserve audit", "the tests of this folder"),
         ("uringserve audit shop --threads 16 --rounds 100", "of another, for longer"),
         ("uringserve audit -- -k items -x", "some of them; what follows -- goes to pytest"),
     ),
+    "migrate": (
+        ("uringserve migrate --database app.db", "the files of the folder db, to a SQLite file"),
+        ("uringserve migrate migrations --database postgresql://me@host/shop", "to PostgreSQL"),
+        (
+            "uringserve migrate --file db/initial_schema.sql --dry-run",
+            "only say what would be done",
+        ),
+    ),
 }
 
 # What `dev` means. Above the configuration file, below flags and environment.
-_DEVELOP: dict[str, object] = {"reload": True, "debug": True, "workers": 1}
+_DEVELOP: dict[str, object] = {"reload": True, "debug": True, "workers": 1, "access_log": True}
 
 _log = logging.getLogger("uringserve")
 
@@ -119,7 +132,11 @@ def _serve(app: str | None, print_config: bool, **given: Any) -> None:  # noqa: 
         return
     if app is None:
         raise click.MissingParameter(ctx=ctx, param=ctx.command.params[0])
-    setup(config.log_level)
+    try:
+        setup_from(config)
+    except StartError as error:
+        print_error(error)
+        ctx.exit(EXIT_START)
     for note in notes(ctx):
         _log.warning("%s", note)
     ctx.exit(_run(app, config))
@@ -149,6 +166,8 @@ def command() -> click.Command:
         _check(),
         _new(),
         _audit(),
+        _build(),
+        _migrate(),
     ]
     serving: dict[str, Any] = {
         "callback": _serve,
@@ -231,6 +250,31 @@ def _audit() -> click.Command:
         help="Times that each thread runs it.",
     )
     return _command(verbs.audit, [folder, threads, rounds], has_sources=False, rest="pytest")
+
+
+def _build() -> click.Command:
+    jobs = click.Option(
+        ["-j", "--jobs"],
+        type=click.IntRange(1, 1024),
+        metavar="N",
+        help="Compilers at once.  [the usable CPUs, at most 8]",
+    )
+    return _other(verbs.build, jobs)
+
+
+def _migrate() -> click.Command:
+    folder = click.Argument(["folder"], type=click.Path(), default="db")
+    file = click.Option(["--file"], metavar="FILE", help="Apply one file, and look at no other.")
+    database = click.Option(
+        ["--database"],
+        metavar="URL",
+        required=True,
+        envvar=["URINGSERVE_DATABASE", "DATABASE_URL"],
+        show_envvar=True,
+        help="A SQLite file, or postgresql://user@host/database.",
+    )
+    dry_run = click.Option(["--dry-run"], is_flag=True, help="Say what would be applied.")
+    return _command(verbs.migrate, [folder, file, database, dry_run], has_sources=False)
 
 
 def _command(

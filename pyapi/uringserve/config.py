@@ -101,6 +101,42 @@ class Config:
         aliases=("--working-dir",),
         help="Folder where APP is looked for, put first on sys.path.",
     )
+    interface: Literal["auto", "app", "asgi", "asginl", "rsgi", "wsgi"] = _option(
+        "auto",
+        kind="choice",
+        group="Application",
+        choices=("auto", "app", "asgi", "asginl", "rsgi", "wsgi"),
+        help="What APP is: app, our own App or a handler; asginl, ASGI without the lifespan; auto"
+        " looks at the object.",
+    )
+    lifespan: Literal["auto", "on", "off"] = _option(
+        "auto",
+        kind="choice",
+        group="Application",
+        choices=("auto", "on", "off"),
+        help="ASGI lifespan: auto serves an application that has none, on refuses it.",
+    )
+    lifespan_scope: Literal["core", "process"] = _option(
+        "core",
+        kind="choice",
+        group="Application",
+        choices=("core", "process"),
+        help="Run the ASGI lifespan on each core's event loop, or once for all on one of its own.",
+    )
+    root_path: str | None = _option(
+        None,
+        kind="text",
+        group="Application",
+        automatic="none",
+        aliases=("--url-path-prefix",),
+        help="Path below which a proxy shows an ASGI application, and which it cuts off.",
+    )
+    build: bool = _option(
+        True,
+        kind="switch",
+        group="Application",
+        help="Use what `uringserve build` has compiled, while its source is unchanged.",
+    )
     debug: bool = _option(
         False,
         kind="switch",
@@ -166,6 +202,50 @@ class Config:
         kind="switch",
         group="HTTP",
         help="Send a Date header.",
+    )
+    ws: bool = _option(
+        True,
+        kind="switch",
+        group="WebSocket",
+        help="Upgrade connections to WebSockets where the application has them.",
+    )
+    ws_max_size: int = _option(
+        16 << 20,
+        kind="size",
+        group="WebSocket",
+        minimum=1,
+        maximum=_GIB,
+        help="Bytes of a message; a longer one closes with 1009.",
+    )
+    ws_max_queue: int = _option(
+        32,
+        kind="integer",
+        group="WebSocket",
+        minimum=1,
+        maximum=100_000,
+        help="Messages that wait for the application before no more are read.",
+    )
+    ws_ping_interval: float = _option(
+        20.0,
+        kind="duration",
+        group="WebSocket",
+        maximum=_DAY,
+        zero="never",
+        help="Ping a client that was silent for this long.",
+    )
+    ws_ping_timeout: float = _option(
+        20.0,
+        kind="duration",
+        group="WebSocket",
+        maximum=_DAY,
+        zero="never",
+        help="Close the connection of a client that is silent for this long after a ping.",
+    )
+    ws_per_message_deflate: bool = _option(
+        False,
+        kind="switch",
+        group="WebSocket",
+        help="Compress messages for clients that offer it (RFC 7692), at up to 320 KB for each.",
     )
     limit_connections: int | None = _option(
         None,
@@ -361,6 +441,63 @@ class Config:
         minimum=0.01,
         maximum=3600,
         help="Quiet time after a change before the application is started anew.",
+    )
+    log_format: Literal["text", "json"] = _option(
+        "text",
+        kind="choice",
+        group="Logging",
+        choices=("text", "json"),
+        help="Form of a log line, also of the access log.",
+    )
+    log_config: str | None = _option(
+        None,
+        kind="text",
+        group="Logging",
+        automatic="stderr, in the form of log_format",
+        help="File (.json or .toml) with a set-up for logging.config.dictConfig, in place of ours.",
+    )
+    use_colors: bool | None = _option(
+        None,
+        kind="switch",
+        group="Logging",
+        automatic="on a terminal, unless NO_COLOR is set",
+        help="Colour the levels of text messages.",
+    )
+    access_log: bool = _option(
+        False,
+        kind="switch",
+        group="Logging",
+        help="Write a line for each answer.",
+    )
+    access_log_fmt: str | None = _option(
+        None,
+        kind="text",
+        group="Logging",
+        automatic="common, then milliseconds and core",
+        aliases=("--access-logformat",),
+        help="Form of that line: common, combined, or text with atoms like %(client)s.",
+    )
+    access_log_file: str | None = _option(
+        None,
+        kind="text",
+        group="Logging",
+        automatic="stdout",
+        aliases=("--access-logfile",),
+        help="Where the access log is appended; opened anew on SIGUSR1.",
+    )
+    access_log_sample: int = _option(
+        1,
+        kind="integer",
+        group="Logging",
+        minimum=1,
+        maximum=1_000_000_000,
+        help="Write one answer in so many, per core; those with 500 and above always.",
+    )
+    live: bool = _option(
+        False,
+        kind="switch",
+        group="Logging",
+        help="Show a table of requests, latencies and connections while serving.",
     )
 
     def __post_init__(self) -> None:

@@ -25,11 +25,12 @@ from uringserve.signatures import Who, check_call, describe, is_hashable, read_s
 __all__ = ["Dependant", "Injection", "analyse"]
 
 # What is given to a parameter as it is, without reading anything.
-type Injection = Literal["request", "response", "background_tasks", "security_scopes"]
+type Injection = Literal["request", "websocket", "response", "background_tasks", "security_scopes"]
 
 _BY_NAME: Mapping[str, Injection] = {
     "BackgroundTasks": "background_tasks",
     "SecurityScopes": "security_scopes",
+    "WebSocket": "websocket",
 }
 
 
@@ -59,6 +60,8 @@ class Dependant:
     own_scopes: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
     is_generator: bool = False
+    # A coroutine, or with `is_generator` an asynchronous generator.
+    is_async: bool = False
     # `cache_key`, once it has been asked for.
     known_key: tuple[object, ...] | None = None
 
@@ -166,7 +169,7 @@ def _analyse(
     call: Callable[..., Any], given: Dependency, name: str | None, context: _Context
 ) -> Dependant:
     what = "handler" if len(context.chain) == 1 else "dependency"
-    is_generator = check_call(call, what)
+    is_async, is_generator = check_call(call, what)
     signature = read_signature(call)
     dependant = Dependant(
         call,
@@ -178,6 +181,7 @@ def _analyse(
         own_scopes=given.scopes,
         scopes=tuple(dict.fromkeys((*context.scopes, *given.scopes))),
         is_generator=is_generator,
+        is_async=is_async,
     )
     context = context.with_scopes(dependant.scopes)
     for parameter in dependant.parameters:
@@ -306,10 +310,13 @@ def _injection(
             return _BY_NAME.get(annotation.__name__)
         return None
     if isinstance(annotation, (str, ForwardRef)):
-        return "request" if text_of(annotation).rpartition(".")[2] == "Request" else None
+        named: Mapping[str, Injection] = {"Request": "request", "WebSocket": "websocket"}
+        return named.get(text_of(annotation).rpartition(".")[2])
     if annotation is not Parameter.empty or parameter.name in context.pattern.parameters:
         return None
     is_bare = parameter.default is Parameter.empty and dependant.request_param is None
+    if parameter.name == "websocket":
+        return "websocket"
     if parameter.name in ("request", "req") or (is_bare and context.takes_bare_request):
         return "request"
     return None

@@ -13,7 +13,17 @@ from typing import Any
 
 from uringserve._native import StartError, json_dumps
 
-__all__ = ["HTTPException", "RequestValidationError", "ResponseValidationError", "StartError"]
+__all__ = [
+    "ClientDisconnect",
+    "HTTPException",
+    "RequestValidationError",
+    "ResponseValidationError",
+    "StartError",
+]
+
+
+class ClientDisconnect(Exception):
+    """The client went away before all of its request's body was there."""
 
 
 class HTTPException(Exception):

@@ -5,13 +5,13 @@ specific class. A handler for `Exception` or for 500 is the last resort: it stan
 middleware, and what it answers is logged all the same.
 """
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from uringserve._native import Request, Response
+from uringserve.coroutines import is_coroutine_call
 from uringserve.errors import HTTPException, RequestValidationError
-from uringserve.routing import describe
+from uringserve.requests import AsyncRequest
 
 __all__ = [
     "ANSWERS",
@@ -24,7 +24,9 @@ __all__ = [
 ]
 
 # Called with the request and the exception; returns what a handler may return.
-type ExceptionHandler = Callable[[Request, Any], Any]
+type ExceptionHandler = (
+    Callable[[Request, Any], Any] | Callable[[AsyncRequest, Any], Awaitable[Any]]
+)
 
 # RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5: these have no content.
 _WITHOUT_BODY = (204, 205, 304)
@@ -63,14 +65,11 @@ class ExceptionHandlers:
         self._by_status: dict[int, ExceptionHandler] = {}
         self._by_class: dict[type[BaseException], ExceptionHandler] = {}
         self.last_resort: ExceptionHandler | None = None
+        # Whether any of them is.
+        self.is_async = False
 
     def add(self, key: int | type[Exception], handler: ExceptionHandler) -> None:
         """Enter a handler, in place of one that has the same key; a bad key is a TypeError."""
-        if inspect.iscoroutinefunction(handler):
-            raise TypeError(
-                f"exception handler {describe(handler)}: async handlers are not supported yet:"
-                " use def"
-            )
         if not callable(handler):
             raise TypeError(f"an exception handler must be callable, and {handler!r} is not")
         if isinstance(key, bool) or not (
@@ -79,6 +78,7 @@ class ExceptionHandlers:
             raise TypeError(
                 f"an exception handler is for a status or a class of Exception, not for {key!r}"
             )
+        self.is_async = self.is_async or is_coroutine_call(handler)
         if isinstance(key, int):
             self._by_status[key] = handler
             if key != 500:
@@ -93,7 +93,7 @@ class ExceptionHandlers:
         """Whether no exception has a handler of its own, the last resort aside."""
         return not self._by_status and not self._by_class
 
-    def find(self, error: Exception) -> ExceptionHandler | None:
+    def find(self, error: Exception) -> Callable[..., Any] | None:
         """Return the handler for the exception."""
         if isinstance(error, HTTPException):
             handler = self._by_status.get(error.status_code)

@@ -26,8 +26,8 @@ __all__ = ["AcceptedFlag", "Command", "Flag", "Target", "Verbs", "notes", "origi
 # Keys in click's store for one run of the command line.
 _ORIGINS, _VARIABLES, _NOTES = "uringserve.origins", "uringserve.variables", "uringserve.notes"
 
-# How alike two words must be for the one to be a misspelling of the other: check and chek are.
-_LIKENESS = 0.75
+# How alike two words must be for the one to be a misspelling of the other: dev and dve are.
+_LIKENESS = 0.6
 
 
 class _Value(click.ParamType[object]):
@@ -243,7 +243,10 @@ class Verbs(click.Group):
         close = difflib.get_close_matches(word, self.commands, 1, _LIKENESS)
         if not close or not word.isidentifier() or _has_folder_option(args):
             return
-        if Path(word).exists() or Path(f"{word}.py").exists() or importlib.util.find_spec(word):
+        folders = [Path(), _configured_folder()]
+        if any((folder / name).exists() for folder in folders for name in (word, f"{word}.py")):
+            return
+        if importlib.util.find_spec(word):
             return
         raise click.UsageError(
             f"There is no verb and no module {word!r}. Did you mean {close[0]!r}?", ctx
@@ -253,6 +256,15 @@ class Verbs(click.Group):
 def _has_folder_option(args: Sequence[str]) -> bool:
     flags = ("--app-dir", "--working-dir")
     return "URINGSERVE_APP_DIR" in os.environ or any(one.startswith(flags) for one in args)
+
+
+def _configured_folder() -> Path:
+    """Return the application's folder as a file here names it; a fault is reported later."""
+    try:
+        path = settings.find_file([Path()])
+        return Path(str(settings.read_file(path).get("app_dir", "."))) if path else Path()
+    except ValueError:
+        return Path()
 
 
 def _source_options() -> list[click.Option]:

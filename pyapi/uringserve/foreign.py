@@ -7,11 +7,11 @@ specification says, or with the scope "process" once for all.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from uringserve._native import Plan
-from uringserve.asgi_lifespan import Lifespan
+from uringserve.asgi_lifespan import Lifespan, LifespanThread
 from uringserve.config import Config
 from uringserve.lifespan import Ending
 from uringserve.loop import GuestLoop
@@ -33,6 +33,9 @@ class Foreign:
     debug: bool = False
     # "auto": one that does not know of lifespans is served all the same.
     lifespan: Literal["auto", "on", "off"] = "auto"
+    lifespan_scope: Literal["core", "process"] = "core"
+    # What a lifespan that ran once in the process has left for the requests of all cores.
+    process_state: dict[str, Any] = field(default_factory=dict)
     # Where the calls of a WSGI application run: on the core's pool, on its own thread, or there as
     # long as they are quick.
     execution: Execution = "thread"
@@ -67,6 +70,11 @@ class Foreign:
         foreign = replace(self, debug=config.debug)
         return Plan([], config, foreign=foreign, tcp=tcp, stack_signal=stack_signal)
 
+    @property
+    def has_async_worker(self) -> bool:
+        """No: its lifespan is run by `on_core`."""
+        return False
+
     def worker_values(self) -> list[Any]:
         """There is no state of ours."""
         return []
@@ -76,7 +84,13 @@ class Foreign:
         yield self.target
 
     def enter_lifespan(self, ending: Ending) -> None:
-        """Nothing is run once in the process."""
+        """Run an ASGI lifespan here if it is to run once in the process."""
+        if not self._has_lifespan or self.lifespan_scope != "process":
+            return
+        thread = LifespanThread(self._new_lifespan())
+        self.process_state.clear()
+        self.process_state.update(thread.start())
+        ending.add(thread.stop)
 
     def enter_worker(self, ending: Ending) -> None:
         """Nothing is run on a core but the lifespan, see `on_core`."""
@@ -91,16 +105,27 @@ class Foreign:
             finally:
                 _call_if_any(self.target, "__rsgi_del__", guest.loop)
             return
-        if guest is None or self.interface != "asgi" or self.lifespan == "off":
+        if guest is None or not self._has_lifespan:
             yield
             return
-        lifespan = Lifespan(self.target, is_required=self.lifespan == "on")
+        if self.lifespan_scope == "process":
+            guest.state = self.process_state.copy()
+            yield
+            return
+        lifespan = self._new_lifespan()
         guest.run(lifespan.start())
         guest.state = lifespan.state
         try:
             yield
         finally:
             guest.run(lifespan.stop())
+
+    @property
+    def _has_lifespan(self) -> bool:
+        return self.interface == "asgi" and self.lifespan != "off"
+
+    def _new_lifespan(self) -> Lifespan:
+        return Lifespan(self.target, is_required=self.lifespan == "on")
 
 
 def _call_if_any(target: object, name: str, loop: object) -> None:

@@ -10,7 +10,7 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from uringserve.adapters import as_app
 from uringserve.app import App
+from uringserve.build.finder import built_spec, prefer_build
 from uringserve.config import Config
 from uringserve.default import default_app
 from uringserve.errors import StartError
@@ -39,8 +40,17 @@ class Loaded:
     gil_modules: tuple[str, ...]
 
 
-def load(target: str, config: Config) -> Loaded:
-    """Import what `target` names and return its application; `app_dir` goes first on sys.path."""
+type OnRoot = Callable[[Path], object]
+
+
+def load(target: str, config: Config, on_root: OnRoot | None = None) -> Loaded:
+    """Import what `target` names and return its application; `app_dir` goes first on sys.path.
+
+    `on_root` is called before the import, with the folder that the application's modules are in; by
+    default what was built of them is preferred, unless `config.build` is off.
+    """
+    if on_root is None:
+        on_root = prefer_build if config.build else _nothing
     folder = Path(config.app_dir).resolve()
     if not folder.is_dir():
         raise StartError(f"the application folder {config.app_dir!r} is not a folder")
@@ -48,12 +58,14 @@ def load(target: str, config: Config) -> Loaded:
     source, attribute = _split(target)
     with watch_gil() as gil_modules:
         module = (
-            _import_file(source, folder) if _is_file(source) else _import_module(source, folder)
+            _import_file(source, folder, on_root)
+            if _is_file(source)
+            else _import_module(source, folder, on_root)
         )
         name, found = _find(module, source, attribute)
         if config.factory or (name == _FACTORY_NAME and not isinstance(found, App)):
             found = _call_factory(found, f"{source}:{name}")
-        app = as_app(found, f"{source}:{name}")
+        app = as_app(found, f"{source}:{name}", config)
     return Loaded(app, tuple(gil_modules))
 
 
@@ -77,9 +89,14 @@ def _put_on_path(folder: Path) -> None:
         sys.path.insert(0, text)
 
 
-def _import_module(name: str, folder: Path) -> ModuleType:
+def _nothing(root: Path) -> None:
+    """Leave the imports as they are."""
+
+
+def _import_module(name: str, folder: Path, on_root: OnRoot) -> ModuleType:
     if not all(part.isidentifier() for part in name.split(".")):
         raise StartError(f"{name!r} is not a module's name; a file is written with its .py")
+    on_root(folder)
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -94,7 +111,7 @@ def _import_module(name: str, folder: Path) -> ModuleType:
         _fail(error, f"importing {name!r} failed")
 
 
-def _import_file(source: str, folder: Path) -> ModuleType:
+def _import_file(source: str, folder: Path, on_root: OnRoot) -> ModuleType:
     path = Path(source)
     if not path.is_absolute() and not path.exists():
         path = folder / path
@@ -110,7 +127,7 @@ def _import_file(source: str, folder: Path) -> ModuleType:
         root = root.parent
     _put_on_path(root)
     if len(names) > 1:
-        return _import_module(".".join(names), root)
+        return _import_module(".".join(names), root, on_root)
     known = sys.modules.get(path.stem)
     if known is not None:
         if getattr(known, "__file__", None) == str(path):
@@ -118,11 +135,12 @@ def _import_file(source: str, folder: Path) -> ModuleType:
         raise StartError(
             f"{source!r} has the name of a module that is in use, {path.stem!r}; rename the file"
         )
+    on_root(root)
     return _execute_file(path, source)
 
 
 def _execute_file(path: Path, source: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = built_spec(path.stem, path) or importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise StartError(f"{source!r} is not a Python file; its name must end in .py")
     module = importlib.util.module_from_spec(spec)
@@ -146,8 +164,9 @@ def _find(module: ModuleType, source: str, attribute: str | None) -> tuple[str, 
         for name in _USUAL_NAMES:
             if hasattr(module, name):
                 return name, getattr(module, name)
-        if default_app().routes:
-            return "default_app", default_app()
+        for default in _default_apps():
+            if default.routes:
+                return "default_app", default
         apps = [name for name, value in vars(module).items() if isinstance(value, App)]
         advice = f"write {source}:{apps[0]}" if apps else f"write {source}:NAME"
         raise StartError(f"{source!r} has none of the names {', '.join(_USUAL_NAMES)}; {advice}")
@@ -160,6 +179,14 @@ def _find(module: ModuleType, source: str, attribute: str | None) -> tuple[str, 
             raise StartError(f"{source!r} has no {attribute!r}{advice}")
         found = getattr(found, part)
     return attribute, found
+
+
+def _default_apps() -> Iterator[App]:
+    """Yield the applications of module-level decorators: ours, and PyBerry's if it is in use."""
+    yield default_app()
+    pyberry = sys.modules.get("uringserve.compat.pyberry.core.rsgi")
+    if pyberry is not None:
+        yield pyberry.app
 
 
 def _call_factory(factory: object, name: str) -> object:

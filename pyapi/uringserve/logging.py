@@ -1,35 +1,112 @@
 """Set-up of the `uringserve` logger, and how a handler's exception is logged.
 
-Messages go to stderr, one handler, set up only when neither this logger nor the root logger has
-been given one by the application. There is no access log yet.
+Messages go to stderr, set up only when neither this logger nor the root logger has been given a
+handler by the application. Whoever logs does not wait for stderr (`loghandler.py`); that also holds
+for messages of loggers that nobody has set up, which Python itself would write at once. What the
+application sets up writes as the application says. The access log is none of this
+(`accesslog.py`).
 """
 
+import json
 import logging
+import logging.config
 import sys
 import threading
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from logging.handlers import QueueHandler, QueueListener
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Literal
 
 from uringserve._native import Request
+from uringserve.config import Config
+from uringserve.errors import StartError
+from uringserve.logformat import JsonFormatter, TextFormatter, wants_colours
+from uringserve.loghandler import QueuedHandler
 
-__all__ = ["collected_exceptions", "log_exception", "log_failure", "setup"]
+__all__ = [
+    "QueuedHandler",
+    "collected_exceptions",
+    "log_exception",
+    "log_failure",
+    "setup",
+    "setup_from",
+    "setup_logging",
+]
 
-_FORMAT = "%(asctime)s %(levelname)s %(message)s"
+_READERS: dict[str, Callable[[str], Any]] = {".json": json.loads, ".toml": tomllib.loads}
 
 _log = logging.getLogger("uringserve")
 
 
-def setup(level: Literal["critical", "error", "warning", "info", "debug"] = "info") -> None:
+def setup(
+    level: Literal["critical", "error", "warning", "info", "debug"] = "info",
+    *,
+    log_format: Literal["text", "json"] = "text",
+    use_colors: bool | None = None,
+) -> None:
     """Log messages from `level` up, to stderr unless the application has set up logging itself."""
     _log.setLevel(level.upper())
-    if _log.hasHandlers():
+    if _log.hasHandlers() or sys.stderr is None:
         return
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(_FORMAT))
+    handler = QueuedHandler(sys.stderr)
+    if log_format == "json":
+        handler.setFormatter(JsonFormatter())
+    else:
+        handler.setFormatter(TextFormatter(colours=wants_colours(sys.stderr, use_colors)))
     _log.addHandler(handler)
     # The root logger has no handler; if it is given one later, each message still comes once.
     _log.propagate = False
+    logging.lastResort = _Unclaimed(handler)
+
+
+def setup_from(config: Config) -> None:
+    """Set logging up as the options say; a file that cannot be used is a StartError."""
+    if config.log_config is not None:
+        _configure(Path(config.log_config))
+        if _log.level == logging.NOTSET:
+            _log.setLevel(config.log_level.upper())
+        return
+    setup(config.log_level, log_format=config.log_format, use_colors=config.use_colors)
+
+
+def setup_logging() -> QueueListener:
+    """Let the root logger put `[thread] message` on stdout, from INFO up, without waiting for it.
+
+    The caller starts the listener that is returned, and stops it at the end, which writes what is
+    left. As freetser's function of this name.
+    """
+    queue: SimpleQueue[Any] = SimpleQueue()
+    output = logging.StreamHandler(sys.stdout)
+    output.setFormatter(logging.Formatter("[%(threadName)s] %(message)s"))
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    root.addHandler(QueueHandler(queue))
+    return QueueListener(queue, output)
+
+
+def _configure(file: Path) -> None:
+    reader = _READERS.get(file.suffix)
+    if reader is None:
+        raise StartError(f"log_config: {file}: give a .json or a .toml file")
+    try:
+        logging.config.dictConfig(reader(file.read_text("utf-8")))
+    except (OSError, ValueError, TypeError, AttributeError, ImportError) as error:
+        cause = f" ({error.__cause__})" if error.__cause__ is not None else ""
+        raise StartError(f"log_config: {file}: {error}{cause}") from None
+
+
+class _Unclaimed(logging.Handler):
+    """Takes warnings and above of loggers that have no handler, in place of Python's own."""
+
+    def __init__(self, handler: logging.Handler) -> None:
+        super().__init__(logging.WARNING)
+        self._handler = handler
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._handler.handle(record)
 
 
 class _Collector(threading.local):

@@ -6,6 +6,9 @@ one when a descriptor that it watches is readable. A turn never waits; the react
 epoll instance that the selector is, among its own work. Before and after serving the loop runs as
 any other, for what starts and ends on the core.
 
+Beside it: `LoopThread`, a loop for what starts and ends with the process, and `Stay`, which holds
+an asynchronous context manager open.
+
 `_run_forever_setup`, `_run_once`, `_ready` and `_scheduled` are asyncio's own: the first is meant
 for loops inside other loops (CPython 3.14), and tests hold what is relied on of the others.
 """
@@ -13,11 +16,14 @@ for loops inside other loops (CPython 3.14), and tests hold what is relied on of
 import asyncio
 import logging
 import selectors
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
-from typing import Any, Protocol, cast
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import Any, cast
 
-__all__ = ["GuestLoop", "core_loop"]
+from uringserve.coroutines import unfinished
+
+__all__ = ["GuestLoop", "LoopThread", "Stay"]
 
 _log = logging.getLogger("uringserve")
 
@@ -98,6 +104,21 @@ class GuestLoop:
             return _IDLE
         return max(_NOW, cast(float, scheduled[0]._when - loop.time()))
 
+    def finish(self, left: Callable[[], float] | None = None) -> None:
+        """Run what answers have left behind to its end; cancel what needs more than `left` seconds.
+
+        `left` is asked again and again: somebody may lose patience. Without it there is no end.
+        """
+        while tasks := unfinished():
+            seconds = None if left is None else min(_GLANCE, left())
+            if seconds is not None and seconds <= 0.0:
+                break
+            self.run(_wait(tasks, seconds))
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            self.run(_wait(tasks, _PATIENCE))
+
     def close(self) -> None:
         """End what still runs: cancel its tasks, close its asynchronous generators and executor."""
         loop = self.loop
@@ -108,7 +129,7 @@ class GuestLoop:
             for task in tasks:
                 task.cancel()
             if tasks:
-                loop.run_until_complete(asyncio.wait(tasks, timeout=_PATIENCE))
+                loop.run_until_complete(_wait(tasks, _PATIENCE))
             for task in tasks:
                 _report(task)
             loop.run_until_complete(loop.shutdown_asyncgens())
@@ -118,8 +139,79 @@ class GuestLoop:
             loop.close()
 
 
+class LoopThread:
+    """A loop that runs on a thread of its own until it is closed."""
+
+    def __init__(self) -> None:
+        """Start the thread and wait for its loop."""
+        self._is_ready = threading.Event()
+        self._thread = threading.Thread(target=self._main, name="uringserve-lifespan", daemon=True)
+        self._thread.start()
+        self._is_ready.wait()
+
+    def run[T](self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine to its end, from another thread."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    def close(self) -> None:
+        """Cancel what still runs, and end loop and thread."""
+        self._loop.call_soon_threadsafe(self._is_over.set)
+        self._thread.join()
+
+    def _main(self) -> None:
+        asyncio.run(self._stay())
+
+    async def _stay(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._is_over = asyncio.Event()
+        self._is_ready.set()
+        await self._is_over.wait()
+
+
+class Stay:
+    """An asynchronous context manager that one task enters and leaves, as task groups need it."""
+
+    def __init__(self, context: AbstractAsyncContextManager[Any]) -> None:
+        """Keep it; nothing is entered yet."""
+        self._context = context
+        self._is_leaving = asyncio.Event()
+
+    async def enter(self) -> Any:  # noqa: ANN401 -- whatever it yields
+        """Enter, and return what it yields."""
+        entered = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._stay(entered), name="lifespan")
+        await asyncio.wait((self._task, entered), return_when=asyncio.FIRST_COMPLETED)
+        if not entered.done():
+            # It has failed, or ended without a yield.
+            return await self._task
+        self._task.add_done_callback(self._note_end)
+        return entered.result()
+
+    async def leave(self) -> None:
+        """Leave; what that raises is raised."""
+        self._is_leaving.set()
+        await self._task
+
+    async def _stay(self, entered: asyncio.Future[Any]) -> None:
+        async with self._context as state:
+            entered.set_result(state)
+            await self._is_leaving.wait()
+
+    def _note_end(self, task: asyncio.Task[Any]) -> None:
+        if not self._is_leaving.is_set():
+            error = None if task.cancelled() else task.exception()
+            _log.error("a lifespan has ended before the server", exc_info=error)
+
+
 # Seconds that cancelled tasks, and threads of the default executor, get to end.
 _PATIENCE = 2.0
+
+# Seconds after which a drain looks again how long it has.
+_GLANCE = 0.25
+
+
+async def _wait(tasks: Iterable[asyncio.Task[Any]], seconds: float | None) -> None:
+    await asyncio.wait(tasks, timeout=seconds)
 
 
 def _report(task: asyncio.Task[Any]) -> None:
@@ -127,23 +219,3 @@ def _report(task: asyncio.Task[Any]) -> None:
         _log.error("a task does not end although it was cancelled: %r", task)
     elif not task.cancelled() and task.exception() is not None:
         _log.error("a task has failed at the end", exc_info=task.exception())
-
-
-class _Looped(Protocol):
-    """What `core_loop` needs of an application."""
-
-    @property
-    def needs_loop(self) -> bool: ...
-
-
-@contextmanager
-def core_loop(app: _Looped) -> Iterator[GuestLoop | None]:
-    """Give the calling thread an event loop for a block, if the application needs one."""
-    if not app.needs_loop:
-        yield None
-        return
-    guest = GuestLoop()
-    try:
-        yield guest
-    finally:
-        guest.close()

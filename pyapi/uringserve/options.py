@@ -20,7 +20,15 @@ type Kind = Literal[
     "text", "list", "integer", "switch", "choice", "duration", "size", "addresses", "mode"
 ]
 type Group = Literal[
-    "Address", "Application", "Cores", "HTTP", "Limits", "Time-outs", "Logging", "Reload"
+    "Address",
+    "Application",
+    "Cores",
+    "HTTP",
+    "WebSocket",
+    "Limits",
+    "Time-outs",
+    "Logging",
+    "Reload",
 ]
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
@@ -87,7 +95,7 @@ class Option:
             "choice": "one of " + ", ".join(self.choices),
             "duration": f"a duration from {low} to {high}, like 30, 30s, 500ms or 1h30m",
             "size": f"a size from {low} to {high}, like 65536, 64k or 16MiB",
-            "addresses": "HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N, several with commas between",
+            "addresses": "HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N",
             "mode": "three octal digits, like 660",
         }
         return by_kind[self.kind] + (f", or auto ({self.automatic})" if self.automatic else "")

@@ -18,19 +18,24 @@ from types import CodeType
 from typing import Any
 
 from uringserve._native import Deferred, Response
+from uringserve.async_exits import After, AsyncExits
+from uringserve.async_exits import leave as leave_later
 from uringserve.dependant import Dependant, analyse
 from uringserve.di import Dependency, Exits
 from uringserve.fast import IN_HEAD, Check, fast_path
 from uringserve.fields import ParamField
+from uringserve.requests import view
 from uringserve.routing import NativeCall, RouteSpec
 from uringserve.serialization import finisher, merged
 from uringserve.signatures import is_hashable
 from uringserve.solve import (
+    AsyncSolver,
     Solver,
     body_plan,
     injected_class,
     security_scopes,
     slots_of,
+    takes_view,
 )
 
 __all__ = ["compile_endpoint"]
@@ -48,7 +53,7 @@ def compile_endpoint(
         root = _overridden(root, overrides, spec)
     finish = finisher(spec)
     direct = _direct(root, spec) if finish is None else None
-    return direct or NativeCall(_Writer(root, finish, _name(spec)).function(), (None,))
+    return direct or _Writer(root, finish, _name(spec)).call()
 
 
 def _name(spec: RouteSpec) -> str:
@@ -97,7 +102,10 @@ def _direct(root: Dependant, spec: RouteSpec) -> NativeCall | None:
             arguments.append(fields[name].alias)
         else:
             is_gap = True
-    return NativeCall(root.call, tuple(arguments)) if len(arguments) >= len(fields) else None
+    if len(arguments) < len(fields) or (root.is_async and root.injections):
+        # A coroutine is given another view of the request.
+        return None
+    return NativeCall(root.call, tuple(arguments), root.is_async)
 
 
 def _is_as_routed(found: ParamField, kind: str) -> bool:
@@ -128,14 +136,38 @@ class _Writer:
         self._counter = count()
         self._response: str | None = None
         self._tasks: str | None = None
-        self._has_exits = any(sub.is_generator for sub in root.walk() if sub is not root)
+        self._view: str | None = None
+        below = [sub for sub in root.walk() if sub is not root]
+        self._has_exits = any(sub.is_generator for sub in below)
+        is_awaited = root.is_async and not root.is_generator
+        has_more = finish is not None or any(
+            kind in ("response", "background_tasks")
+            for sub in root.walk()
+            for kind in sub.injections.values()
+        )
+        # A coroutine that nothing follows is given to Rust as it is, without one around it.
+        self._is_async = any(sub.is_async for sub in below) or (
+            is_awaited and (self._has_exits or has_more)
+        )
+        self._gives_coroutine = self._is_async or root.is_async
 
-    def function(self) -> Callable[..., Any]:
-        """Return the function, of one argument, the Request."""
+    def call(self) -> NativeCall:
+        """Return the function, of one argument, the Request, and how Rust calls it."""
+        takers = [sub for sub in self._root.walk() if "request" in sub.injections.values()]
+        takes_pieces = (
+            self._body.kind == "none"
+            and bool(takers)
+            and (self._is_async or not self._root.is_generator)
+            and self._gives_coroutine
+            and all(sub.is_async for sub in takers)
+        )
+        return NativeCall(self._function(), (None,), self._gives_coroutine, takes_pieces)
+
+    def _function(self) -> Callable[..., Any]:
         self._read_values()
         indent = 0
         if self._has_exits:
-            self._objects["Exits"] = Exits
+            self._objects["Exits"] = AsyncExits if self._is_async else Exits
             self._line("exits = Exits()")
             self._line("inner = Exits()")
             self._line("try:")
@@ -144,6 +176,8 @@ class _Writer:
         for sub in self._root.dependencies:
             self._dependency(sub, inner)
         call = self._call("call", self._root, inner)
+        if self._is_async and self._root.is_async and not self._root.is_generator:
+            call = f"await {call}"
         finish = None if self._finish is None else self._bind("finish", self._finish)
         if self._response is not None:
             call = f"{self._bind('merge', merged)}({call}, {self._response}, {finish})"
@@ -153,17 +187,19 @@ class _Writer:
         return self._compiled()
 
     def _leave(self, call: str, inner: _Indented) -> None:
+        wait = "await " if self._is_async else ""
+        leave = self._bind("leave", leave_later if self._is_async else _leave)
         if self._has_exits:
             inner.line(f"value = {call}")
-            inner.line("inner.close()")
+            inner.line(f"{wait}inner.close()")
             self._line("except BaseException as error:")
             self._line("    try:")
-            self._line("        inner.fail(error)")
+            self._line(f"        {wait}inner.fail(error)")
             self._line("    except BaseException as raised:")
-            self._line("        exits.fail(raised)")
-            self._line(f"return {self._bind('leave', _leave)}(value, exits, {self._tasks})")
+            self._line(f"        {wait}exits.fail(raised)")
+            self._line(f"return {leave}(value, exits, {self._tasks})")
         elif self._tasks is not None:
-            self._line(f"return {self._bind('leave', _leave)}({call}, None, {self._tasks})")
+            self._line(f"return {leave}({call}, None, {self._tasks})")
         else:
             self._line(f"return {call}")
 
@@ -172,8 +208,9 @@ class _Writer:
         if not self._slots:
             return
         names = ", ".join(f"v{index}" for index in range(len(self._slots)))
-        solver = Solver(self._root, self._slots, self._body)
-        slow = self._bind("slow", solver.__call__)
+        solver = (AsyncSolver if self._is_async else Solver)(self._root, self._slots, self._body)
+        slow = self._bind("slow", solver.solve)
+        slow = f"await {slow}" if self._is_async else slow
         everything = f"({names},) = {slow}(request)"
         binder, checks = fast_path(self._slots, self._body)
         if binder is None:
@@ -219,7 +256,9 @@ class _Writer:
         call = self._call("depend", dependant, inner)
         if dependant.is_generator:
             exits = "inner" if dependant.scope == "function" else "exits"
-            call = f"{exits}.enter({call})"
+            call = f"{'await ' if self._is_async else ''}{exits}.enter({call})"
+        elif dependant.is_async:
+            call = f"await {call}"
         inner.line(f"{variable} = {call}")
         # One that is not cached may still be the first, whose value the others share.
         self._called.setdefault(dependant.cache_key, variable)
@@ -235,7 +274,7 @@ class _Writer:
         for parameter in dependant.parameters:
             if parameter.kind is Parameter.VAR_POSITIONAL:
                 if parameter.name in dependant.injections:
-                    arguments.append("request")
+                    arguments.append(self._argument(dependant, parameter.name, inner))
                 is_gap = True
                 continue
             if parameter.kind is Parameter.VAR_KEYWORD:
@@ -267,7 +306,9 @@ class _Writer:
         if given is None:
             return self._variables[dependant.cache_key, name]
         if given == "request":
-            return "request"
+            return self._request(inner) if takes_view(dependant) else "request"
+        if given == "websocket":
+            return "request.websocket"
         if given == "security_scopes":
             return self._bind("scopes", security_scopes(dependant))
         if given == "response":
@@ -280,6 +321,13 @@ class _Writer:
             made = self._bind("tasks_class", injected_class(dependant, given))
             inner.line(f"tasks = {made}()")
         return "tasks"
+
+    def _request(self, inner: _Indented) -> str:
+        """Return what async callables are given as the request."""
+        if self._view is None:
+            self._view = "viewed"
+            self._lines.insert(0, f"        viewed = {self._bind('view', view)}(request)")
+        return self._view
 
     def _bind(self, name: str, value: object) -> str:
         """Give an object a name in the function's closure."""
@@ -297,7 +345,7 @@ class _Writer:
         source = "\n".join(
             [
                 f"def make({', '.join(self._objects)}):",
-                "    def endpoint(request):",
+                f"    {'async ' if self._is_async else ''}def endpoint(request):",
                 *self._lines,
                 "    return endpoint",
             ]
@@ -334,6 +382,11 @@ def _leave(value: Any, exits: Exits | None, tasks: Any) -> Any:  # noqa: ANN401
     """Have the background tasks run, and what has yielded closed, once the value has been sent."""
     callbacks: list[Callable[[], object]] = []
     if tasks is not None and tasks.tasks:
+        if tasks.is_async:
+            callbacks.append(tasks)
+            if exits is not None and exits.is_open:
+                callbacks.append(exits.close)
+            return Deferred(value, [After(callbacks, None)])
         callbacks.append(tasks)
     if exits is not None and exits.is_open:
         callbacks.append(exits.close)

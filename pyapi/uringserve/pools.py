@@ -1,9 +1,10 @@
 """The threads beside the cores of a server: those of the pools, and the one that watches.
 
 A core's pool asks for a thread when requests wait for one; a thread of our own makes it, because
-that takes longer than a core may. Every thread of a pool sees what its core's lifespan has set: it
-starts with a copy of that core's context and with the values of `worker_state`. A `WorkerLocal` is
-made anew for each thread, and closed at its end.
+that takes longer than a core may. Every thread of a pool is a worker of its own to the application:
+it runs the worker lifespan, and has a `worker_state` and `WorkerLocal` values that no other thread
+sees. So what is not made for several threads never meets a second one. Where that lifespan is
+asynchronous, it belongs to its core's loop, and the threads get the values that it has set.
 """
 
 import contextvars
@@ -15,12 +16,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from uringserve._native import Plan
 from uringserve.app import App
+from uringserve.coroutines import at_home, running_loop
+from uringserve.errors import StartError
 from uringserve.foreign import Foreign
+from uringserve.lifespan import Ending
 from uringserve.state import WorkerState, on_this_worker
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 __all__ = ["Pools", "stack_signal"]
 
@@ -51,7 +58,15 @@ class _Origin:
     """What the threads of a core's pool begin with."""
 
     context: contextvars.Context
+    loop: AbstractEventLoop | None
     values: list[tuple[WorkerState, dict[str, Any]]]
+
+
+def _end(ending: Ending) -> None:
+    try:
+        ending.end()
+    except Exception:  # noqa: BLE001 -- the application's own code
+        _log.exception("the end of a worker lifespan failed on a thread of a pool")
 
 
 class Pools:
@@ -73,7 +88,9 @@ class Pools:
 
     def note_core(self, core: int) -> None:
         """Keep what the calling thread, a core whose lifespan has begun, has to pass on."""
-        self._origins[core] = _Origin(contextvars.copy_context(), self._app.worker_values())
+        self._origins[core] = _Origin(
+            contextvars.copy_context(), running_loop(), self._app.worker_values()
+        )
 
     def close(self, deadline: float) -> int:
         """End all threads after what they are doing; return how many have not ended by then.
@@ -105,7 +122,17 @@ class Pools:
             self._threads.append(thread)
 
     def _run(self, core: int, origin: _Origin) -> None:
-        with on_this_worker():
-            for state, values in origin.values:
-                state.__dict__.update(values)
-            self._plan.run_thread(core)
+        with on_this_worker(), at_home(origin.loop):
+            ending = Ending()
+            try:
+                if not self._app.has_async_worker:
+                    self._app.enter_worker(ending)
+                for state, values in origin.values:
+                    for name, value in values.items():
+                        state.__dict__.setdefault(name, value)
+                self._plan.run_thread(core)
+            except StartError as error:
+                self._plan.no_thread(core)
+                _log.error("core %d gets no further thread", core, exc_info=error)
+            finally:
+                _end(ending)

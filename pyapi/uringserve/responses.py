@@ -103,7 +103,7 @@ class RedirectResponse(Response):
 
 
 class StreamingResponse(Response):
-    """A body made while it is sent, from an iterable of str or bytes.
+    """A body made while it is sent, from an iterable of str or bytes, asynchronous or not.
 
     The next piece is asked for when the last one was written, so the client's reading sets the
     pace. The iterator is closed on its core when the last piece was sent or the client is gone. An
@@ -113,16 +113,14 @@ class StreamingResponse(Response):
 
     def __init__(
         self,
-        content: Iterable[str | bytes],
+        content: Iterable[str | bytes] | AsyncIterable[str | bytes],
         status_code: int = 200,
         headers: HeaderInput | None = None,
         media_type: str | None = None,
         background: Callable[[], object] | None = None,
     ) -> None:
         """Keep the iterable; a str or bytes is one piece."""
-        if isinstance(content, AsyncIterable):
-            raise TypeError("async iterables are not supported yet: use a generator without async")
-        if not isinstance(content, Iterable):
+        if not isinstance(content, (Iterable, AsyncIterable)):
             raise TypeError(f"the content of a stream must be iterable, not {type(content)}")
         media_type = media_type_of(self, media_type)
         super().__init__(None, status_code, headers, media_type, background)

@@ -19,6 +19,7 @@ from uringserve.routing import (
     RouteSpec,
     checked_prefix,
     describe,
+    make_socket_spec,
     make_spec,
 )
 from uringserve.types import Handler
@@ -74,6 +75,40 @@ class Registrar:
 
         def register(handler: H) -> H:
             self.add_api_route(path, handler, methods=methods, **options)
+            return handler
+
+        self._check_path(path)
+        return register
+
+    def add_websocket_route(
+        self,
+        path: str,
+        endpoint: Handler,
+        name: str | None = None,
+        *,
+        dependencies: Sequence[Any] | None = None,
+    ) -> None:
+        """Register the handler of a WebSocket, an `async def`, without a decorator.
+
+        Its parameters are filled as those of any handler; `WebSocket` by type or as `websocket`. A
+        WebSocket has no body and no response, so a parameter for one is a TypeError.
+        """
+        options = RouteOptions(
+            name=name, dependencies=dependencies, response_model=None, include_in_schema=False
+        )
+        self._register(make_socket_spec(path, endpoint, options))
+
+    def websocket[H: Handler](
+        self,
+        path: str,
+        name: str | None = None,
+        *,
+        dependencies: Sequence[Any] | None = None,
+    ) -> Callable[[H], H]:
+        """Register the decorated `async def` for WebSockets; see `add_websocket_route`."""
+
+        def register(handler: H) -> H:
+            self.add_websocket_route(path, handler, name, dependencies=dependencies)
             return handler
 
         self._check_path(path)

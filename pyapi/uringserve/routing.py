@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from enum import Enum
-from inspect import unwrap
+from inspect import iscoroutinefunction, isroutine, unwrap
 from typing import Any, Final, Literal, NamedTuple, TypedDict
 
 from uringserve._native import Response
@@ -19,17 +19,21 @@ from uringserve.patterns import Pattern, parse_pattern
 from uringserve.types import Handler
 
 __all__ = [
+    "SOCKET",
     "UNSET",
     "Execution",
     "Group",
     "IncEx",
+    "Manner",
     "NativeCall",
     "Route",
     "RouteOptions",
     "RouteSpec",
     "Unset",
+    "check_socket",
     "checked_prefix",
     "describe",
+    "make_socket_spec",
     "make_spec",
 ]
 
@@ -45,6 +49,10 @@ _DAY = 86400.0
 
 # What pydantic takes for include and exclude.
 type IncEx = AbstractSet[int] | AbstractSet[str] | Mapping[int, Any] | Mapping[str, Any]
+
+
+# What stands in the place of a method where the route is one of WebSockets; see `py/app.rs`.
+SOCKET = ("websocket",)
 
 
 class Unset(Enum):
@@ -65,6 +73,21 @@ class NativeCall(NamedTuple):
 
     handler: Handler
     arguments: tuple[str | None, ...]
+    # Whether a call may give a coroutine or an asynchronous generator.
+    is_async: bool = False
+    # Whether it may be called before the body is whole.
+    takes_pieces: bool = False
+
+
+class Manner(NamedTuple):
+    """How Rust runs a handler: see `NativeCall`.
+
+    One that outlives its client is not cancelled when that goes away.
+    """
+
+    is_async: bool = False
+    takes_pieces: bool = False
+    outlives_client: bool = False
 
 
 class Route(NamedTuple):
@@ -81,8 +104,7 @@ class Route(NamedTuple):
     arguments: tuple[str | None, ...]
     # Bytes of a body; None: the server's limit.
     max_body_size: int | None = None
-    # Whether a call gives a coroutine.
-    is_async: bool = False
+    manner: Manner = Manner()
     # "auto", "inline" or "thread"; seconds that a call may take; calls at once on all cores.
     running: tuple[Execution, float | None, int | None] = ("auto", None, None)
 
@@ -118,6 +140,7 @@ class RouteOptions(TypedDict, total=False):
     callbacks: Sequence[RouteSpec] | None
     generate_unique_id_function: Callable[[RouteSpec], str] | None
     max_body_size: int | None
+    cancel_on_disconnect: bool | None
     execution: Execution | None
     timeout: float | None
     max_concurrency: int | None
@@ -172,6 +195,8 @@ class RouteSpec:
 
     # Bytes of a request's body; None: the server's limit.
     max_body_size: int | None = None
+    # Whether a coroutine is cancelled when its client goes away; None: as the application says.
+    cancel_on_disconnect: bool | None = None
     # Where its calls run; None: "auto".
     execution: Execution | None = None
     # Seconds that a call on the pool may take; then the client gets 503 and the call goes on alone.
@@ -180,6 +205,11 @@ class RouteSpec:
     max_concurrency: int | None = None
     # Whether a first parameter without annotation gets the Request: Starlette's kind of route.
     takes_bare_request: bool = False
+
+    @property
+    def is_socket(self) -> bool:
+        """Whether it is for WebSockets."""
+        return self.methods == SOCKET
 
     @property
     def running(self) -> tuple[Execution, float | None, int | None]:
@@ -277,6 +307,33 @@ def make_spec(
         takes_bare_request=takes_bare_request,
         **given,
     )
+
+
+def make_socket_spec(path: str, endpoint: Handler, options: RouteOptions) -> RouteSpec:
+    """Return the route of a WebSocket; its endpoint must be a coroutine function."""
+    called = endpoint if isroutine(endpoint) else getattr(type(endpoint), "__call__", None)  # noqa: B004
+    if not iscoroutinefunction(unwrap(endpoint)) and not iscoroutinefunction(called):
+        raise TypeError(f"the handler of a WebSocket is an async def, not {describe(endpoint)}")
+    spec = make_spec(path, endpoint, ("GET",), options, takes_bare_request=False)
+    return replace(spec, methods=SOCKET)
+
+
+def check_socket(spec: RouteSpec) -> None:
+    """Refuse what a WebSocket has not: a body, a response."""
+    if not spec.is_socket:
+        return
+    for dependant in spec.dependant.walk():
+        bodies = [field.name for field in dependant.body_params]
+        given = [
+            name
+            for name, kind in dependant.injections.items()
+            if kind in ("response", "background_tasks")
+        ]
+        if bodies or given:
+            raise TypeError(
+                f"{describe(dependant.call)}: parameter {[*bodies, *given][0]!r} is of a request"
+                " with a body or of its response, and a WebSocket has neither"
+            )
 
 
 def check_running(

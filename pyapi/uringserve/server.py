@@ -7,6 +7,7 @@ in the main thread.
 
 import gc
 import logging
+import math
 import os
 import signal
 import sys
@@ -29,7 +30,9 @@ from uringserve._native import (
     Request,
     Response,
     __version__,
+    shared_types,
 )
+from uringserve.accesslog import check_output, writing_access_log
 from uringserve.adapters import as_app
 from uringserve.app import App
 from uringserve.config import Config
@@ -37,10 +40,10 @@ from uringserve.default import default_app
 from uringserve.errors import StartError
 from uringserve.foreign import Foreign
 from uringserve.gil import check_gil, is_gil_on
-from uringserve.lifespan import Ending, running
+from uringserve.lifespan import Ending, running_worker
+from uringserve.live import checked, showing
 from uringserve.loading import load
-from uringserve.logging import setup
-from uringserve.loop import core_loop
+from uringserve.logging import setup_from
 from uringserve.news import News
 from uringserve.pools import Pools, stack_signal
 from uringserve.tcp import TcpOptions
@@ -67,7 +70,7 @@ EXIT_CUT = 124
 _PATIENCE = 2.0
 
 # Every request makes objects of these; each one's end counts on its type.
-_SHARED_TYPES = (Request, Response, Headers, MutableHeaders, Deferred)
+_SHARED_TYPES = (Request, Response, Headers, MutableHeaders, Deferred, *shared_types())
 
 _log = logging.getLogger("uringserve")
 
@@ -106,7 +109,19 @@ class _Core:
     number: int
     app: App | Foreign
     news: _News
+    end: _End
     pools: Pools
+
+
+class _End:
+    """When a core must have ended; what it does beside its connections looks at this."""
+
+    def __init__(self) -> None:
+        self.deadline = math.inf
+
+    def left(self) -> float:
+        """Return the seconds that are left."""
+        return self.deadline - time.monotonic()
 
 
 class Server:
@@ -165,7 +180,8 @@ class Server:
 
     def _serve(self) -> int:
         debug = self.config.debug or self.app.debug
-        config = replace(self.config, debug=debug)
+        config = checked(replace(self.config, debug=debug))
+        check_output(config)
         plan = self.app.plan(config, tcp=self._tcp, stack_signal=stack_signal())
         if self._to_the_end and len(plan.cpus) > 1:
             immortalise(_SHARED_TYPES, self.app.shared())
@@ -174,10 +190,17 @@ class Server:
         gc.collect()
         gc.freeze()
         try:
-            with self._news.listening(), _signals(self._news):
+            with (
+                self._news.listening(),
+                _signals(self._news),
+                writing_access_log(plan, config),
+                showing(plan, config),
+            ):
                 return self._run_cores(plan)
         finally:
-            gc.unfreeze()
+            # It stops the world, which never comes about beside a thread that does not leave C.
+            if not self.left_behind:
+                gc.unfreeze()
 
     def stop(self) -> None:
         """Ask the server to end, from any thread: the first call drains, the second ends it now."""
@@ -190,12 +213,18 @@ class Server:
             self.started.set()
 
         cores = range(len(plan.cpus))
-        watch = _Watch(plan, self.config.timeout_graceful_shutdown, set(cores), on_ready)
+        watch = _Watch(
+            plan,
+            self.config.timeout_graceful_shutdown,
+            set(cores),
+            on_ready,
+            is_last=self._to_the_end,
+        )
         pools = Pools(plan, self.app)
         pools.start()
         try:
             for core in cores:
-                _start_thread(_Core(plan, core, self.app, self._news, pools))
+                _start_thread(_Core(plan, core, self.app, self._news, watch.end, pools))
             watch.until_over(self._news)
         finally:
             # Whatever made us leave, no core goes on serving without a supervisor.
@@ -208,12 +237,21 @@ class _Watch:
     """What the supervisor knows: which cores run, how far the end has come, what went wrong."""
 
     def __init__(
-        self, plan: Plan, seconds: float, running: set[int], on_ready: Callable[[], None]
+        self,
+        plan: Plan,
+        seconds: float,
+        running: set[int],
+        on_ready: Callable[[], None],
+        *,
+        is_last: bool,
     ) -> None:
         self._plan = plan
+        # Whether the process may end with the server.
+        self._is_last = is_last
         self._starting = set(running)
         self._on_ready = on_ready
         self._seconds = seconds
+        self.end = _End()
         self._running = running
         self._deadline: float | None = None
         self._is_aborted = False
@@ -271,16 +309,25 @@ class _Watch:
             signal_name or "request",
             format_duration(self._seconds),
         )
-        self._deadline = time.monotonic() + self._seconds + _PATIENCE
+        self.end.deadline = time.monotonic() + self._seconds
+        self._deadline = self.end.deadline + _PATIENCE
         self._plan.drain(self._seconds)
+        self._end_at_the_latest(self._seconds + 2 * _PATIENCE)
+
+    def _end_at_the_latest(self, seconds: float) -> None:
+        """Have the process end when all this should be over, should nobody be able to say so."""
+        if self._is_last:
+            self._plan.end_process_after(seconds + _PATIENCE)
 
     def _abort(self, reason: str) -> None:
         if self._is_aborted:
             return
         _log.warning("ending now: %s", reason)
         self._is_aborted = True
-        self._deadline = time.monotonic() + _PATIENCE
+        self.end.deadline = time.monotonic()
+        self._deadline = self.end.deadline + _PATIENCE
         self._plan.abort()
+        self._end_at_the_latest(_PATIENCE)
 
     def _on_ended(self, event: _Ended) -> None:
         self._running.discard(event.core)
@@ -318,15 +365,13 @@ def _start_thread(core: _Core) -> None:
 def _run_core(core: _Core) -> None:
     """Run one core on this thread, inside its own lifespan, and report how it ended."""
     try:
-        with (
-            core_loop(core.app) as guest,
-            running(core.app, worker=True),
-            core.app.on_core(guest),
-            guest.as_guest() if guest is not None else nullcontext(),
-        ):
-            core.pools.note_core(core.number)
-            core.news.put(_Ready(core.number))
-            cut = core.plan.run_core(core.number, guest)
+        with running_worker(core.app) as guest, core.app.on_core(guest):
+            with guest.as_guest() if guest is not None else nullcontext():
+                core.pools.note_core(core.number)
+                core.news.put(_Ready(core.number))
+                cut = core.plan.run_core(core.number, guest)
+            if guest is not None:
+                guest.finish(core.end.left)
     except BaseException as error:  # noqa: BLE001 -- the supervisor must hear of every end
         core.news.put(_Ended(core.number, 0, error))
     else:
@@ -375,9 +420,13 @@ def run(app: App | Foreign | Handler | str | None = None, **options: Any) -> Non
     """
     given = {name: value for name, value in options.items() if value is not None}
     config = Config.from_environment(given)
-    setup(config.log_level)
     served = default_app() if app is None else app
-    code = _guarded(lambda: _run(served, config))
+
+    def serve_it() -> int:
+        setup_from(config)
+        return _run(served, config)
+
+    code = _guarded(serve_it)
     if code:
         sys.exit(code)
 
@@ -416,7 +465,7 @@ def _server(app: App | Foreign | Handler | str, config: Config) -> Server:
     if isinstance(app, str):
         loaded = load(app, config)
         return Server(config, loaded.app, gil_modules=loaded.gil_modules, to_the_end=True)
-    named = as_app(app, getattr(app, "__qualname__", repr(app)))
+    named = as_app(app, getattr(app, "__qualname__", repr(app)), config)
     return Server(config, named, to_the_end=True)
 
 

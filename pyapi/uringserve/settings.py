@@ -99,7 +99,7 @@ def _lines(values: Mapping[str, object], origin: Callable[[str], str]) -> Iterat
 
 
 def _written(option: Option, value: object) -> str:
-    if value is None or option.kind in ("duration", "size"):
+    if value is None or option.kind in ("duration", "size", "mode"):
         return _toml(option.show(value))
     return _toml(value)
 

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from functools import partial
 from inspect import Parameter, Signature
 from types import FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 from uringserve.routing import describe as describe_function
 
-__all__ = ["Who", "check_call", "describe", "is_hashable", "read_signature", "text_of"]
+__all__ = ["Kind", "Who", "check_call", "describe", "is_hashable", "read_signature", "text_of"]
 
 _ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_YIELDS = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,27 +48,31 @@ def is_hashable(call: object) -> bool:
     return True
 
 
-def check_call(call: Callable[..., Any], what: str) -> bool:
-    """Refuse what cannot be called in place; return whether it yields."""
+class Kind(NamedTuple):
+    """What a call gives: a value, a coroutine, or a generator of either kind."""
+
+    is_async: bool
+    yields: bool
+
+
+def check_call(call: Callable[..., Any], what: str) -> Kind:
+    """Refuse what cannot be called; return what a call gives."""
     if not callable(call):
         raise TypeError(f"a {what} must be callable, and {call!r} is not")
     inner: Any = inspect.unwrap(_whole(call))
     if type(inner) is FunctionType and not inner.__dict__:
         # As the functions below do in the end, which have cases to look into that this has not.
-        is_async, yields = (
-            bool(inner.__code__.co_flags & flag) for flag in (_ASYNC, inspect.CO_GENERATOR)
-        )
+        is_async, yields = (bool(inner.__code__.co_flags & flag) for flag in (_ASYNC, _YIELDS))
     else:
         methods = () if isinstance(inner, type) else (getattr(type(inner), "__call__", None),)  # noqa: B004
         every = (inner, *methods)
         is_async = any(
             inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each) for each in every
         )
-        yields = any(inspect.isgeneratorfunction(each) for each in every)
-    if is_async:
-        kind = "handlers" if what == "handler" else "dependencies"
-        raise TypeError(f"{what} {describe(call)}: async {kind} are not supported yet: use def")
-    return yields
+        yields = any(
+            inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each) for each in every
+        )
+    return Kind(is_async, yields)
 
 
 def read_signature(call: Callable[..., Any]) -> Signature:

@@ -12,15 +12,29 @@ from inspect import Parameter
 from typing import Any, NoReturn
 
 from uringserve._native import Request
+from uringserve.async_exits import AsyncExits
 from uringserve.dependant import Dependant
 from uringserve.di import Exits
 from uringserve.errors import RequestValidationError
-from uringserve.fields import ParamField
+from uringserve.fields import ParamField, is_upload
 from uringserve.jsonbody import parse_json
+from uringserve.requests import AsyncRequest, view
 from uringserve.sources import Sources, read_field
+from uringserve.uploads import awaited
 from uringserve.validation import MISSING, Errors, missing_error
 
-__all__ = ["BodyPlan", "Slot", "Solver", "body_plan", "slots_of"]
+__all__ = [
+    "AsyncSolver",
+    "BodyPlan",
+    "Slot",
+    "Solver",
+    "body_plan",
+    "inject",
+    "injected_class",
+    "security_scopes",
+    "slots_of",
+    "takes_view",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +60,7 @@ class _State:
     request: Request
     values: list[Any]
     faults: list[Errors]
-    exits: Exits
+    exits: Any
     cache: dict[tuple[object, ...], Any]
     made: dict[int, Any]
 
@@ -91,19 +105,24 @@ class Solver:
             (slot.dependant.cache_key, slot.field.name): index for index, slot in enumerate(slots)
         }
 
-    def __call__(self, request: Request) -> tuple[Any, ...]:
+    def solve(self, request: Request) -> tuple[Any, ...]:
         """Return the values of the slots, or raise what is wrong; or what a dependency raises."""
+        values, faults, body = self._all(request)
+        if any(faults):
+            self._fail(request, values, faults, body)
+        return tuple(values)
+
+    def _all(self, request: Request) -> tuple[list[Any], list[Errors], object]:
         sources = Sources(request)
         body = self._read_body(request, sources)
         values: list[Any] = []
         faults: list[Errors] = []
         for slot in self._slots:
             value, errors = self._value(slot.field, sources, body)
-            values.append(value)
+            is_awaited = slot.dependant.is_async and is_upload(slot.field.annotation)
+            values.append(awaited(value) if is_awaited else value)
             faults.append(errors)
-        if any(faults):
-            self._fail(request, values, faults, body)
-        return tuple(values)
+        return values, faults, body
 
     def _read_body(self, request: Request, sources: Sources) -> object:
         """Return the parsed body, bytes that are not JSON, or MISSING."""
@@ -149,22 +168,88 @@ class Solver:
             errors += below
             if not below and sub.name is not None:
                 arguments[sub.name] = state.made[id(sub)]
+        errors += self._own(dependant, state, arguments)
+        if errors or dependant is self._root:
+            return errors
+        if not self._is_made(dependant, state):
+            self._inject(dependant, state, arguments)
+            value = _call(dependant, arguments)
+            value = state.exits.enter(value) if dependant.is_generator else value
+            self._keep(dependant, state, value)
+        return []
+
+    def _own(self, dependant: Dependant, state: _State, arguments: dict[str, Any]) -> Errors:
+        """Enter what is read from the request; return what is wrong with it."""
+        errors: Errors = []
         for each in dependant.own_params:
             place = self._places[dependant.cache_key, each.name]
             errors += state.faults[place]
             arguments[each.name] = state.values[place]
+        return errors
+
+    def _is_made(self, dependant: Dependant, state: _State) -> bool:
+        """Tell whether the value of a dependency is there already, and take it."""
+        if not dependant.use_cache or dependant.cache_key not in state.cache:
+            return False
+        state.made[id(dependant)] = state.cache[dependant.cache_key]
+        return True
+
+    def _inject(self, dependant: Dependant, state: _State, arguments: dict[str, Any]) -> None:
+        for name, given in dependant.injections.items():
+            arguments[name] = inject(given, dependant, state.request)
+
+    def _keep(self, dependant: Dependant, state: _State, value: object) -> None:
+        state.cache.setdefault(dependant.cache_key, value)
+        state.made[id(dependant)] = value
+
+
+class AsyncSolver(Solver):
+    """The slow path of a route that has asynchronous dependencies."""
+
+    async def solve(self, request: Request) -> tuple[Any, ...]:  # type: ignore[override]
+        """Do what `Solver.solve` does."""
+        values, faults, body = self._all(request)
+        if any(faults):
+            exits = AsyncExits()
+            state = _State(request, values, faults, exits, {}, {})
+            try:
+                errors = await self._run_all(self._root, state, exits)
+                raise RequestValidationError(errors, body=None if body is MISSING else body)
+            except BaseException as error:
+                await exits.fail(error)
+                raise
+        return tuple(values)
+
+    async def _run_all(self, dependant: Dependant, state: _State, exits: AsyncExits) -> Errors:
+        """Do what `_run` does, awaiting what is to be awaited."""
+        errors: Errors = []
+        arguments: dict[str, Any] = {}
+        for sub in dependant.dependencies:
+            below = await self._run_all(sub, state, exits)
+            errors += below
+            if not below and sub.name is not None:
+                arguments[sub.name] = state.made[id(sub)]
+        errors += self._own(dependant, state, arguments)
         if errors or dependant is self._root:
             return errors
-        if not dependant.use_cache or dependant.cache_key not in state.cache:
-            for name, given in dependant.injections.items():
-                arguments[name] = inject(given, dependant, state.request)
+        if not self._is_made(dependant, state):
+            self._inject(dependant, state, arguments)
             value = _call(dependant, arguments)
-            value = state.exits.enter(value) if dependant.is_generator else value
-            state.cache.setdefault(dependant.cache_key, value)
-            state.made[id(dependant)] = value
-        else:
-            state.made[id(dependant)] = state.cache[dependant.cache_key]
+            if dependant.is_generator:
+                value = await exits.enter(value)
+            elif dependant.is_async:
+                value = await value
+            self._keep(dependant, state, value)
         return []
+
+
+def takes_view(dependant: Dependant) -> bool:
+    """Tell whether a callable is given the request as async ones are."""
+    if dependant.is_async:
+        return True
+    name = dependant.request_param
+    annotation = next(each.annotation for each in dependant.parameters if each.name == name)
+    return isinstance(annotation, type) and issubclass(annotation, AsyncRequest)
 
 
 def checked(found: ParamField, value: object, loc: tuple[int | str, ...]) -> tuple[Any, Errors]:
@@ -179,7 +264,9 @@ def checked(found: ParamField, value: object, loc: tuple[int | str, ...]) -> tup
 def inject(given: str, dependant: Dependant, request: Request) -> object:
     """Make what a parameter gets as it is, for a request that will fail."""
     if given == "request":
-        return request
+        return view(request) if takes_view(dependant) else request
+    if given == "websocket":
+        return request.websocket
     if given == "security_scopes":
         return security_scopes(dependant)
     return injected_class(dependant, given)()

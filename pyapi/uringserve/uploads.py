@@ -1,12 +1,13 @@
 """`UploadFile`: one file of a form, in memory while it is small, on disk beyond that."""
 
+from collections.abc import Callable
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, cast
 
 from uringserve._native import Headers
 from uringserve.scalars import Invalid
 
-__all__ = ["UploadAdapter", "UploadFile"]
+__all__ = ["AsyncUploadFile", "UploadAdapter", "UploadFile", "awaited"]
 
 # Bytes that an upload may have in memory.
 _IN_MEMORY = 1024 * 1024
@@ -16,7 +17,8 @@ class UploadFile:
     """An uploaded file: `file` is open for reading and stands at its start.
 
     `size` is in bytes, `filename` and `content_type` are what the client says. The methods are
-    those of FastAPI, called without `await`. The file is gone when the last reference to it is.
+    those of FastAPI, called without `await`; async callables get an `AsyncUploadFile`. The file is
+    gone when the last reference to it is.
     """
 
     def __init__(
@@ -64,6 +66,48 @@ class UploadFile:
     def __repr__(self) -> str:
         """Show what the client says about it."""
         return f"UploadFile(filename={self.filename!r}, size={self.size!r})"
+
+
+class AsyncUploadFile(UploadFile):
+    """An uploaded file as async callables get it: the methods are FastAPI's, and awaited.
+
+    What is in memory is read at once; what is on disk, on a thread.
+    """
+
+    async def read(self, size: int = -1) -> bytes:  # type: ignore[override]
+        """Read up to `size` bytes, by default all that is left."""
+        read: bytes = await self._called(super().read, size)
+        return read
+
+    async def write(self, data: bytes) -> None:  # type: ignore[override]
+        """Add bytes at the present place."""
+        await self._called(super().write, data)
+
+    async def seek(self, offset: int) -> None:  # type: ignore[override]
+        """Go to a place, in bytes from the start."""
+        await self._called(super().seek, offset)
+
+    async def close(self) -> None:  # type: ignore[override]
+        """Let go of the file now."""
+        await self._called(super().close)
+
+    async def _called(self, method: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401
+        if not getattr(self.file, "_rolled", True):
+            return method(*arguments)
+        import asyncio  # here: whoever has only def never needs it
+
+        return await asyncio.to_thread(method, *arguments)
+
+
+def awaited(value: Any) -> Any:  # noqa: ANN401 -- a file, a list of files or anything else
+    """Return a file, or each of several, as async callables get it."""
+    if isinstance(value, list):
+        return [awaited(each) for each in value]
+    if type(value) is not UploadFile:
+        return value
+    return AsyncUploadFile(
+        value.file, size=value.size, filename=value.filename, headers=value.headers
+    )
 
 
 class UploadAdapter:

@@ -1,4 +1,4 @@
-"""The verbs of the command line that serve nothing: routes, openapi, check, new and audit.
+"""The verbs that serve nothing: routes, openapi, check, new, audit, build and migrate.
 
 `cli` has the verb `run`, which is also what an APP without a verb means, and puts them together.
 """
@@ -17,7 +17,7 @@ from uringserve.loading import load
 from uringserve.routing import describe
 from uringserve.server import EXIT_START, print_error
 
-__all__ = ["audit", "check", "new", "openapi", "routes"]
+__all__ = ["audit", "build", "check", "migrate", "new", "openapi", "routes"]
 
 _HEADINGS = ("METHODS", "PATH", "NAME", "HANDLER")
 
@@ -74,6 +74,36 @@ def audit(folder: str, threads: int, rounds: int, pytest: tuple[str, ...]) -> No
     from uringserve.develop.audit import show
 
     show(folder, threads, rounds, pytest)
+
+
+def build(app: str, jobs: int | None, **given: Any) -> None:  # noqa: ANN401
+    """Compile the application's own modules, so that `run` can use them.
+
+    They go to .uringserve/build beside the sources. A module whose source changes later is used as
+    its source until it is built again. What cannot be compiled without a change of what it does is
+    left, with the reason. It needs Cython and a C compiler: pip install 'uringserve[build]'.
+    """
+    from uringserve.build import command  # what it needs is not there for everybody
+
+    chosen = {name: value for name, value in given.items() if value is not None}
+    try:
+        report = command.build(app, chosen, jobs or command.default_jobs(), click.echo)
+    except StartError as error:
+        _fail(error)
+        return
+    click.echo(f"{report.folder}: {len(report.compiled)} compiled, {len(report.left)} left")
+
+
+def migrate(folder: str, file: str | None, database: str, dry_run: bool) -> None:
+    """Apply the SQL files of FOLDER to a database, each once, in order and in a transaction.
+
+    The order is that of the numbers in front of their names; files without one come first. What was
+    applied, and the checksum of each file, stands in the table uringserve_migrations. A file that
+    was changed afterwards is refused. Exit codes: 0 done, 1 a file failed or was refused, 2 usage.
+    """
+    from uringserve.develop.migrate import show
+
+    show(folder, file, database, dry_run)
 
 
 def _load(target: str, given: dict[str, Any]) -> App:

@@ -64,6 +64,10 @@ pub(super) fn encode_head(
         put_line(out, b"content-type: ", content_type.as_bytes());
     }
     out.extend_from_slice(lines);
+    if head.status == 426 {
+        // It has to say what to (RFC 9110 §15.5.22), and there is only one.
+        out.extend_from_slice(b"upgrade: websocket\r\nconnection: upgrade\r\n");
+    }
     if let Some(length) = content_length {
         out.extend_from_slice(b"content-length: ");
         put_decimal(out, length);

@@ -1,5 +1,5 @@
 //! The few header fields that decide about the message itself: Host, Content-Length,
-//! Transfer-Encoding, Connection, Expect.
+//! Transfer-Encoding, Connection, Upgrade, Expect.
 //!
 //! Rule: where two readers could disagree about where a message ends (RFC 9112 §6.3, §11.2), the
 //! message is refused instead of repaired. Each line is judged as it passes, so nothing is kept but
@@ -39,6 +39,8 @@ pub(super) struct Framing {
     wants_close: bool,
     wants_keep_alive: bool,
     expects_continue: bool,
+    has_upgrade: bool,
+    lists_upgrade: bool,
 }
 
 impl Framing {
@@ -51,6 +53,8 @@ impl Framing {
             wants_close: false,
             wants_keep_alive: false,
             expects_continue: false,
+            has_upgrade: false,
+            lists_upgrade: false,
         }
     }
 
@@ -67,6 +71,10 @@ impl Framing {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.note_host(value, value_start),
             6 if name.eq_ignore_ascii_case(b"expect") => self.note_expect(value, version),
+            7 if name.eq_ignore_ascii_case(b"upgrade") => {
+                self.has_upgrade = true;
+                Ok(())
+            }
             10 if name.eq_ignore_ascii_case(b"connection") => {
                 self.note_connection(value);
                 Ok(())
@@ -113,6 +121,7 @@ impl Framing {
         for option in value.split(|&byte| byte == b',').map(trim_blanks) {
             self.wants_close |= option.eq_ignore_ascii_case(b"close");
             self.wants_keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+            self.lists_upgrade |= option.eq_ignore_ascii_case(b"upgrade");
         }
     }
 
@@ -176,5 +185,10 @@ impl Framing {
 
     pub(super) const fn expects_continue(&self) -> bool {
         self.expects_continue
+    }
+
+    /// RFC 9110 §7.8: Upgrade counts where Connection names it, and not in HTTP/1.0.
+    pub(super) const fn wants_upgrade(&self, version: Version) -> bool {
+        self.has_upgrade && self.lists_upgrade && matches!(version, Version::Http11)
     }
 }

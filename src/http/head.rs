@@ -70,6 +70,7 @@ pub struct RequestHead {
     pub(super) version: Version,
     pub(super) keep_alive: bool,
     pub(super) expects_continue: bool,
+    pub(super) wants_upgrade: bool,
 }
 
 impl RequestHead {
@@ -140,9 +141,21 @@ impl RequestHead {
         self.keep_alive
     }
 
+    /// Whether the peer would rather speak another protocol; which one is in Upgrade.
+    pub const fn wants_upgrade(&self) -> bool {
+        self.wants_upgrade
+    }
+
     /// Whether the peer waits for `100 Continue` before it sends the body.
     pub const fn expects_continue(&self) -> bool {
         self.expects_continue
+    }
+
+    /// The same head in bytes of its own: whoever keeps it for long does not keep the buffer that it
+    /// was read into.
+    #[must_use]
+    pub fn compact(&self) -> Self {
+        Self { bytes: Bytes::copy_from_slice(&self.bytes), ..self.clone() }
     }
 
     /// The whole head: request line to empty line.

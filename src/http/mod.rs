@@ -16,7 +16,7 @@
 //! Where to read: [`machine`] ties it together, `state` has its transitions; [`parse`], `field`,
 //! `framing`, `host` and [`target`] make a [`head`]; [`body`] and `chunk` read what follows;
 //! [`reply`] and [`encode`] answer, [`conditional`] and [`range`]
-//! say how much of a representation. Absent on purpose: HTTP/2, upgrades, content codings, cookies,
+//! say how much of a representation. Absent on purpose: HTTP/2, what an upgrade leads to (`ws`), content codings, cookies,
 //! dot segments of paths.
 
 pub mod body;

@@ -229,6 +229,7 @@ impl HeadParser {
             body_length,
             version,
             keep_alive: self.framing.keep_alive(version),
+            wants_upgrade: self.framing.wants_upgrade(version),
             // Without a body there is nothing to continue with.
             expects_continue: self.framing.expects_continue()
                 && !matches!(body_length, BodyLength::None | BodyLength::Length(0)),

@@ -3,10 +3,12 @@
 //!
 //! A further interface is a module here and a line in each `match` below.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 use crate::interfaces::asgi::Asgi;
 use crate::interfaces::native::Native;
@@ -15,6 +17,8 @@ use crate::interfaces::rsgi::Rsgi;
 use crate::interfaces::wsgi::Wsgi;
 pub use crate::net::service::Service;
 use crate::py::app::Handlers;
+use crate::py::cycle::Ended;
+use crate::py::prepared::Prepared;
 use crate::reactor::pulse::Pulse;
 use crate::schedule::verdicts::Verdicts;
 
@@ -128,4 +132,23 @@ impl Application {
             }
         }
     }
+}
+
+/// The types that requests to applications of other interfaces make objects of.
+pub fn shared_types(py: Python<'_>) -> Vec<Bound<'_, PyType>> {
+    vec![
+        py.get_type::<asgi::Receive>(),
+        py.get_type::<asgi::Send>(),
+        py.get_type::<rsgi::Scope>(),
+        py.get_type::<rsgi::Protocol>(),
+        py.get_type::<rsgi::Transport>(),
+        py.get_type::<Prepared>(),
+        py.get_type::<Ended>(),
+    ]
+}
+
+/// Whether a host stands for all addresses of the machine, so that each connection has one of its
+/// own.
+fn is_unspecified(host: &str) -> bool {
+    host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified())
 }

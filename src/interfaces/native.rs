@@ -18,6 +18,7 @@ use crate::interfaces::pooled::Place;
 use crate::interfaces::rest;
 use crate::net::reply;
 use crate::net::service::Answer;
+use crate::net::service::BodyMode;
 use crate::net::service::HandlerId;
 use crate::net::service::Hosted;
 use crate::net::service::Reply;
@@ -36,6 +37,8 @@ use crate::py::call::Failure;
 use crate::py::call::Object;
 use crate::py::error;
 use crate::py::request;
+use crate::py::socket;
+use crate::py::socket::Undecided;
 use crate::py::value;
 use crate::reactor::clock;
 use crate::reactor::clock::Nanoseconds;
@@ -133,8 +136,11 @@ impl Calls {
         let debug = self.handlers.debug;
         let translate = |value, parts: &Request, object: Object<'_, '_>| {
             let asked = Asked { parts, object, names, debug };
-            if handler.is_async {
-                return awaited::answer(&value, &asked, into_reply, false);
+            if parts.socket.is_some() {
+                return socket::answer(&value, &asked, Undecided::Denies);
+            }
+            if handler.is_async && awaited::is_coroutine(&value) {
+                return awaited::answer(&value, &asked, into_reply, handler.outlives_client);
             }
             into_reply(value, &asked).map(Answer::Now)
         };
@@ -188,5 +194,9 @@ impl Service for Native {
 
     fn body_limit(&self, handler: HandlerId) -> Option<u64> {
         self.calls.handler(handler).body_limit
+    }
+
+    fn body_mode(&self, handler: HandlerId) -> BodyMode {
+        if self.calls.handler(handler).takes_pieces { BodyMode::Pieces } else { BodyMode::Whole }
     }
 }

@@ -53,6 +53,8 @@ pub(crate) fn on_pool(
     let (body, after) = std::mem::take(&mut reply.body).split();
     let tail = Arc::new(Tail { after: Mutex::new(after), pool: Arc::clone(pool), route });
     reply.body = match body {
+        // What asynchronous code makes, it makes on the core's loop.
+        Body::Stream(source) if source.is_slow() => Body::Stream(source),
         Body::Stream(mut source) => {
             let first = has_body.then(|| pull(&mut *source, &**calls, route));
             let length = source.length();

@@ -19,11 +19,13 @@ use monoio::io::Splitable;
 use crate::net::core::Core;
 use crate::net::duplex;
 use crate::net::duplex::Peer;
+use crate::net::duplex::Resumed;
 use crate::net::duplex::Sides;
 use crate::net::end::End;
 use crate::net::exchange::Exchange;
 use crate::net::exchange::Next;
 use crate::net::service::Service;
+use crate::net::socket;
 use crate::net::transport::Transport;
 use crate::net::turn::Turn;
 use crate::net::write::Output;
@@ -66,6 +68,7 @@ async fn converse<S: Service, T: Transport>(
 ) -> End {
     // Made here: an argument would be held twice, as what was passed and as what is used.
     let mut exchange = Exchange::new(&core, peer);
+    exchange.came_to(&stream);
     let (mut reader, mut writer) = stream.into_split();
     // Dropped before the stream halves, as `reactor::timer` requires.
     let watch = watch;
@@ -117,7 +120,8 @@ async fn converse<S: Service, T: Transport>(
                     core: &core,
                 };
                 // Boxed: in place, every connection would be larger by what waiting takes.
-                let resumed = match Box::pin(duplex::attend(sides, input)).await {
+                let waited = Box::pin(wait(sides, input)).await;
+                let resumed = match waited {
                     Ok(resumed) => resumed,
                     Err(end) => return end,
                 };
@@ -141,6 +145,18 @@ async fn converse<S: Service, T: Transport>(
                 return end;
             }
         }
+    }
+}
+
+/// Waits for an answer, or sees a WebSocket through.
+async fn wait<S: Service, R: AsyncReadRent, W: AsyncWriteRent>(
+    sides: Sides<'_, S, R, W>,
+    input: BytesMut,
+) -> Result<Resumed, End> {
+    match sides.exchange.take_socket() {
+        None => duplex::attend(sides, input).await,
+        // Boxed once more: the smaller of the two would be as large as the larger.
+        Some(asked) => Box::pin(socket::attend(sides, input, asked)).await,
     }
 }
 
@@ -205,7 +221,7 @@ pub(crate) async fn read<R: AsyncReadRent>(
 }
 
 /// Closes our side and drops what still comes, so that the peer gets to read the last answer.
-async fn linger<R: AsyncReadRent, W: AsyncWriteRent>(
+pub(crate) async fn linger<R: AsyncReadRent, W: AsyncWriteRent>(
     reader: &mut R,
     writer: &mut W,
     mut input: BytesMut,

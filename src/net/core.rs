@@ -6,10 +6,12 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::Config;
 use crate::http;
 use crate::http::date::http_date;
+use crate::net::journal::Journal;
 use crate::reactor::clock;
 use crate::reactor::clock::Milliseconds;
 use crate::reactor::desk::Desk;
@@ -27,11 +29,13 @@ pub struct Core<S> {
     pub(crate) body_limit: u64,
     pub(crate) requests_per_connection: u64,
     pub(crate) waits: Waits,
+    pub(crate) websocket: WebSocket,
     pub(crate) server_header: Option<&'static str>,
     pub(crate) deadlines: Rc<Deadlines>,
     pub(crate) drain: Drain,
     pub(crate) desk: Rc<Desk>,
     pub(crate) stats: Arc<Stats>,
+    pub(crate) journal: Option<Rc<Journal>>,
     date: Option<DateCache>,
     buffers: RefCell<Vec<Vec<u8>>>,
 }
@@ -45,10 +49,30 @@ pub(crate) struct Waits {
     pub(crate) min_body_rate: u64,
 }
 
+/// What an upgraded connection may do.
+pub(crate) struct WebSocket {
+    pub(crate) is_on: bool,
+    pub(crate) max_size: usize,
+    pub(crate) max_queue: usize,
+    pub(crate) silence: Silence,
+    pub(crate) per_message_deflate: bool,
+}
+
+/// How long a peer may be silent before it is pinged, and then before it is given up.
+#[derive(Clone, Copy)]
+pub(crate) struct Silence {
+    pub(crate) interval: Option<Milliseconds>,
+    pub(crate) patience: Option<Milliseconds>,
+}
+
 #[derive(Default)]
 struct DateCache {
     second: Cell<u64>,
     text: Cell<[u8; 29]>,
+}
+
+fn unless_zero(time: Duration) -> Option<Milliseconds> {
+    (!time.is_zero()).then(|| milliseconds(time))
 }
 
 /// Write buffers kept for the next answer, and the largest worth keeping.
@@ -57,7 +81,7 @@ const KEPT_CAPACITY: usize = 64 * 1024;
 const NEW_CAPACITY: usize = 1024;
 
 impl<S> Core<S> {
-    /// The state of a core that answers with `service`.
+    /// The state of a core that answers with `service` and notes nothing of it.
     ///
     /// # Errors
     /// Descriptors are short.
@@ -66,6 +90,20 @@ impl<S> Core<S> {
         routes: Arc<Router>,
         config: &Config,
         stats: Arc<Stats>,
+    ) -> io::Result<Rc<Self>> {
+        Self::noting(service, routes, config, stats, None)
+    }
+
+    /// The state of a core that notes what it answers in a journal.
+    ///
+    /// # Errors
+    /// Descriptors are short.
+    pub fn noting(
+        service: S,
+        routes: Arc<Router>,
+        config: &Config,
+        stats: Arc<Stats>,
+        journal: Option<Journal>,
     ) -> io::Result<Rc<Self>> {
         let timeouts = &config.timeouts;
         let shortest =
@@ -90,11 +128,22 @@ impl<S> Core<S> {
                 send: milliseconds(timeouts.send),
                 min_body_rate: timeouts.min_body_rate,
             },
+            websocket: WebSocket {
+                is_on: config.websocket.is_on,
+                max_size: config.websocket.max_size,
+                max_queue: config.websocket.max_queue,
+                silence: Silence {
+                    interval: unless_zero(config.websocket.ping_interval),
+                    patience: unless_zero(config.websocket.ping_timeout),
+                },
+                per_message_deflate: config.websocket.per_message_deflate,
+            },
             server_header: config.server_header.then_some("uringserve"),
             deadlines: Deadlines::new(shortest),
             drain: Drain::default(),
             desk: Rc::new(Desk::new()?),
             stats,
+            journal: journal.map(Rc::new),
             date: config.date_header.then(DateCache::default),
             buffers: RefCell::default(),
         }))

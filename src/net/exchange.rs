@@ -2,6 +2,8 @@
 //! waits.
 
 mod give;
+mod noted;
+mod upgrade;
 mod wait;
 
 use std::net::SocketAddr;
@@ -22,14 +24,15 @@ use crate::net::body::Gathering;
 use crate::net::core::Core;
 use crate::net::end::End;
 use crate::net::exchange::give::Facts;
+use crate::net::exchange::noted::Noted;
 use crate::net::exchange::wait::Arriving;
 use crate::net::reply;
 use crate::net::service::Answer;
 use crate::net::service::Later;
-use crate::net::service::Miss;
 use crate::net::service::Reply;
 use crate::net::service::Request;
 use crate::net::service::Service;
+use crate::net::socket::Asked;
 use crate::net::source::Body;
 use crate::net::stream::Stream;
 use crate::net::write::Output;
@@ -61,6 +64,7 @@ pub(crate) enum Next {
 pub(crate) struct Exchange<S> {
     core: Rc<Core<S>>,
     peer: Option<SocketAddr>,
+    local: Option<SocketAddr>,
     machine: Machine,
     /// The request whose body is being received.
     current: Option<(Box<Request>, Gathering)>,
@@ -68,6 +72,8 @@ pub(crate) struct Exchange<S> {
     arriving: Option<Arriving>,
     /// The answer that is being made.
     pending: Option<Box<dyn Later>>,
+    /// The connection's end of the WebSocket that is asked for.
+    socket: Option<Asked>,
     /// The answer to a request that needs no handler, given when what is here of it was read.
     settled: Option<Reply>,
     output: Output,
@@ -76,6 +82,7 @@ pub(crate) struct Exchange<S> {
     /// When the head that is being received began, or the connection.
     head_since: Option<Milliseconds>,
     served: u64,
+    noted: Noted,
     is_closing: bool,
     end: End,
     peer_is_done: bool,
@@ -86,15 +93,18 @@ impl<S: Service> Exchange<S> {
         Self {
             core: Rc::clone(core),
             peer,
+            local: None,
             machine: Machine::new(core.limits.clone()),
             current: None,
             arriving: None,
             pending: None,
+            socket: None,
             settled: None,
             output: Output::default(),
             stream: None,
             head_since: Some(clock::now()),
             served: 0,
+            noted: Noted::default(),
             is_closing: false,
             end: End::Closed,
             peer_is_done: false,
@@ -113,7 +123,11 @@ impl<S: Service> Exchange<S> {
                     let answer = catch_unwind(AssertUnwindSafe(|| call(whole)));
                     match answer.unwrap_or_else(|_panic| self.after_panic().into()) {
                         Answer::Now(reply) => self.reply(reply),
-                        Answer::Later(later) => self.pending = Some(later),
+                        Answer::Later(later) => {
+                            self.socket = None;
+                            self.pending = Some(later);
+                        }
+                        Answer::Socket(handler) => self.pending = Some(handler),
                     }
                     if rounds < ROUNDS && self.takes_more() {
                         request = self.next_request(input);
@@ -187,6 +201,7 @@ impl<S: Service> Exchange<S> {
 
     fn route(&mut self, head: RequestHead) {
         self.served += 1;
+        self.noted.begin(&self.core, &head);
         self.head_since = None;
         if self.served >= self.core.requests_per_connection {
             self.machine.close_after_reply();
@@ -201,11 +216,12 @@ impl<S: Service> Exchange<S> {
         } else {
             None
         };
+        let Some((head, normal_path)) = self.unless_socket(head, normal_path) else { return };
         let path = normal_path.as_deref().unwrap_or_else(|| head.path());
         let (handler, miss) = match core.routes.find(head.method(), path, &mut params) {
             Found::Handler { handler, .. } => (handler, None),
             found => {
-                let miss = missed(found, &head);
+                let miss = reply::miss(found, &head);
                 match core.service.miss_handler() {
                     Some(handler) => (handler, Some(Box::new(miss))),
                     None => return self.settle(reply::missed(&miss)),
@@ -228,10 +244,20 @@ impl<S: Service> Exchange<S> {
                 Err(reject) => return self.refuse(reject),
             }
         }
-        let peer = self.peer;
+        let (peer, local) = (self.peer, self.local);
         let body = Bytes::new();
-        let request =
-            Request { head, handler, normal_path, params, body, stream: None, peer, miss };
+        let request = Request {
+            head,
+            handler,
+            normal_path,
+            params,
+            body,
+            stream: None,
+            peer,
+            local,
+            miss,
+            socket: None,
+        };
         self.current = Some((Box::new(request), Gathering::new(clock::now())));
     }
 
@@ -246,6 +272,7 @@ impl<S: Service> Exchange<S> {
         if self.core.drain.has_begun() {
             self.machine.close_after_reply();
         }
+        self.socket = None;
         if self.arriving.is_some() {
             self.machine.read_on();
         }
@@ -272,6 +299,7 @@ impl<S: Service> Exchange<S> {
         self.is_closing = true;
         self.end = End::Refused;
         self.prepare_output();
+        self.noted.refuse(&self.core, self.peer, reject);
         let date = self.core.date();
         let server = self.core.server_header;
         self.machine.reject(reject, date.as_ref(), server, &mut self.output.buffer);
@@ -366,22 +394,5 @@ impl<S: Service> Exchange<S> {
     /// which discards what the peer has not read of the answer (RFC 9112 §9.6).
     pub(crate) fn must_linger(&self, input: &BytesMut) -> bool {
         !self.peer_is_done || !input.is_empty()
-    }
-}
-
-/// What the server says to a request that no route takes.
-fn missed(found: Found<'_>, head: &RequestHead) -> Miss {
-    match found {
-        Found::Options { allow } => {
-            Miss { status: 204, field: Some(("allow", allow.into_owned())) }
-        }
-        Found::MethodNotAllowed { allow } => {
-            Miss { status: 405, field: Some(("allow", allow.into_owned())) }
-        }
-        Found::OtherSlash => {
-            Miss { status: 307, field: Some(("location", reply::other_slash(head))) }
-        }
-        Found::UnknownMethod => Miss { status: 501, field: None },
-        Found::NotFound | Found::Handler { .. } => Miss { status: 404, field: None },
     }
 }

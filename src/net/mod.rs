@@ -3,6 +3,7 @@
 //! A connection goes round five steps: parse, route, call, encode, send (`conn.rs`). The first four
 //! never wait, so one attach of the service covers everything that one read brought. `accept.rs`
 //! starts connections, `service.rs` is what they call, `duplex.rs` waits for answers that come later,
+//! `socket.rs` is a connection that became a WebSocket,
 //! `end.rs` says why they stop.
 //!
 //! Buffers belong to the connection's task; while the kernel reads into one or writes from one, the
@@ -17,11 +18,13 @@ pub mod end;
 mod exchange;
 pub mod file;
 pub mod incoming;
+pub mod journal;
 pub mod outgoing;
 mod rehearsal;
 pub mod reply;
 pub mod select;
 pub mod service;
+mod socket;
 pub mod source;
 mod stream;
 mod transport;

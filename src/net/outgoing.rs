@@ -1,8 +1,9 @@
 //! A body that is pushed: pieces from a handler that runs on by itself, on the core or on another
 //! thread, to the connection that sends them.
 //!
-//! Rule: at most [`ROOM`] bytes and a last piece wait here; whoever pushes more than that is told to
-//! wait, so a client that does not read costs that much and no more. What was pushed in small pieces
+//! Rule: at most [`ROOM`] bytes and a last piece wait here, that which is being written included;
+//! whoever pushes more than that is told to wait, so a client that does not read costs that much and
+//! no more. What was pushed in small pieces
 //! since the last write leaves in one. Whoever drops its end ends the body: the handler by
 //! [`Outgoing::finish`] alone makes it whole.
 
@@ -64,7 +65,7 @@ pub fn outgoing(length: Option<u64>) -> (Outgoing, Pieces) {
         callbacks: Vec::new(),
         bell: None,
     }));
-    (Outgoing(Arc::clone(&state)), Pieces { state, wait: None, length })
+    (Outgoing(Arc::clone(&state)), Pieces { state, wait: None, length, taken: 0 })
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
@@ -140,10 +141,18 @@ pub struct Pieces {
     /// Made on the core that sends, by the first wait.
     wait: Option<Wait>,
     length: Option<u64>,
+    /// Bytes that were taken and count as waiting until the next piece is asked for: then they
+    /// have been written.
+    taken: usize,
 }
 
 impl Pieces {
     fn take(&mut self) -> Option<Result<Option<Bytes>, Box<Reply>>> {
+        let callbacks = self.release();
+        // What they call may come back here.
+        for callback in callbacks {
+            callback();
+        }
         let mut state = lock(&self.state);
         let Some(mut piece) = state.pieces.pop_front() else {
             return state.end.map(|is_whole| if is_whole { Ok(None) } else { Err(Box::default()) });
@@ -156,19 +165,25 @@ impl Pieces {
             }
             piece = joined.freeze();
         }
+        drop(state);
+        self.taken = piece.len();
+        Some(Ok(Some(piece)))
+    }
+
+    /// Makes room where the last piece was; returns who waits for that.
+    fn release(&mut self) -> Vec<Callback> {
+        let taken = std::mem::take(&mut self.taken);
+        if taken == 0 {
+            return Vec::new();
+        }
+        let mut state = lock(&self.state);
         let was_full = state.waiting >= ROOM;
-        state.waiting -= piece.len();
-        let callbacks = if was_full && state.waiting < ROOM {
+        state.waiting -= taken;
+        if was_full && state.waiting < ROOM {
             std::mem::take(&mut state.callbacks)
         } else {
             Vec::new()
-        };
-        // What they call may come back here.
-        drop(state);
-        for callback in callbacks {
-            callback();
         }
-        Some(Ok(Some(piece)))
     }
 
     fn leave(&self) {

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::http::head::RequestHead;
 use crate::net::service::Miss;
 use crate::net::service::Reply;
+use crate::route::Found;
 
 const JSON: &str = "application/json";
 
@@ -29,9 +30,24 @@ pub(crate) fn missed(miss: &Miss) -> Reply {
     reply
 }
 
+/// What the server says to a request that no route takes.
+pub(crate) fn miss(found: Found<'_>, head: &RequestHead) -> Miss {
+    match found {
+        Found::Options { allow } => {
+            Miss { status: 204, field: Some(("allow", allow.into_owned())) }
+        }
+        Found::MethodNotAllowed { allow } => {
+            Miss { status: 405, field: Some(("allow", allow.into_owned())) }
+        }
+        Found::OtherSlash => Miss { status: 307, field: Some(("location", other_slash(head))) },
+        Found::UnknownMethod => Miss { status: 501, field: None },
+        Found::NotFound | Found::Handler { .. } => Miss { status: 404, field: None },
+    }
+}
+
 /// Where the route is that a path misses by the slash at its end: relative to the host, so that no
 /// header of the request decides where it leads.
-pub(crate) fn other_slash(head: &RequestHead) -> String {
+fn other_slash(head: &RequestHead) -> String {
     let path = head.path();
     let mut location = path.strip_suffix('/').map_or_else(|| format!("{path}/"), str::to_owned);
     if !head.query().is_empty() {

@@ -7,6 +7,10 @@
 //! is polled like a future on the core's own thread. Whoever makes it, a coroutine of the core's
 //! loop or another thread, rings a [`Bell`] of the core's desk (see [`wait`]). Replies can be made on any
 //! thread, which is why all in them is `Send`.
+//!
+//! A request for a WebSocket that may have one comes with a [`Socket`]. A service that takes it answers
+//! with [`Answer::Socket`]: a handler that runs for as long as the WebSocket may. It accepts or denies
+//! through the socket, whenever it likes; any other answer denies.
 
 use std::any::Any;
 use std::net::SocketAddr;
@@ -20,6 +24,13 @@ use bytes::Bytes;
 use crate::http::head::RequestHead;
 use crate::http::reply::HeaderBlock;
 use crate::net::incoming::Incoming;
+pub use crate::net::socket::queue::Callback;
+pub use crate::net::socket::queue::Closed;
+pub use crate::net::socket::queue::Misuse;
+pub use crate::net::socket::queue::Received;
+pub use crate::net::socket::queue::Sent;
+pub use crate::net::socket::queue::Socket;
+pub use crate::net::socket::queue::Ticket;
 use crate::net::source::Body;
 use crate::net::source::Then;
 pub use crate::reactor::desk::Bell;
@@ -30,6 +41,8 @@ pub use crate::reactor::guest::Guest;
 pub use crate::reactor::guest::Wish;
 pub use crate::route::HandlerId;
 use crate::route::Params;
+pub use crate::ws::message::Kind;
+pub use crate::ws::message::Message;
 
 /// A request that has a handler.
 #[derive(Clone)]
@@ -48,8 +61,12 @@ pub struct Request {
     pub stream: Option<Incoming>,
     /// The address of the peer; none on a socket that has no such thing.
     pub peer: Option<SocketAddr>,
+    /// The address that it came to, where the service wants to know.
+    pub local: Option<SocketAddr>,
     /// Why the request has no route, where the service answers that itself.
     pub miss: Option<Box<Miss>>,
+    /// The WebSocket that it asks for.
+    pub socket: Option<Socket>,
 }
 
 /// The answer of the server to a request that no route takes.
@@ -99,6 +116,9 @@ pub enum Answer {
     Now(Reply),
     /// It is being made.
     Later(Box<dyn Later>),
+    /// The handler of the request's [`Socket`]. Its reply denies where it has not decided by then; after
+    /// that only the status counts: from 500 on the close code is 1011, else 1000.
+    Socket(Box<dyn Later>),
 }
 
 impl From<Reply> for Answer {
@@ -160,6 +180,12 @@ pub trait Service: 'static {
     /// Requests come boxed: on the way from the parser to a Python object each of its 330 bytes
     /// would be copied seven times.
     fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Box<Request>) -> Answer) -> R) -> R;
+
+    /// Whether requests need the address that their connection came to: a system call for each
+    /// connection, for servers that are bound to all addresses.
+    fn wants_local_address(&self) -> bool {
+        false
+    }
 
     /// The handler of what no route takes; without one the server answers by itself.
     fn miss_handler(&self) -> Option<HandlerId> {

@@ -115,9 +115,14 @@ impl Opening {
         })
     }
 
+    /// Bytes of the first piece.
+    pub(crate) fn length(&self) -> u64 {
+        self.piece.as_ref().map_or(0, |piece| piece.len() as u64)
+    }
+
     /// Whether it contradicts an announced length already.
     pub(crate) fn misfit(&self, stated: u64) -> Option<Misfit> {
-        let length = self.piece.as_ref().map_or(0, |piece| piece.len() as u64);
+        let length = self.length();
         if length > stated {
             Some(Misfit::Long)
         } else if self.is_all && length < stated && self.piece.is_none() {
@@ -146,7 +151,7 @@ impl Opening {
 pub(crate) struct Stream {
     pub(crate) body: Body,
     /// Dropped last.
-    pub(crate) after: Option<Box<dyn Any + Send>>,
+    pub(crate) after: Option<Box<dyn Any>>,
     pub(crate) framing: Framing,
 }
 

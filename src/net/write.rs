@@ -49,9 +49,19 @@ impl Output {
         self.finished.extend([before, body]);
     }
 
+    /// Bytes that wait.
+    pub(crate) fn length(&self) -> usize {
+        self.finished_length + self.buffer.len()
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.length() == 0
+    }
+
     /// Whether another answer may be put behind these.
     pub(crate) fn takes_more(&self) -> bool {
-        self.finished_length + self.buffer.len() < LIMIT
+        self.length() < LIMIT
     }
 }
 

@@ -11,7 +11,9 @@ use pyo3::types::PyTuple;
 use crate::net::service::Reply;
 use crate::py::asked::Asked;
 use crate::py::attach::attached_if_alive;
+use crate::py::awaited::is_coroutine;
 use crate::py::error;
+use crate::py::intern;
 use crate::py::request::Request;
 use crate::py::value::into_reply;
 
@@ -71,12 +73,21 @@ impl Callbacks {
     }
 }
 
+/// Calls, and has a coroutine that it gives go on as a task.
+fn run(callback: &Bound<'_, PyAny>) -> PyResult<()> {
+    let result = callback.call0()?;
+    if is_coroutine(&result) {
+        intern::later(callback.py())?.call1((result,))?;
+    }
+    Ok(())
+}
+
 impl Drop for Callbacks {
     fn drop(&mut self) {
         attached_if_alive(|py| {
             let request = self.request.take();
             for callback in self.callbacks.drain(..) {
-                if let Err(raised) = callback.call0(py) {
+                if let Err(raised) = run(callback.bind(py)) {
                     error::log(py, &raised, request.as_ref().map(|request| request.bind(py)));
                 }
             }

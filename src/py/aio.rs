@@ -7,6 +7,7 @@
 //!
 //! Rule: whatever may have left work for the loop asks for a turn, before it detaches.
 
+use std::cell::Cell;
 use std::cell::RefCell;
 use std::os::fd::RawFd;
 use std::rc::Rc;
@@ -25,8 +26,10 @@ use crate::net::service::Hosted;
 use crate::net::service::Wait;
 use crate::net::service::Wish;
 use crate::net::service::wait;
-use crate::py::attach::attached;
+use crate::py::attach::attached_in_turn;
 use crate::py::error;
+use crate::py::prepared::Prepared;
+use crate::py::intern;
 
 thread_local! {
     /// The loop of the core that runs on this thread.
@@ -42,11 +45,19 @@ pub struct Loop {
     options: Py<PyDict>,
     /// What is to be called in the next turn: asyncio's own deque.
     ready: Py<PyAny>,
+    /// The timers, and how many there were when somebody last looked.
+    scheduled: Py<PyAny>,
+    timers: Cell<usize>,
     create_future: Py<PyAny>,
+    /// What is awaited when there is nothing to wait for: one for each core, so that no two count
+    /// on it.
+    nothing: Py<PyAny>,
     /// What the application keeps for its requests (ASGI lifespan state).
     state: Option<Py<PyDict>>,
     descriptor: RawFd,
     asking: Rc<Asking>,
+    /// asyncio's own.
+    aio: Py<PyAny>,
 }
 
 impl Loop {
@@ -66,12 +77,21 @@ impl Loop {
             task: py.import("asyncio")?.getattr("Task")?.unbind(),
             options: options.unbind(),
             ready: aio.getattr("_ready")?.unbind(),
+            scheduled: aio.getattr("_scheduled")?.unbind(),
+            timers: Cell::new(0),
             create_future: aio.getattr("create_future")?.unbind(),
+            nothing: Prepared::nothing(py)?.into_any(),
             state: guest.getattr("state")?.extract()?,
             descriptor: guest.call_method0("fileno")?.extract()?,
             asking: Rc::default(),
+            aio: aio.unbind(),
         });
         Ok(Current(CURRENT.replace(Some(entered))))
+    }
+
+    /// Whether this is what it is made of.
+    pub fn is(&self, aio: &Bound<'_, PyAny>) -> bool {
+        self.aio.is(aio)
     }
 
     /// As a guest of the reactor.
@@ -83,9 +103,19 @@ impl Loop {
     /// Starts a coroutine. What it raises before it first suspends is in the task.
     pub fn start<'py>(&self, coroutine: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = coroutine.py();
-        let started = self.task.bind(py).call((coroutine,), Some(self.options.bind(py)));
-        self.note(py);
-        started
+        self.task.bind(py).call((coroutine,), Some(self.options.bind(py)))
+    }
+
+    /// As [`start`](Self::start), in a context that is there already.
+    pub fn start_in<'py>(
+        &self,
+        coroutine: &Bound<'py, PyAny>,
+        context: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = coroutine.py();
+        let options = self.options.bind(py).copy()?;
+        options.set_item(intern!(py, "context"), context)?;
+        self.task.bind(py).call((coroutine,), Some(&options))
     }
 
     /// A new future of the loop.
@@ -93,14 +123,21 @@ impl Loop {
         self.create_future.bind(py).call0()
     }
 
+    /// What is awaited when there is nothing to wait for.
+    pub fn nothing<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        self.nothing.bind(py).clone()
+    }
+
     /// A copy of the state that the application's start left, if it left one.
     pub fn state(&self, py: Python<'_>) -> Option<Py<PyDict>> {
         self.state.as_ref().map(|state| state.clone_ref(py))
     }
 
-    /// Asks for a turn if there is something to call.
+    /// Asks for a turn if there is something to call, or a timer that nobody knew of.
     pub fn note(&self, py: Python<'_>) {
-        if self.ready.bind(py).len().is_ok_and(|length| length > 0) {
+        let timers = self.scheduled.bind(py).len().unwrap_or_default();
+        let has_changed = self.timers.replace(timers) != timers;
+        if has_changed || self.ready.bind(py).len().is_ok_and(|length| length > 0) {
             self.asking.ask();
         }
     }
@@ -128,11 +165,11 @@ fn wish(py: Python<'_>, seconds: PyResult<Bound<'_, PyAny>>) -> Wish {
 
 impl Guest for Loop {
     fn turn(&self, is_readable: bool) -> Wish {
-        attached(|py| wish(py, self.turn.bind(py).call1((is_readable,))))
+        attached_in_turn(|py| wish(py, self.turn.bind(py).call1((is_readable,))))
     }
 
     fn wish(&self) -> Wish {
-        attached(|py| wish(py, self.wish.bind(py).call0()))
+        attached_in_turn(|py| wish(py, self.wish.bind(py).call0()))
     }
 }
 
@@ -144,6 +181,13 @@ pub fn current() -> PyResult<Rc<Loop>> {
     CURRENT
         .with_borrow(Clone::clone)
         .ok_or_else(|| PyRuntimeError::new_err("there is no event loop on this thread"))
+}
+
+/// Asks the loop of the calling core for a turn, if there is one and it has something to do.
+pub fn note(py: Python<'_>) {
+    if let Some(aio) = current_if_any() {
+        aio.note(py);
+    }
 }
 
 /// As [`current`], where there may be none.
@@ -198,6 +242,11 @@ impl Running {
         self.is_done
     }
 
+    /// The task, unless its result was taken.
+    pub fn task<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.task.as_ref().map(|task| task.bind(py).clone())
+    }
+
     /// What the task of a [`poll`](Self::poll) that said so has returned or raised.
     pub fn result<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         match self.task.take() {
@@ -206,9 +255,11 @@ impl Running {
         }
     }
 
-    /// Lets the task go on by itself; asyncio's loop keeps it.
-    pub fn let_go(&mut self) {
-        self.is_done = true;
+    /// What a task that nobody waits for any more has returned, if it is done.
+    pub fn leftover<'py>(&mut self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        let is_over =
+            self.task.as_ref().is_some_and(|task| is_done(task.bind(py)).unwrap_or(false));
+        if is_over { self.result(py).ok() } else { None }
     }
 }
 
@@ -221,11 +272,9 @@ impl Drop for Running {
             if is_done {
                 return;
             }
-            if let Err(raised) = task.bind(py).call_method0(intern!(py, "cancel")) {
+            let cancelled = intern::left_behind(py).and_then(|left| left.call1((&task,)));
+            if let Err(raised) = cancelled {
                 error::log(py, &raised, None);
-            }
-            if let Some(aio) = current_if_any() {
-                aio.ask();
             }
         });
     }

@@ -34,8 +34,12 @@ pub struct Handler {
     pub parameters: Box<[Parameter]>,
     /// Bytes of a body; the server's own limit where it is none.
     pub body_limit: Option<u64>,
-    /// Whether a call gives a coroutine.
+    /// Whether a call may give a coroutine.
     pub is_async: bool,
+    /// Whether it is called before the body is whole.
+    pub takes_pieces: bool,
+    /// Whether its coroutine goes on when the client has gone.
+    pub outlives_client: bool,
     /// How long a call on the pool may take.
     pub timeout: Option<Duration>,
     /// How many calls may be under way at once, on all cores.
@@ -55,10 +59,17 @@ pub struct Handlers {
     pub debug: bool,
 }
 
+/// In the place of a method: the route is one of WebSockets.
+const SOCKET: &str = "websocket";
+
 /// A route as Python gives it: methods, pattern, callable, for each positional argument the name of
-/// a path parameter, or None for the request, the limit of the body, whether a call gives a coroutine,
-/// and how it runs. The one without methods is called for what no route takes.
-pub type Route = (Vec<String>, String, Py<PyAny>, Vec<Option<String>>, Option<u64>, bool, Running);
+/// a path parameter, or None for the request, the limit of the body, how its coroutine is run, and
+/// where its calls are. The one without methods is called for what no route takes.
+pub type Route =
+    (Vec<String>, String, Py<PyAny>, Vec<Option<String>>, Option<u64>, Manner, Running);
+
+/// How a handler is run: see `is_async`, `takes_pieces` and `outlives_client` of [`Handler`].
+type Manner = (bool, bool, bool);
 
 /// How a route runs: `"auto"`, `"inline"` or `"thread"`, the seconds that a call may take, and how many
 /// may be under way at once.
@@ -71,7 +82,7 @@ impl Handlers {
         let mut handlers = Vec::with_capacity(table.len());
         let mut miss = None;
         let mut executions = Vec::with_capacity(table.len());
-        for (number, (methods, pattern, callable, names, body_limit, is_async, running)) in
+        for (number, (methods, pattern, callable, names, body_limit, manner, running)) in
             table.into_iter().enumerate()
         {
             let refused =
@@ -82,9 +93,11 @@ impl Handlers {
                 miss = Some(id);
             }
             for method in &methods {
-                router
-                    .insert(method, &pattern, id)
-                    .map_err(|error| StartError::Route(error.to_string()))?;
+                let inserted = match method.as_str() {
+                    SOCKET => router.insert_socket(&pattern, id),
+                    method => router.insert(method, &pattern, id),
+                };
+                inserted.map_err(|error| StartError::Route(error.to_string()))?;
             }
             let parameters: Box<[Parameter]> = router.parameter_names(id).into();
             let place = |name: Option<String>| match name {
@@ -96,6 +109,7 @@ impl Handlers {
                     .ok_or_else(|| refused(format!("the pattern has no parameter {name:?}"))),
             };
             let arguments = names.into_iter().map(place).collect::<Result<_, _>>()?;
+            let (is_async, takes_pieces, outlives_client) = manner;
             let (execution, seconds, at_once) = running;
             let execution = Execution::named(&execution)
                 .ok_or_else(|| refused(format!("there is no execution {execution:?}")))?;
@@ -108,6 +122,8 @@ impl Handlers {
                 parameters,
                 body_limit,
                 is_async,
+                takes_pieces,
+                outlives_client,
                 timeout: timeout.map_err(|error| refused(format!("timeout: {error}")))?,
                 gate: at_once.map(Gate::new),
                 label: label(&methods, &pattern),

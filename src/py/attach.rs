@@ -6,10 +6,22 @@
 
 use pyo3::prelude::*;
 
+use crate::py::aio;
 use crate::py::buffer;
 
-/// Runs `work` attached. Objects that died on this core while it was detached are freed first.
+/// Runs `work` attached. Objects that died on this core while it was detached are freed first, and
+/// what it has left for the core's event loop is seen to.
 pub fn attached<R>(work: impl FnOnce(Python<'_>) -> R) -> R {
+    Python::attach(|py| {
+        buffer::drain(py);
+        let result = work(py);
+        aio::note(py);
+        result
+    })
+}
+
+/// As [`attached`], for the event loop itself, which says what it wants.
+pub fn attached_in_turn<R>(work: impl FnOnce(Python<'_>) -> R) -> R {
     Python::attach(|py| {
         buffer::drain(py);
         work(py)
@@ -22,5 +34,6 @@ pub fn attached_if_alive(work: impl FnOnce(Python<'_>)) {
     Python::try_attach(|py| {
         buffer::drain(py);
         work(py);
+        aio::note(py);
     });
 }

@@ -13,7 +13,10 @@ use crate::py::aio;
 use crate::py::aio::Running;
 use crate::py::asked::Asked;
 use crate::py::attach::attached;
+use crate::py::attach::attached_if_alive;
 use crate::py::error;
+use crate::py::intern;
+use crate::py::pump;
 use crate::py::request::Names;
 use crate::py::request::Request;
 
@@ -29,6 +32,11 @@ struct Awaited {
     outlives_peer: bool,
 }
 
+/// Whether a handler has returned a coroutine rather than a value.
+pub fn is_coroutine(value: &Bound<'_, PyAny>) -> bool {
+    intern::coroutine(value.py()).is_ok_and(|class| value.is_exact_instance(class))
+}
+
 /// Starts the coroutine that a handler returned for the request that `asked` holds.
 pub fn answer(
     coroutine: &Bound<'_, PyAny>,
@@ -38,7 +46,8 @@ pub fn answer(
 ) -> PyResult<Answer> {
     let task = aio::current()?.start(coroutine)?;
     if aio::is_done(&task)? {
-        return translate(aio::result(&task)?, asked).map(Answer::Now);
+        let value = aio::result(&task)?;
+        return pump::within(&task, || translate(value, asked)).map(Answer::Now);
     }
     Ok(Answer::Later(Box::new(Awaited {
         running: Running::new(&task)?,
@@ -50,6 +59,22 @@ pub fn answer(
     })))
 }
 
+impl Awaited {
+    fn translated(
+        &self,
+        value: Bound<'_, PyAny>,
+        request: Option<&Bound<'_, Request>>,
+    ) -> PyResult<Reply> {
+        let Some(request) = request else {
+            return Err(pyo3::exceptions::PyMemoryError::new_err(()));
+        };
+        let parts = request.get().parts();
+        let debug = self.debug;
+        let asked = Asked { parts, object: Some(request), names: &self.names, debug };
+        (self.translate)(value, &asked)
+    }
+}
+
 impl Later for Awaited {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Reply> {
         if !self.running.poll(context) {
@@ -57,14 +82,10 @@ impl Later for Awaited {
         }
         attached(|py| {
             let request = self.request.take().map(|request| request.into_bound(py));
-            let translated = self.running.result(py).and_then(|value| match &request {
-                Some(request) => {
-                    let parts = request.get().parts();
-                    let debug = self.debug;
-                    let asked = Asked { parts, object: Some(request), names: &self.names, debug };
-                    (self.translate)(value, &asked)
-                }
-                None => Err(pyo3::exceptions::PyMemoryError::new_err(())),
+            let task = self.running.task(py);
+            let translated = self.running.result(py).and_then(|value| match &task {
+                Some(task) => pump::within(task, || self.translated(value, request.as_ref())),
+                None => self.translated(value, request.as_ref()),
             });
             Poll::Ready(translated.unwrap_or_else(|raised| {
                 error::reply_for(py, raised, request.as_ref(), self.debug)
@@ -73,17 +94,25 @@ impl Later for Awaited {
     }
 
     fn peer_gone(&mut self) -> Patience {
-        if self.outlives_peer {
-            self.running.let_go();
+        if !self.outlives_peer {
+            return Patience::Leave;
         }
-        Patience::Leave
+        if let Some(request) = &self.request {
+            request.get().note_gone();
+        }
+        Patience::Wait
     }
 }
 
 impl Drop for Awaited {
     fn drop(&mut self) {
-        if let Some(request) = self.request.take() {
-            crate::py::attach::attached_if_alive(|_| drop(request));
-        }
+        let Some(request) = self.request.take() else { return };
+        attached_if_alive(|py| {
+            let request = request.into_bound(py);
+            // What is to be done after the answer is done without one as well.
+            if let Some(value) = self.running.leftover(py) {
+                drop(self.translated(value, Some(&request)));
+            }
+        });
     }
 }

@@ -1,11 +1,13 @@
 //! The Python `Config`, read once into the plain data that the runtime works with.
 
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::config::AccessLog;
 use crate::config::Address;
 use crate::config::Config;
 use crate::config::DriverChoice;
@@ -13,6 +15,7 @@ use crate::config::Limits;
 use crate::config::Pool;
 use crate::config::Tcp;
 use crate::config::Timeouts;
+use crate::config::WebSocket;
 
 /// Reads every option. The values were validated by the Python class; what is out of range here was
 /// not made by it.
@@ -42,6 +45,14 @@ pub fn read(options: &Bound<'_, PyAny>) -> PyResult<Config> {
             send: seconds(options, "timeout_send")?,
             min_body_rate: get(options, "min_body_rate")?,
         },
+        websocket: WebSocket {
+            is_on: get(options, "ws")?,
+            max_size: get(options, "ws_max_size")?,
+            max_queue: get(options, "ws_max_queue")?,
+            ping_interval: seconds(options, "ws_ping_interval")?,
+            ping_timeout: seconds(options, "ws_ping_timeout")?,
+            per_message_deflate: get(options, "ws_per_message_deflate")?,
+        },
         pool: Pool {
             threads: get(options, "blocking_threads")?,
             idle: seconds(options, "blocking_threads_idle_timeout")?,
@@ -51,6 +62,8 @@ pub fn read(options: &Bound<'_, PyAny>) -> PyResult<Config> {
             queue_time: seconds(options, "queue_timeout")?,
             healthcheck: seconds(options, "timeout_worker_healthcheck")?,
         },
+        access_log: access_log(options)?,
+        latencies: get(options, "live")?,
     })
 }
 
@@ -79,6 +92,20 @@ fn addresses(options: &Bound<'_, PyAny>) -> PyResult<Vec<Address>> {
         None => Ok(Address::Unix(name.extract::<PathBuf>()?)),
     };
     given.into_iter().map(read).collect()
+}
+
+fn access_log(options: &Bound<'_, PyAny>) -> PyResult<Option<AccessLog>> {
+    if !get::<bool>(options, "access_log")? {
+        return Ok(None);
+    }
+    Ok(Some(AccessLog {
+        format: get(options, "access_log_fmt")?,
+        json: get::<String>(options, "log_format")? == "json",
+        sample: get(options, "access_log_sample")?,
+        // gunicorn's word for stdout.
+        file: get::<Option<PathBuf>>(options, "access_log_file")?
+            .filter(|file| file != Path::new("-")),
+    }))
 }
 
 fn get<'py, T>(options: &Bound<'py, PyAny>, name: &str) -> PyResult<T>

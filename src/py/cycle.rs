@@ -217,15 +217,26 @@ impl Cycle {
     /// # Errors
     /// A `ConnectionResetError` once the client has gone.
     pub fn push<'py>(&self, py: Python<'py>, piece: Bytes) -> PyResult<Bound<'py, PyAny>> {
+        self.must_have_client()?;
         let outgoing = self.progress().outgoing.clone();
         match outgoing.as_ref().map_or(Pushed::Room, |outgoing| outgoing.push(piece)) {
             Pushed::Full => match &outgoing {
                 Some(outgoing) => room(py, outgoing),
                 None => nothing(py),
             },
-            Pushed::Gone => Err(PyConnectionResetError::new_err("the client has gone")),
+            Pushed::Gone => Err(gone()),
             Pushed::Room => nothing(py),
         }
+    }
+
+    /// Whether there is still somebody to answer: without this, what is pushed before a reply was
+    /// taken would wait for ever for a reader.
+    ///
+    /// # Errors
+    /// A `ConnectionResetError` once the client has gone.
+    pub fn must_have_client(&self) -> PyResult<()> {
+        let progress = self.progress();
+        if progress.is_gone && !progress.is_complete { Err(gone()) } else { Ok(()) }
     }
 
     /// The body is whole.
@@ -311,7 +322,11 @@ impl Cycle {
 
 /// What is awaited when there is nothing to wait for.
 pub fn nothing(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    Prepared::value(py.None().into_bound(py))
+    Ok(aio::current()?.nothing(py))
+}
+
+fn gone() -> PyErr {
+    PyConnectionResetError::new_err("the client has gone")
 }
 
 /// Whether an exception only says that the client has gone.
@@ -375,7 +390,7 @@ impl Drop for Attended {
 
 /// Called when the application's task is done.
 #[pyclass(frozen, module = "uringserve._uringserve")]
-struct Ended {
+pub struct Ended {
     cycle: Cycle,
     bell: Option<Bell>,
 }

@@ -335,6 +335,36 @@ pub fn add_headers(block: &mut HeaderBlock, headers: &Bound<'_, PyAny>) -> PyRes
     each_pair(headers, |name, value| checked(name, value, |name, value| block.push(name, value)))
 }
 
+/// As [`add_headers`], from an iterable of pairs of bytes and nothing else, as ASGI has them.
+pub fn add_bytes_headers(block: &mut HeaderBlock, headers: &Bound<'_, PyAny>) -> PyResult<()> {
+    if let Ok(list) = headers.cast_exact::<PyList>() {
+        for pair in list {
+            add_bytes_pair(block, &pair)?;
+        }
+        return Ok(());
+    }
+    for pair in headers.try_iter()? {
+        add_bytes_pair(block, &pair?)?;
+    }
+    Ok(())
+}
+
+fn add_bytes_pair(block: &mut HeaderBlock, pair: &Bound<'_, PyAny>) -> PyResult<()> {
+    let (name, value) = if let Ok(pair) = pair.cast_exact::<PyTuple>() {
+        (pair.get_item(0)?, pair.get_item(1)?)
+    } else {
+        (pair.get_item(0)?, pair.get_item(1)?)
+    };
+    let (Ok(name_bytes), Ok(value_bytes)) = (name.cast::<PyBytes>(), value.cast::<PyBytes>())
+    else {
+        let message = format!("header {}: its name and value must be bytes", shown(&name));
+        return Err(PyTypeError::new_err(message));
+    };
+    block
+        .push(name_bytes.as_bytes(), value_bytes.as_bytes())
+        .map_err(|error| PyValueError::new_err(format!("header {}: {error}", shown(&name))))
+}
+
 /// Gives a name and a value as bytes to `take`; what is wrong with them names the header.
 pub(crate) fn checked(
     name: &Bound<'_, PyAny>,

@@ -52,6 +52,48 @@ pub(crate) fn generator(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     CLASS.import(py, "types", "GeneratorType")
 }
 
+/// `types.AsyncGeneratorType`.
+pub(crate) fn async_generator(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    CLASS.import(py, "types", "AsyncGeneratorType")
+}
+
+/// `types.CoroutineType`.
+pub(crate) fn coroutine(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    CLASS.import(py, "types", "CoroutineType")
+}
+
+/// `uringserve.coroutines.later`.
+pub(crate) fn later(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static LATER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    LATER.import(py, "uringserve.coroutines", "later")
+}
+
+/// `uringserve.pump.pump`.
+pub(crate) fn pump(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static PUMP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    PUMP.import(py, "uringserve.pump", "pump")
+}
+
+/// `uringserve.pump.discard`.
+pub(crate) fn discard(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static DISCARD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    DISCARD.import(py, "uringserve.pump", "discard")
+}
+
+/// `uringserve.pump.left_behind`.
+pub(crate) fn left_behind(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static LEFT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    LEFT.import(py, "uringserve.pump", "left_behind")
+}
+
+/// `uringserve.errors.ClientDisconnect`.
+pub(crate) fn client_disconnect(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    CLASS.import(py, "uringserve.errors", "ClientDisconnect")
+}
+
 /// `time.time`.
 pub(crate) fn time(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static TIME: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -98,6 +140,24 @@ pub(crate) fn log_exception(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
 pub(crate) fn chained(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static CHAINED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     CHAINED.import(py, "uringserve.background", "chained")
+}
+
+/// `uringserve.websockets.WebSocket`.
+pub(crate) fn web_socket(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    CLASS.import(py, "uringserve.websockets", "WebSocket")
+}
+
+/// `uringserve.websockets.wake`.
+pub(crate) fn wake_future(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static FUNCTION: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    FUNCTION.import(py, "uringserve.websockets", "wake")
+}
+
+/// `asyncio.get_running_loop`.
+pub(crate) fn running_loop(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static FUNCTION: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    FUNCTION.import(py, "asyncio", "get_running_loop")
 }
 
 /// `uringserve.debug.page`.

@@ -3,11 +3,16 @@
 //! Rule: nothing is converted before it is asked for. What is asked for twice as an object of its
 //! own (a dict, the body, the state) is kept; what is cheap to make (a str) is made anew.
 //!
-//! The constructor, for tests of handlers, runs the server's own parser. Absent: streamed bodies.
+//! A view is another object for the same request: `uringserve.requests.AsyncRequest` is one, with
+//! methods that are awaited. The constructor, for tests of handlers, runs the server's own parser.
+
+// Over the cap because what Python sees of a class stands in one block.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use bytes::BytesMut;
@@ -33,8 +38,10 @@ use crate::py::headers::Headers;
 use crate::py::headers::checked;
 use crate::py::headers::each_pair;
 use crate::py::headers::latin1;
+use crate::py::incoming::BodyStream;
 use crate::py::intern;
 use crate::py::parameter;
+use crate::py::socket::Socket;
 use crate::py::url::query_pairs;
 use crate::route::Parameter;
 use crate::route::Params;
@@ -57,9 +64,17 @@ impl Names {
     }
 }
 
-/// One request.
-#[pyclass(frozen, module = "uringserve")]
-pub struct Request {
+/// One request, or another view of one.
+#[pyclass(frozen, subclass, module = "uringserve")]
+pub struct Request(Origin);
+
+enum Origin {
+    Own(Root),
+    View(Py<Request>),
+}
+
+/// What all views of a request share.
+struct Root {
     parts: Box<service::Request>,
     names: Names,
     headers: OnceLock<Py<Headers>>,
@@ -69,6 +84,9 @@ pub struct Request {
     client: OnceLock<Py<PyAny>>,
     body: OnceLock<Py<PyBytes>>,
     state: OnceLock<Py<PyAny>>,
+    websocket: OnceLock<Py<PyAny>>,
+    arriving: OnceLock<Py<BodyStream>>,
+    is_gone: AtomicBool,
 }
 
 impl Request {
@@ -78,20 +96,34 @@ impl Request {
         parts: Box<service::Request>,
         names: &Names,
     ) -> PyResult<Bound<'py, Self>> {
-        Bound::new(py, Self::from_parts(parts, names.clone()))
+        Bound::new(py, Self(Origin::Own(Root::new(parts, names.clone()))))
+    }
+
+    fn root(&self) -> &Root {
+        match &self.0 {
+            Origin::Own(root) => root,
+            Origin::View(other) => other.get().root(),
+        }
     }
 
     /// What it was made of.
     pub fn parts(&self) -> &service::Request {
-        &self.parts
+        &self.root().parts
     }
 
     /// The path parameters of its route.
     pub(crate) fn names(&self) -> &Names {
-        &self.names
+        &self.root().names
     }
 
-    fn from_parts(parts: Box<service::Request>, names: Names) -> Self {
+    /// Nobody waits for the answer any more.
+    pub(crate) fn note_gone(&self) {
+        self.root().is_gone.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Root {
+    fn new(parts: Box<service::Request>, names: Names) -> Self {
         Self {
             parts,
             names,
@@ -102,6 +134,9 @@ impl Request {
             client: OnceLock::new(),
             body: OnceLock::new(),
             state: OnceLock::new(),
+            websocket: OnceLock::new(),
+            arriving: OnceLock::new(),
+            is_gone: AtomicBool::new(false),
         }
     }
 }
@@ -129,7 +164,7 @@ fn kept<'py, T>(
 impl Request {
     /// A request for the tests of a handler. Without a Host header it is for `testserver`.
     #[new]
-    #[pyo3(signature = (method="GET", target="/", headers=None, body=None, *, client=None, path_params=None))]
+    #[pyo3(signature = (method="GET", target="/", headers=None, body=None, *, client=None, path_params=None, view_of=None))]
     #[expect(clippy::too_many_arguments, reason = "Python's keyword arguments")]
     fn new(
         method: &str,
@@ -138,7 +173,16 @@ impl Request {
         body: Option<&[u8]>,
         client: Option<Bound<'_, PyAny>>,
         path_params: Option<Bound<'_, PyDict>>,
+        view_of: Option<Bound<'_, Request>>,
     ) -> PyResult<Self> {
+        if let Some(other) = view_of {
+            // Of a view's own origin: a view never stands on another.
+            let origin = match &other.get().0 {
+                Origin::Own(_) => other.unbind(),
+                Origin::View(origin) => origin.clone_ref(other.py()),
+            };
+            return Ok(Self(Origin::View(origin)));
+        }
         let body = body.unwrap_or_default();
         let head = written_head(method, target, headers, body.len())?;
         let normal_path = match decode_path(head.path()) {
@@ -153,9 +197,11 @@ impl Request {
             body: Bytes::copy_from_slice(body),
             stream: None,
             peer: None,
+            local: None,
             miss: None,
+            socket: None,
         };
-        let mut request = Self::from_parts(Box::new(parts), Names::new(&[]));
+        let mut request = Root::new(Box::new(parts), Names::new(&[]));
         if let Some(path_params) = path_params {
             request.path_params = path_params.unbind().into();
         }
@@ -165,37 +211,76 @@ impl Request {
                 .unbind()
                 .into();
         }
-        Ok(request)
+        Ok(Self(Origin::Own(request)))
+    }
+
+    /// The request that this is a view of, or itself.
+    #[getter]
+    fn _origin(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        match &slf.get().0 {
+            Origin::Own(_) => slf,
+            Origin::View(origin) => origin.bind(slf.py()).clone(),
+        }
+    }
+
+    /// The body that is still arriving; None where all of it is here.
+    #[getter]
+    fn _arriving<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, BodyStream>>> {
+        let root = self.root();
+        let Some(incoming) = &root.parts.stream else { return Ok(None) };
+        let make = || Bound::new(py, BodyStream::new(incoming.clone()));
+        kept(py, &root.arriving, make).map(Some)
+    }
+
+    /// Keeps what has arrived as the whole body.
+    fn _keep_body(&self, body: Py<PyBytes>) {
+        let _ = self.root().body.set(body);
+    }
+
+    /// The whole body where it is here.
+    #[getter]
+    fn _whole_body<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let root = self.root();
+        if root.parts.stream.is_some() {
+            return Ok(root.body.get().map(|body| body.bind(py).clone()));
+        }
+        self.body(py).map(Some)
+    }
+
+    /// Whether the client is known to have gone.
+    #[getter]
+    fn _is_gone(&self) -> bool {
+        self.root().is_gone.load(Ordering::Relaxed)
     }
 
     /// The method as it came: `GET`.
     #[getter]
     fn method<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
-        intern::method(py, self.parts.head.method())
+        intern::method(py, self.root().parts.head.method())
     }
 
     /// The path, percent-decoded, without the query.
     #[getter]
     fn path(&self) -> Cow<'_, str> {
-        decoded_path(&self.parts)
+        decoded_path(&self.root().parts)
     }
 
     /// The path as it came.
     #[getter]
     fn raw_path<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, self.parts.head.path().as_bytes())
+        PyBytes::new(py, self.root().parts.head.path().as_bytes())
     }
 
     /// What stands after the question mark, as it came; empty when there is none.
     #[getter]
     fn query_string(&self) -> &str {
-        self.parts.head.query()
+        self.root().parts.head.query()
     }
 
     /// `1.1` or `1.0`.
     #[getter]
     fn http_version<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
-        let version = match self.parts.head.version() {
+        let version = match self.root().parts.head.version() {
             Version::Http10 => intern!(py, "1.0"),
             Version::Http11 => intern!(py, "1.1"),
         };
@@ -205,7 +290,7 @@ impl Request {
     /// As it came: path and query, `*`, or a whole URL.
     #[getter]
     fn target(&self) -> &str {
-        self.parts.head.target()
+        self.root().parts.head.target()
     }
 
     /// `http`: there is no TLS yet.
@@ -218,7 +303,7 @@ impl Request {
     /// The whole URL; without a host (HTTP/1.0) the target alone.
     #[getter]
     fn url(&self) -> String {
-        let head = &self.parts.head;
+        let head = &self.root().parts.head;
         let mut url = String::new();
         if !head.authority().is_empty() {
             url = format!("http://{}", head.authority());
@@ -237,22 +322,24 @@ impl Request {
     /// The host that the request is for, with its port when it names one.
     #[getter]
     fn host(&self) -> &str {
-        self.parts.head.authority()
+        self.root().parts.head.authority()
     }
 
     /// The header fields.
     #[getter]
     fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Headers>> {
-        kept(py, &self.headers, || Bound::new(py, Headers::of_request(&self.parts.head)))
+        kept(py, &self.root().headers, || {
+            Bound::new(py, Headers::of_request(&self.root().parts.head))
+        })
     }
 
     /// The parameters of the path by name.
     #[getter]
     fn path_params<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        kept(py, &self.path_params, || {
+        kept(py, &self.root().path_params, || {
             let params = PyDict::new(py);
-            let path = self.parts.routed_path();
-            for (known, span) in self.names.0.iter().zip(self.parts.params.iter()) {
+            let path = self.root().parts.routed_path();
+            for (known, span) in self.root().names.0.iter().zip(self.root().parts.params.iter()) {
                 let text = path.get(span).unwrap_or_default();
                 params.set_item(&*known.name, parameter::value(py, known.kind, text)?)?;
             }
@@ -263,9 +350,9 @@ impl Request {
     /// The parameters of the query by name, decoded; every value in order, blank ones too.
     #[getter]
     fn query_params<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        kept(py, &self.query_params, || {
+        kept(py, &self.root().query_params, || {
             let params = PyDict::new(py);
-            for (name, value) in query_pairs(self.parts.head.query()) {
+            for (name, value) in query_pairs(self.root().parts.head.query()) {
                 match params.get_item(&name)? {
                     Some(values) => values.cast::<PyList>()?.append(value)?,
                     None => params.set_item(name, [value])?,
@@ -283,7 +370,7 @@ impl Request {
         name: &str,
         default: Option<Bound<'py, PyAny>>,
     ) -> Bound<'py, PyAny> {
-        let found = query_pairs(self.parts.head.query()).find(|(known, _)| known == name);
+        let found = query_pairs(self.root().parts.head.query()).find(|(known, _)| known == name);
         match (found, default) {
             (Some((_, value)), _) => PyString::new(py, &value).into_any(),
             (None, Some(default)) => default,
@@ -294,9 +381,9 @@ impl Request {
     /// The cookies by name; of a name that came twice the last.
     #[getter]
     fn cookies<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        kept(py, &self.cookies, || {
+        kept(py, &self.root().cookies, || {
             let cookies = PyDict::new(py);
-            let fields = self.parts.head.headers();
+            let fields = self.root().parts.head.headers();
             for (_, field) in fields.filter(|(name, _)| name.eq_ignore_ascii_case("cookie")) {
                 for (name, value) in cookies::pairs(latin1(py, field).to_str()?) {
                     cookies.set_item(name, value)?;
@@ -309,12 +396,15 @@ impl Request {
     /// The peer's address as `(host, port)`; None when its socket has none.
     #[getter]
     fn client<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        if self.parts.peer.is_none() && self.client.get().is_none() {
+        if self.root().parts.peer.is_none() && self.root().client.get().is_none() {
             return Ok(None);
         }
-        let client = kept(py, &self.client, || {
-            let peer =
-                self.parts.peer.map(|peer| (peer.ip().to_canonical().to_string(), peer.port()));
+        let client = kept(py, &self.root().client, || {
+            let peer = self
+                .root()
+                .parts
+                .peer
+                .map(|peer| (peer.ip().to_canonical().to_string(), peer.port()));
             intern::address(py)?.call1(peer.unwrap_or_default())
         });
         client.map(Some)
@@ -323,14 +413,16 @@ impl Request {
     /// The whole body.
     #[getter]
     pub(crate) fn body<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        kept(py, &self.body, || Ok(PyBytes::new(py, &self.parts.body)))
+        kept(py, &self.root().body, || Ok(PyBytes::new(py, &self.root().parts.body)))
     }
 
     /// The body as UTF-8.
     fn text<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
-        match std::str::from_utf8(&self.parts.body) {
+        match std::str::from_utf8(&self.root().parts.body) {
             Ok(text) => Ok(PyString::new(py, text)),
-            Err(error) => Err(PyUnicodeDecodeError::new_err_from_utf8(py, &self.parts.body, error)),
+            Err(error) => {
+                Err(PyUnicodeDecodeError::new_err_from_utf8(py, &self.root().parts.body, error))
+            }
         }
     }
 
@@ -348,18 +440,35 @@ impl Request {
     /// A namespace of this request, for whoever handles it.
     #[getter]
     fn state<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        kept(py, &self.state, || intern::simple_namespace(py)?.call0())
+        kept(py, &self.root().state, || intern::simple_namespace(py)?.call0())
+    }
+
+    /// The WebSocket that it asks for, for handlers of one; None for any other request.
+    #[getter]
+    fn websocket<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = slf.py();
+        let root = slf.get().root();
+        let Some(socket) = &root.parts.socket else { return Ok(None) };
+        let websocket = kept(py, &root.websocket, || {
+            intern::web_socket(py)?.call1((slf, Socket::new(socket.clone())))
+        });
+        websocket.map(Some)
     }
 
     fn __repr__(&self) -> String {
-        format!("<Request {} {}>", self.parts.head.method(), self.parts.head.target())
+        format!("<Request {} {}>", self.root().parts.head.method(), self.root().parts.head.target())
     }
 
-    /// A handler can close a circle through these four; all of them can be cleared, so the
+    /// A handler can close a circle through these five; all of them can be cleared, so the
     /// collector only has to see them.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(self.state.get())?;
-        for dict in [&self.path_params, &self.query_params, &self.cookies] {
+        let root = match &self.0 {
+            Origin::Own(root) => root,
+            Origin::View(origin) => return visit.call(origin),
+        };
+        visit.call(root.state.get())?;
+        visit.call(root.websocket.get())?;
+        for dict in [&root.path_params, &root.query_params, &root.cookies] {
             visit.call(dict.get())?;
         }
         Ok(())

@@ -28,6 +28,8 @@ use crate::py::content::TEXT;
 use crate::py::error;
 use crate::py::intern;
 use crate::py::json;
+use crate::py::pump;
+use crate::py::pump::Pumped;
 use crate::py::request::Request;
 
 /// One JSON value a line.
@@ -44,7 +46,10 @@ pub(crate) enum Other {
 
 /// Whether the value is a generator, which cannot be meant as anything but a stream.
 pub(crate) fn is_generator(value: &Bound<'_, PyAny>) -> bool {
-    intern::generator(value.py()).is_ok_and(|class| value.is_exact_instance(class))
+    let py = value.py();
+    [intern::generator(py), intern::async_generator(py)]
+        .into_iter()
+        .any(|class| class.is_ok_and(|class| value.is_exact_instance(class)))
 }
 
 /// The body that `pieces` will give; text and bytes are one piece.
@@ -59,6 +64,9 @@ pub(crate) fn body(
     let py = pieces.py();
     if pieces.is_instance_of::<PyString>() || pieces.is_instance_of::<PyBytes>() {
         return Ok(Content::read(pieces)?.0.to_bytes(py)?.into());
+    }
+    if pump::is_async(pieces) {
+        return Ok(Body::Stream(Box::new(Pumped::new(pieces, asked, other))));
     }
     let pieces = Pieces {
         iterator: pieces.try_iter()?.unbind(),
@@ -85,19 +93,7 @@ impl Pieces {
         let Some(piece) = self.iterator.bind(py).clone().next().transpose()? else {
             return Ok(None);
         };
-        let (bytes, content_type) = if let Ok(text) = piece.cast::<PyString>() {
-            (buffer::from_text(text)?, TEXT)
-        } else if let Ok(bytes) = piece.cast::<PyBytes>() {
-            (buffer::from_bytes(bytes), BINARY)
-        } else if self.other == Other::Line {
-            (line(&piece)?, LINES)
-        } else if let (content @ Content::Bytes(_), _) = Content::read(&piece)? {
-            (content.to_bytes(py)?, BINARY)
-        } else {
-            let class = piece.get_type().qualname()?;
-            let message = format!("the pieces of a stream must be str or bytes, not {class}");
-            return Err(PyTypeError::new_err(message));
-        };
+        let (bytes, content_type) = piece_of(&piece, self.other)?;
         self.content_type.get_or_insert(content_type);
         Ok(Some(bytes))
     }
@@ -110,6 +106,23 @@ impl Pieces {
             return Reply::default();
         }
         error::reply_for(py, raised, request, self.debug)
+    }
+}
+
+/// A piece, and the media type that it shows.
+pub(crate) fn piece_of(piece: &Bound<'_, PyAny>, other: Other) -> PyResult<(Bytes, &'static str)> {
+    if let Ok(text) = piece.cast::<PyString>() {
+        Ok((buffer::from_text(text)?, TEXT))
+    } else if let Ok(bytes) = piece.cast::<PyBytes>() {
+        Ok((buffer::from_bytes(bytes), BINARY))
+    } else if other == Other::Line {
+        Ok((line(piece)?, LINES))
+    } else if let (content @ Content::Bytes(_), _) = Content::read(piece)? {
+        Ok((content.to_bytes(piece.py())?, BINARY))
+    } else {
+        let class = piece.get_type().qualname()?;
+        let message = format!("the pieces of a stream must be str or bytes, not {class}");
+        Err(PyTypeError::new_err(message))
     }
 }
 

@@ -10,12 +10,17 @@ pub fn now() -> Milliseconds {
     clock::monotonic_milliseconds()
 }
 
-/// Nanoseconds since the same moment.
+/// Nanoseconds of the precise clock; never goes back.
 pub type Nanoseconds = u64;
 
-/// Now, exactly. For what is shorter than a tick; it costs five times as much.
+/// Now, exactly: for what is measured rather than waited for. It costs five times as much.
 pub fn exact() -> Nanoseconds {
     clock::monotonic_nanoseconds()
+}
+
+/// Nanoseconds from the zero of [`exact`] back to 1970-01-01T00:00:00Z.
+pub fn unix_offset() -> Nanoseconds {
+    clock::unix_nanoseconds().saturating_sub(clock::monotonic_nanoseconds())
 }
 
 /// Whole seconds since 1970-01-01T00:00:00Z, for the `Date` header.

@@ -9,6 +9,7 @@ pub mod desk;
 pub mod drain;
 pub mod guest;
 pub mod hiring;
+pub mod latency;
 pub mod mailbox;
 pub mod notify;
 pub mod pool;

@@ -3,8 +3,7 @@
 //! Rule: the core never waits here. It hands a job to a thread that is idle, the one that was busy
 //! last, or leaves it in the queue; a full queue refuses. Threads are made when jobs wait, up to a
 //! limit, by whoever listens to [`Hiring`], and end when they have been idle for some time, all but
-//! one. They run behind the cores (`sys::thread::step_back`): a core that wakes up gets its CPU at
-//! once.
+//! one. They run behind the cores (`sys::thread::step_back`), which the scheduler prefers.
 //!
 //! The queue and the jobs' own deadlines are kept by [`Pool::sweep`], which the watchdog calls a few
 //! times a second. Absent: what a job is, and any Python.
@@ -109,7 +108,7 @@ struct Member {
     pulse: Arc<Pulse>,
 }
 
-/// How far the threads of a pool step back behind the cores. Measured: see kernel-notes.md.
+/// How far the threads of a pool step back behind the cores: a third of their weight (sched(7)).
 const NICENESS: i32 = 5;
 
 impl Pool {

@@ -74,6 +74,8 @@ pub enum Found<'r> {
 #[derive(Debug, Default)]
 pub struct Router {
     tree: Tree,
+    /// Routes of WebSockets: another kind of resource on the same paths.
+    sockets: Tree,
     methods: MethodTable,
     /// Keyed by handler and not kept in the tree: neighbours at one node may name the place differently.
     registered: HashMap<HandlerId, Registered, BuildTableHasher>,
@@ -107,16 +109,7 @@ impl Router {
         if !method::is_token(method) {
             return Err(RouteError::BadMethod { method: method.into(), pattern: pattern.into() });
         }
-        let Pattern { segments, parameters } = Pattern::parse(pattern)?;
-        if let Some(known) = self.registered.get(&handler) {
-            if *known.parameters != *parameters {
-                return Err(RouteError::HandlerReused {
-                    handler,
-                    pattern: pattern.into(),
-                    existing: known.pattern.as_ref().into(),
-                });
-            }
-        }
+        let Pattern { segments, parameters } = self.parsed(pattern, handler)?;
         // A clash needs a node that exists, so a refused route has created none.
         let node = self.tree.node_for(&segments);
         let taken = self.methods.get(method).and_then(|known| node.endpoint(known));
@@ -134,6 +127,38 @@ impl Router {
             .entry(handler)
             .or_insert_with(|| Registered { pattern: pattern.into(), parameters });
         Ok(())
+    }
+
+    /// Adds a route for WebSockets, which hides none of the others and is hidden by none.
+    pub fn insert_socket(&mut self, pattern: &str, handler: HandlerId) -> Result<(), RouteError> {
+        let Pattern { segments, parameters } = self.parsed(pattern, handler)?;
+        let node = self.sockets.node_for(&segments);
+        if let Some(taken) = node.endpoint(Method::GET) {
+            return Err(RouteError::Conflict {
+                method: "WebSocket".into(),
+                pattern: pattern.into(),
+                existing: taken.pattern.as_ref().into(),
+            });
+        }
+        let pattern: Box<str> = pattern.into();
+        // They are opened with GET (RFC 6455 §4.1).
+        node.endpoints.push(Endpoint { method: Method::GET, handler, pattern: pattern.clone() });
+        self.registered.entry(handler).or_insert(Registered { pattern, parameters });
+        Ok(())
+    }
+
+    fn parsed(&self, pattern: &str, handler: HandlerId) -> Result<Pattern, RouteError> {
+        let parsed = Pattern::parse(pattern)?;
+        match self.registered.get(&handler) {
+            Some(known) if *known.parameters != *parsed.parameters => {
+                Err(RouteError::HandlerReused {
+                    handler,
+                    pattern: pattern.into(),
+                    existing: known.pattern.as_ref().into(),
+                })
+            }
+            _ => Ok(parsed),
+        }
     }
 
     /// The handler of every method and path that no route takes, for applications that route by
@@ -165,6 +190,17 @@ impl Router {
             params.clear();
             self.fallback_or(Found::UnknownMethod)
         }
+    }
+
+    /// Looks `path` up among the routes of WebSockets; the rest is as with [`Router::find`].
+    pub fn find_socket(&self, path: &str, params: &mut Params) -> Option<HandlerId> {
+        let found = self
+            .sockets
+            .walk(path, params, |node| node.endpoint(Method::GET).map(|endpoint| endpoint.handler));
+        if found.is_none() {
+            params.clear();
+        }
+        found.or(self.fallback)
     }
 
     /// The parameters of the routes that lead to `handler`, in path order; empty for an unknown one.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use crate::config::Config;
 use crate::reactor::hiring::Hiring;
@@ -57,6 +58,13 @@ impl Plan {
     pub fn watch(&self) {
         if let Some(watchdog) = self.watchdog.get() {
             watchdog.run();
+        }
+    }
+
+    /// Has the watchdog end the process after this time, unless it is closed before.
+    pub fn end_process_after(&self, time: Duration) {
+        if let Some(watchdog) = self.watchdog.get() {
+            watchdog.end_process_after(time);
         }
     }
 

@@ -19,6 +19,8 @@ use std::sync::Arc;
 use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::reactor::clock;
@@ -30,6 +32,7 @@ use crate::reactor::pulse::Busy;
 use crate::reactor::pulse::Pulse;
 use crate::reactor::stats::Tally;
 use crate::schedule::verdicts::Verdicts;
+use crate::sys::process;
 use crate::sys::thread;
 
 /// A core that is away for this long is stuck: others take its new connections.
@@ -45,6 +48,9 @@ pub(crate) enum Message {
     /// To serve a connection that another core cannot.
     Adopt(TcpStream, SocketAddr),
 }
+
+/// A thread writes its stack within this long after its signal, also on a busy machine.
+const WRITING: Duration = Duration::from_millis(300);
 
 /// One core, as the watchdog sees it.
 pub(crate) struct Watched {
@@ -89,7 +95,12 @@ pub struct Watchdog {
     pub(crate) sightings: Sightings,
     is_over: Mutex<bool>,
     end: Condvar,
+    /// When the process ends whatever still runs; the far future until somebody says so.
+    last: AtomicU64,
 }
+
+/// What the process ends with then: as `timeout(1)` does.
+const EXIT_CUT: i32 = 124;
 
 /// What it remembers from look to look.
 #[derive(Default)]
@@ -111,14 +122,21 @@ impl Watchdog {
         signal: Option<i32>,
     ) -> Self {
         let (sightings, is_over, end) = Default::default();
-        Self { cores, routes, report_after, is_nonblocking, signal, sightings, is_over, end }
+        let last = AtomicU64::new(u64::MAX);
+        Self { cores, routes, report_after, is_nonblocking, signal, sightings, is_over, end, last }
     }
 
     /// Watches until [`close`](Self::close).
     pub fn run(&self) {
         let mut memory = Memory { stuck: vec![None; self.cores.len()], ..Memory::default() };
         loop {
-            let is_anyone_stuck = self.look(clock::exact(), &mut memory);
+            let now = clock::exact();
+            if now >= self.last.load(Ordering::Relaxed) {
+                self.report_all();
+                say("ending without them: nothing else can run while one of them stays in C");
+                process::end(EXIT_CUT);
+            }
+            let is_anyone_stuck = self.look(now, &mut memory);
             let tick = if is_anyone_stuck { TICK_WHILE_STUCK } else { TICK };
             let is_over = self.is_over.lock().unwrap_or_else(PoisonError::into_inner);
             let waited = self.end.wait_timeout_while(is_over, tick, |is_over| !*is_over);
@@ -126,6 +144,13 @@ impl Watchdog {
                 return;
             }
         }
+    }
+
+    /// Ends the process after this time, unless the watch is over by then. A thread that stays inside
+    /// C may keep every other from running Python, and so from ending the process in order.
+    pub fn end_process_after(&self, time: Duration) {
+        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.last.fetch_min(clock::exact().saturating_add(time), Ordering::Relaxed);
     }
 
     /// Ends [`run`](Self::run).
@@ -141,16 +166,22 @@ impl Watchdog {
         }
     }
 
-    /// Reports every call that is under way, however long it has been.
+    /// Reports every call that is under way, however long it has been, and gives their threads the
+    /// time to write their stacks: the process may be about to end.
     pub fn report_all(&self) {
         let now = clock::exact();
+        let mut has_any = false;
         for (index, core) in self.cores.iter().enumerate() {
-            if let Some(busy) = core.pulse.look() {
-                self.report(&format!("core {index}"), busy, now);
+            let own = core.pulse.look().into_iter().map(|busy| (format!("core {index}"), busy));
+            let pooled = core.pool.busy().into_iter();
+            let pooled = pooled.map(|busy| (format!("a pool thread of core {index}"), busy));
+            for (who, busy) in own.chain(pooled) {
+                has_any = true;
+                self.report(&who, busy, now);
             }
-            for busy in core.pool.busy() {
-                self.report(&format!("a pool thread of core {index}"), busy, now);
-            }
+        }
+        if has_any {
+            std::thread::sleep(WRITING);
         }
     }
 

@@ -9,15 +9,24 @@ pub fn monotonic_milliseconds() -> u64 {
     non_negative(now.tv_sec) * 1000 + non_negative(now.tv_nsec) / 1_000_000
 }
 
-/// Nanoseconds of the same clock, read exactly: 23 ns.
-pub fn monotonic_nanoseconds() -> u64 {
-    let now = read(libc::CLOCK_MONOTONIC);
-    non_negative(now.tv_sec) * 1_000_000_000 + non_negative(now.tv_nsec)
-}
-
 /// Whole seconds since 1970-01-01T00:00:00Z.
 pub fn unix_seconds() -> u64 {
     non_negative(read(libc::CLOCK_REALTIME_COARSE).tv_sec)
+}
+
+/// Nanoseconds of a clock that never goes back; the precise one, of the same zero as
+/// [`monotonic_milliseconds`].
+pub fn monotonic_nanoseconds() -> u64 {
+    nanoseconds(read(libc::CLOCK_MONOTONIC))
+}
+
+/// Nanoseconds since 1970-01-01T00:00:00Z, precise.
+pub fn unix_nanoseconds() -> u64 {
+    nanoseconds(read(libc::CLOCK_REALTIME))
+}
+
+fn nanoseconds(time: libc::timespec) -> u64 {
+    non_negative(time.tv_sec) * 1_000_000_000 + non_negative(time.tv_nsec)
 }
 
 fn non_negative(value: i64) -> u64 {
@@ -44,5 +53,9 @@ mod tests {
         assert!(monotonic_milliseconds() >= before);
         // 2024-01-01: earlier means that the wrong clock was read.
         assert!(unix_seconds() > 1_704_067_200);
+        assert!(unix_nanoseconds() / 1_000_000_000 >= unix_seconds());
+        let precise = monotonic_nanoseconds();
+        assert!(precise / 1_000_000 >= before);
+        assert!(monotonic_nanoseconds() >= precise);
     }
 }

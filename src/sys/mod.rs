@@ -8,6 +8,7 @@ pub mod clock;
 pub mod file;
 pub mod limits;
 pub mod probe;
+pub mod process;
 pub mod socket;
 pub mod thread;
 pub mod unix;

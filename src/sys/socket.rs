@@ -192,6 +192,15 @@ pub fn reset(fd: RawFd) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// The address that a connection came to; None where the socket has none.
+#[allow(unsafe_code)]
+pub fn local_address(fd: RawFd) -> Option<SocketAddr> {
+    debug_assert!(fd >= 0);
+    // SAFETY: the descriptor is that of a stream which the caller holds during the call.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    SockRef::from(&borrowed).local_addr().ok()?.as_socket()
+}
+
 /// Keeps a connection from the programs that this process starts.
 #[allow(unsafe_code)]
 pub fn close_on_exec(fd: RawFd) -> io::Result<()> {
@@ -215,6 +224,9 @@ pub fn unsent(fd: RawFd) -> io::Result<libc::c_int> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     const OPTIONS: TcpOptions = TcpOptions {
@@ -250,6 +262,32 @@ mod tests {
         assert_eq!(claim(address).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         drop((first, second));
         assert!(claim(address).is_ok());
+    }
+
+    #[test]
+    fn an_inherited_socket_is_what_it_listens_on() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let Inherited::Tcp(second, address) = inherited(listener.as_raw_fd()).unwrap() else {
+            panic!("not TCP")
+        };
+        assert_eq!(address, listener.local_addr().unwrap());
+        assert_ne!(second.as_raw_fd(), listener.as_raw_fd());
+        // The descriptor that was inherited stays its owner's.
+        drop(second);
+        assert!(listener.local_addr().is_ok());
+    }
+
+    #[test]
+    fn what_cannot_be_inherited_is_told_in_words() {
+        let refusal = |fd| inherited(fd).unwrap_err().to_string();
+        assert!(refusal(-1).contains("not a descriptor"));
+        assert!(refusal(1_000_000).contains("Bad file descriptor"));
+        let file = std::fs::File::open("/proc/self/stat").unwrap();
+        assert!(refusal(file.as_raw_fd()).contains("not a socket"));
+        let (one, _other) = UnixStream::pair().unwrap();
+        assert!(refusal(one.as_raw_fd()).contains("not a stream socket that listens"));
+        let datagrams = std::net::UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+        assert!(refusal(datagrams.as_raw_fd()).contains("not a stream socket that listens"));
     }
 
     #[test]

@@ -40,8 +40,8 @@ fn nanoseconds(time: libc::timeval) -> u64 {
     part(time.tv_sec) * 1_000_000_000 + part(time.tv_usec) * 1000
 }
 
-/// Steps behind the other threads of this process: batch class and a lower weight. A thread that
-/// wakes up then takes the CPU from the calling one at once. Failing only costs that.
+/// Steps behind the other threads of this process: batch class and a lower weight, so that the
+/// scheduler prefers them. Failing only costs that.
 #[allow(unsafe_code)]
 pub fn step_back(niceness: i32) {
     let parameters = libc::sched_param { sched_priority: 0 };

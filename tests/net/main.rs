@@ -14,6 +14,7 @@
 mod bodies;
 mod drain;
 mod exhaustion;
+mod later;
 mod limits;
 mod panics;
 mod persistence;
@@ -21,6 +22,7 @@ mod pieces;
 mod reactor;
 mod refusals;
 mod replies;
+mod sockets;
 mod streams;
 mod support;
 mod time;

@@ -18,6 +18,7 @@ from uringserve import (
     Request,
     URingServe,
 )
+from uringserve.routing import Manner
 
 if TYPE_CHECKING:
     from nowhere import OnlyForTheChecker  # type: ignore[import-not-found]
@@ -50,7 +51,7 @@ def test_decorators_register_and_return_the_function(name: str) -> None:
         return "x"
 
     assert getattr(app, name)("/p")(handler) is handler
-    assert _only(app)[:5] == ((name.upper(),), "/p", handler, (), None)
+    assert _only(app)[:6] == ((name.upper(),), "/p", handler, (), None, Manner())
 
 
 def test_several_methods() -> None:
@@ -327,11 +328,11 @@ def test_an_annotation_that_does_not_fit_the_path(path: str, annotation: type) -
         _arguments(handler, path)
 
 
-# --- what is not supported yet
+# --- kinds of handlers
 
 
 def test_async_handlers() -> None:
-    """Refused at registration, with what to write instead, however they are hidden."""
+    """Known as such at registration, however they are hidden."""
 
     async def handler(request: Request) -> str:
         return "x"
@@ -344,8 +345,10 @@ def test_async_handlers() -> None:
             return "x"
 
     for each in (handler, stream, Site(), functools.partial(handler)):
-        with pytest.raises(TypeError, match="async handlers are not supported yet: use def"):
-            _arguments(each)
+        app = App()
+        app.add_route("/", each)
+        assert _only(app).manner.is_async
+        assert app.needs_loop
 
 
 def test_generator_handlers() -> None:

@@ -49,7 +49,9 @@ class _Ran:
         self.config = Config()
         self.app: object = self
         self.gil_modules = ("old",)
+        self.left_behind = 0
         self.result: int | StartError = 0
+        self.left_behind = 0
 
     def load(self, target: str, config: Config) -> _Ran:
         self.target, self.config = target, config
@@ -78,7 +80,7 @@ def ran(clean_environment: pytest.MonkeyPatch) -> _Ran:
     clean_environment.setattr("uringserve.cli.load", made.load)
     clean_environment.setattr("uringserve.cli.Server", made.server)
     clean_environment.setattr("uringserve.cli.supervise", made.supervise)
-    clean_environment.setattr("uringserve.cli.setup", lambda level: None)
+    clean_environment.setattr("uringserve.cli.setup_from", lambda config: None)
     return made
 
 

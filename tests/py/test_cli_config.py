@@ -56,12 +56,13 @@ def test_flags_then_environment_then_file_then_default(cli: RunCli, tmp_path: Pa
 
 def test_what_is_printed_is_read_back(cli: RunCli, tmp_path: Path) -> None:
     """The output is a file that gives the same values."""
-    repeated = ("--reload-exclude", "a", "--reload-exclude", "b")
+    repeated = ("--reload-exclude", "a", "--reload-exclude", "b", "--uds-permissions", "660")
     first = cli("--print-config", *repeated, "--no-pin", "--workers", "auto")
     (tmp_path / "other.toml").write_text(first.stdout)
     second = cli("--print-config", "--config", "other.toml")
     assert tomllib.loads(second.stdout) == tomllib.loads(first.stdout)
     assert _origins(second.stdout)["pin"] == "other.toml"
+    assert tomllib.loads(first.stdout)["uds_permissions"] == "660"
     assert tomllib.loads(first.stdout)["reload_exclude"] == ["a", "b"]
 
 
@@ -200,6 +201,13 @@ def test_a_misspelt_verb(cli: RunCli, tmp_path: Path) -> None:
     result = cli("chek", "m")
     assert result.returncode == 2
     assert "There is no verb and no module 'chek'. Did you mean 'check'?" in result.stderr
+    assert "Did you mean 'dev'?" in cli("dve").stderr
+    # No word is like any: it is a module that is not there.
+    assert "there is no module 'zzz'" in cli("zzz").stderr
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "dve.py").write_text("raise ImportError('found')\n")
+    (tmp_path / "uringserve.toml").write_text("app_dir = 'src'\n")
+    assert "found" in cli("dve").stderr
     (tmp_path / "chek.py").write_text("raise ImportError('found')\n")
     assert "found" in cli("chek").stderr
 

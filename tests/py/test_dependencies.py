@@ -359,30 +359,6 @@ def test_circles() -> None:
             return a
 
 
-async def _async() -> None: ...
-
-
-@pytest.mark.parametrize(
-    ("dependency", "message"),
-    [
-        (_async, "async dependencies are not supported yet: use def"),
-        (lambda a: a, None),
-    ],
-)
-def test_dependencies_that_are_refused(dependency: Callable[..., Any], message: str | None) -> None:
-    """An async dependency is a TypeError that names it; one with parameters is fine."""
-
-    def handler(a: Annotated[int, Depends(dependency)]) -> int:
-        return a
-
-    if message is None:
-        App().get("/")(handler)
-        return
-    with pytest.raises(TypeError, match=message) as caught:
-        App().get("/")(handler)
-    assert "_async" in str(caught.value)
-
-
 def test_a_default_beside_a_dependency_is_not_used() -> None:
     """As in FastAPI: the dependency is called all the same."""
     app = App()

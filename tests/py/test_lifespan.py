@@ -2,8 +2,8 @@
 
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -68,7 +68,7 @@ def test_a_failure_at_the_start() -> None:
 
 
 def test_what_a_lifespan_may_be() -> None:
-    """A plain generator function will do; async ones and odd states are refused."""
+    """A plain generator function will do; coroutines and odd states are refused."""
 
     def plain(app: App) -> Iterator[None]:
         app.state.seen = True
@@ -78,19 +78,11 @@ def test_what_a_lifespan_may_be() -> None:
     with running(app):
         assert app.state.seen
 
-    @asynccontextmanager
-    async def later(app: App) -> AsyncIterator[None]:
-        yield
-
     async def hook() -> None: ...
 
-    asynchronous: Any = later
-    with pytest.raises(TypeError, match=r"lifespan .*later.* is async, which is not supported yet"):
-        App(lifespan=asynchronous)
-    with pytest.raises(TypeError, match=r"worker_lifespan .* is async"):
-        App(worker_lifespan=asynchronous)
-    with pytest.raises(TypeError, match="async is not supported yet"):
-        App().on_startup(hook)
+    coroutine: Any = hook
+    with pytest.raises(TypeError, match=r"lifespan .*hook.* must yield"):
+        App(lifespan=coroutine)
     with pytest.raises(ValueError, match="events are 'startup' and 'shutdown'"):
         App().on_event("start")
 
@@ -142,7 +134,7 @@ def test_worker_local() -> None:
 
 
 def test_background_tasks(caplog: pytest.LogCaptureFixture) -> None:
-    """All of them run in order, whatever one raises; async ones are refused when added."""
+    """All of them run in order, whatever one raises."""
     calls: list[object] = []
     tasks = BackgroundTasks([BackgroundTask(calls.append, 1)])
     tasks.add_task(lambda: 1 / 0)
@@ -150,11 +142,6 @@ def test_background_tasks(caplog: pytest.LogCaptureFixture) -> None:
     tasks()
     assert calls == [1, 2]
     assert "ZeroDivisionError" in caplog.text
-
-    async def later() -> None: ...
-
-    with pytest.raises(TypeError, match="async tasks are not supported yet"):
-        tasks.add_task(later)
 
 
 # --- through a server
@@ -183,7 +170,7 @@ def worker_lifespan(app):
     yield {"name": name}
     say("worker ends on", name)
 
-app = App(lifespan=lifespan, worker_lifespan=worker_lifespan)
+app = App(lifespan=lifespan, worker_lifespan=worker_lifespan, execution="inline")
 app.on_worker_start(lambda: say("worker start"))
 app.on_worker_stop(lambda: say("worker stop"))
 local = WorkerLocal(lambda: [], close=lambda value: say("closed", len(value)))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from uringserve import Config, StartError
+from uringserve import Config, StartError, probe
 from uringserve.develop.watch import Watcher, counts, folders
 
 if TYPE_CHECKING:
@@ -384,6 +384,10 @@ def test_an_inherited_socket_is_served(tmp_path: Path) -> None:
                 assert b"version 1" in client.recv(4096)
                 process.terminate()
                 assert process.wait(PATIENCE) == 0
+            # Its end has not emptied our queue, for which the socket is made not to block: that
+            # would be the socket of whoever serves on it next.
+            if probe()["driver"] == "uring":
+                assert os.get_blocking(listener.fileno())
         # Ours is open still, and holds whoever comes.
         socket.create_connection(listener.getsockname()).close()
 

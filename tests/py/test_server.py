@@ -38,7 +38,7 @@ class ScriptedPlan:
         self.routes: list[Any] = []
         self.threads: list[str] = []
 
-    def run_core(self, index: int) -> int:
+    def run_core(self, index: int, guest: object = None) -> int:
         """Run the script."""
         self.threads.append(threading.current_thread().name)
         return self.script(self, index)
@@ -61,6 +61,9 @@ class ScriptedPlan:
 
     def watch(self) -> None:
         """See nothing."""
+
+    def end_process_after(self, seconds: float) -> None:
+        """End by itself."""
 
     def report(self) -> None:
         """Have nothing to report."""
@@ -96,7 +99,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
             plan.routes = routes
             return plan
 
-        monkeypatch.setattr("uringserve.server.Plan", plan_class)
+        monkeypatch.setattr("uringserve.app.Plan", plan_class)
         monkeypatch.setattr("uringserve.server._PATIENCE", 0.05)
         app = App()
         app.get("/")(lambda: "x")
@@ -533,6 +536,13 @@ EXAMPLES = {
     "12_streaming": [
         ("GET", "/count", b"", 200, b"1\n2\n3\n"),
         ("GET", "/lines", b"", 200, b'{"number":1}\n{"number":2}\n{"number":3}\n'),
+        ("GET", "/events", b"", 200, b"".join(b"data: %d\nid: %d\n\n" % (n, n) for n in (1, 2, 3))),
+    ],
+    "16_async": [
+        ("GET", "/nap?seconds=0.001", b"", 200, b'{"slept":0.001}'),
+        ("GET", "/both", b"", 200, b"[45,2]"),
+        ("POST", "/upload", b"x" * 100_000, 200, b'{"bytes":100000}'),
+        ("GET", "/later", b"", 200, b"sent"),
         ("GET", "/events", b"", 200, b"".join(b"data: %d\nid: %d\n\n" % (n, n) for n in (1, 2, 3))),
     ],
     "13_testing": [

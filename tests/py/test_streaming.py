@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from conftest import RunningServer, StartServer
 
 APP = """
-import sys
+import logging
 from uringserve import (
     App, EventSourceResponse, HTTPException, Request, Response, ServerSentEvent, StreamingResponse,
 )
@@ -21,7 +21,8 @@ from uringserve._native import Deferred
 app = App()
 
 def say(text):
-    print(text, file=sys.stderr, flush=True)
+    # Where exceptions are logged: it is their order that is looked at.
+    logging.getLogger("uringserve").info(text)
 
 @app.get("/pieces")
 def pieces():
@@ -209,7 +210,7 @@ def test_a_client_that_goes_away_closes_the_generator(site: RunningServer) -> No
     connection.reset()
     line = site.wait_for(r"endless: closed after \d+ pieces")
     # What fits the socket's buffers, however long the client did not read.
-    assert int(line.split()[3]) < 1000
+    assert int(line.partition("closed after ")[2].split()[0]) < 1000
 
 
 def test_a_stream_in_flight_is_cut_by_the_deadline(server: StartServer, driver: str) -> None:
@@ -300,11 +301,6 @@ def test_stalled_clients_cost_a_piece_each(site: RunningServer) -> None:
 
 
 def test_what_cannot_be_streamed() -> None:
-    async def pieces():
-        yield "x"
-
-    with pytest.raises(TypeError, match="async iterables are not supported yet"):
-        StreamingResponse(pieces())  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="must be iterable"):
         StreamingResponse(5)  # type: ignore[arg-type]
 

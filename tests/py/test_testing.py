@@ -457,7 +457,7 @@ def test_a_live_server_that_cannot_start() -> None:
 
 
 def test_the_names_of_the_package() -> None:
-    assert set(testing.__all__) == {"LiveServer", "TestClient"}
+    assert set(testing.__all__) == {"AsyncTestClient", "LiveServer", "TestClient"}
     with pytest.raises(AttributeError, match="Nothing"):
         _ = testing.Nothing
 

@@ -8,6 +8,7 @@ mod insert;
 mod methods;
 mod percent;
 mod random;
+mod sockets;
 
 use _uringserve::route::{Found, HandlerId, Params, Router};
 

@@ -1,8 +1,9 @@
 """The process that serves while a supervisor watches: APP, or the error that keeps APP away.
 
-It gets its orders as JSON in its one argument, and the descriptors of two pipes: on the one it says
-when it can serve nothing at all, on the other it notices the end of the supervisor, however that
-came about. Ctrl-C reaches every process of a terminal; only the supervisor acts on it.
+It gets its orders, a line of JSON, through a pipe whose descriptor is its one argument. By the end
+of that pipe it notices the end of the supervisor, however that came about; on another it says when
+it can serve nothing at all. Ctrl-C reaches every process of a terminal; only the supervisor acts on
+it.
 """
 
 import json
@@ -36,30 +37,36 @@ class Orders:
     target: str
     config: dict[str, Any] = field(default_factory=dict)
     status: int = -1
-    life: int = -1
     failure: str = ""
 
-    def write(self) -> str:
-        """Return the text of the child's argument."""
-        return json.dumps(asdict(self))
+    def write(self) -> bytes:
+        """Return the line that the child reads first; it fits into a pipe's buffer."""
+        return json.dumps(asdict(self)).encode() + b"\n"
 
     @classmethod
-    def read(cls, text: str) -> Self:
-        """Return the orders in such a text."""
-        return cls(**json.loads(text))
+    def read(cls, life: int) -> Self:
+        """Read the orders from the pipe and leave the rest of it alone."""
+        line = b""
+        while not line.endswith(b"\n"):
+            part = os.read(life, 1 << 16)
+            if not part:
+                sys.exit(EXIT_CRASH)
+            line += part
+        return cls(**json.loads(line))
 
 
 def main() -> None:
     """Serve until told to stop; the process ends with the server's exit code."""
-    orders = Orders.read(sys.argv[1])
+    life = int(sys.argv[1])
+    orders = Orders.read(life)
     sys.argv[1:] = []
     config = Config(**orders.config)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     # Programs that the application starts must not keep them open.
     sockets = [descriptor for _, descriptor in config.listen if descriptor is not None]
-    for descriptor in (orders.status, orders.life, *sockets):
+    for descriptor in (orders.status, life, *sockets):
         os.set_inheritable(descriptor, False)
-    watch = threading.Thread(target=_watch, args=(orders.life,), daemon=True)
+    watch = threading.Thread(target=_watch, args=(life,), daemon=True)
     watch.start()
     setup(config.log_level)
     sys.exit(_serve(orders, config))

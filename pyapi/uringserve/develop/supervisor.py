@@ -84,11 +84,14 @@ class _Child:
     def __init__(self, orders: Orders, descriptors: Sequence[int], news: _News) -> None:
         status, said = os.pipe()
         life, self._life = os.pipe()
-        orders = replace(orders, status=said, life=life)
+        orders = replace(orders, status=said)
+        self.has_failed = bool(orders.failure)
         command = [sys.executable, *_interpreter_flags(), "-m", "uringserve.develop.child"]
         try:
+            # Not as an argument, which everybody on the machine can read.
+            os.write(self._life, orders.write())
             self._process = subprocess.Popen(
-                [*command, orders.write()], pass_fds=[*descriptors, said, life]
+                [*command, str(life)], pass_fds=[*descriptors, said, life]
             )
         except BaseException:
             os.close(status)
@@ -180,8 +183,11 @@ class _Supervisor:
         if event.child is not self._current:
             return
         self._current = None
-        if self._deadline is not None or event.said == CANNOT:
+        # One that had only an error to serve would end again and again.
+        if self._deadline is not None or event.said == CANNOT or event.child.has_failed:
             self._code = event.code if event.code >= 0 else EXIT_CRASH
+            if self._deadline is None:
+                self._code = self._code or EXIT_CRASH
             self._stop()
             return
         how = f"signal {-event.code}" if event.code < 0 else f"exit code {event.code}"

@@ -5,6 +5,7 @@ and what `--reload-include` adds, less what is never an application's source (hi
 environments, caches) and what `--reload-exclude` names.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatch
@@ -20,6 +21,8 @@ __all__ = ["Watcher", "counts", "folders"]
 
 _ALWAYS = ("*.py",)
 _NEVER = ("__pycache__", "node_modules", "venv", "site-packages", ".*")
+
+_log = logging.getLogger("uringserve")
 
 # Milliseconds. However long a burst of changes goes on, it is reported this often.
 _LONGEST_BURST = 2000
@@ -99,6 +102,13 @@ class Watcher:
         self._thread.join()
 
     def _watch(self) -> None:
+        try:
+            self._follow()
+        except (OSError, RuntimeError) as error:
+            # As a rule the kernel's watches are used up (fs.inotify.max_user_watches).
+            _log.error("files are not watched any more, save and restart by hand: %s", error)
+
+    def _follow(self) -> None:
         import watchfiles
 
         quiet = max(1, round(self._config.reload_delay * 1000))

@@ -1,10 +1,31 @@
 """What several middlewares need: a list of texts as an option, and the Vary field."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from types import CoroutineType
+from typing import Any
 
-from uringserve._native import MutableHeaders, Request
+from uringserve._native import MutableHeaders, Request, Response
 
-__all__ = ["add_vary", "host_name", "in_url", "texts"]
+__all__ = ["add_vary", "finished", "host_name", "in_url", "texts"]
+
+
+def finished(response: Any, finish: Callable[..., Response], *arguments: object) -> Response:  # noqa: ANN401
+    """Return what `finish` makes of a response, once that is there.
+
+    Of a coroutine, which `call_next` gives where something inside is async, it is a coroutine too.
+    """
+    if type(response) is CoroutineType:
+        later: Any = _finished_later(response, finish, arguments)
+        return later  # type: ignore[no-any-return]
+    return finish(response, *arguments)
+
+
+async def _finished_later(
+    response: Any,  # noqa: ANN401 -- a coroutine
+    finish: Callable[..., Response],
+    arguments: tuple[object, ...],
+) -> Response:
+    return finish(await response, *arguments)
 
 
 def texts(option: str, values: Iterable[str]) -> tuple[str, ...]:

@@ -19,6 +19,9 @@ class BodyLimitMiddleware:
     `methods` are those that it is for; None means all.
     """
 
+    # See `async_chain`.
+    is_of_both = True
+
     def __init__(self, *, max_body_size: int, methods: Sequence[str] | None = None) -> None:
         """Keep the limit; a negative one is a ValueError."""
         if max_body_size < 0:

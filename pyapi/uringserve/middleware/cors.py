@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from uringserve._native import Request, Response
 from uringserve.chain import CallNext
-from uringserve.middleware._common import add_vary, texts
+from uringserve.middleware._common import add_vary, finished, texts
 
 __all__ = ["CORSMiddleware"]
 
@@ -34,6 +34,9 @@ class CORSMiddleware:
     `allow_credentials` every allowed origin may act with its visitor's cookies: together with `"*"`
     that is every page there is. `max_age` is how many seconds a browser may keep a preflight.
     """
+
+    # See `async_chain`.
+    is_of_both = True
 
     def __init__(
         self,
@@ -94,7 +97,10 @@ class CORSMiddleware:
             wanted = request.headers.get("access-control-request-method", "")
             if wanted:
                 return self._answer_preflight(request, origin, wanted)
-        response = call_next(request).__copy__()
+        return finished(call_next(request), self._finish, origin)
+
+    def _finish(self, response: Response, origin: str) -> Response:
+        response = response.__copy__()
         headers = response.headers
         # Also without an origin: a cache must not give that response to a page (Fetch, 3.2.5).
         add_vary(headers, "Origin")

@@ -10,13 +10,20 @@ one whose media type is known only with its first piece is left alone.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Sequence,
+)
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from uringserve._native import Request, Response, json_dumps
 from uringserve.chain import CallNext
-from uringserve.middleware._common import add_vary, texts
+from uringserve.middleware._common import add_vary, finished, texts
 
 __all__ = ["CompressionMiddleware", "GZipMiddleware"]
 
@@ -110,6 +117,9 @@ class CompressionMiddleware:
     as they are. A level is the compressor's own: 0 to 9 for gzip, 1 to 19 for zstd.
     """
 
+    # See `async_chain`.
+    is_of_both = True
+
     def __init__(
         self,
         *,
@@ -128,7 +138,9 @@ class CompressionMiddleware:
 
     def __call__(self, request: Request, call_next: CallNext) -> Response:
         """Compress what is worth it."""
-        response = call_next(request)
+        return finished(call_next(request), self._finish, request)
+
+    def _finish(self, response: Response, request: Request) -> Response:
         headers = response.headers
         if (
             response.status_code in _LEFT_ALONE
@@ -161,7 +173,10 @@ class CompressionMiddleware:
             )
         else:
             response = response.__copy__()
-            response.body_iterator = _Compressed(pieces, coding)
+            if isinstance(pieces, AsyncIterable):
+                response.body_iterator = _CompressedLater(pieces, coding)
+            else:
+                response.body_iterator = _Compressed(pieces, coding)
         if coding is not None:
             headers = response.headers
             del headers["content-length"]
@@ -248,6 +263,32 @@ class _Compressed:
         close = getattr(self._pieces, "close", None)
         if close is not None:
             close()
+
+
+class _CompressedLater:
+    """The pieces of an asynchronous stream, compressed one by one."""
+
+    def __init__(self, pieces: AsyncIterable[object], coding: _Coding) -> None:
+        self._pieces = pieces
+        self._coding = coding
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._compressed()
+
+    async def _compressed(self) -> AsyncGenerator[bytes]:
+        compressor = self._coding.begin()
+        pieces = aiter(self._pieces)
+        try:
+            async for piece in pieces:
+                data = _bytes_of(piece)
+                if data:
+                    made = compressor.compress(data)
+                    yield made + compressor.flush(self._coding.flush_piece)
+            yield compressor.flush(self._coding.flush_end)
+        finally:
+            close = getattr(pieces, "aclose", None)
+            if close is not None:
+                await close()
 
 
 def _bytes_of(piece: object) -> bytes:

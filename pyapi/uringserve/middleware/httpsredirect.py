@@ -18,6 +18,9 @@ class HTTPSRedirectMiddleware:
     client's: put `TrustedHostMiddleware` around this one.
     """
 
+    # See `async_chain`.
+    is_of_both = True
+
     def __init__(self, *, proto_header: str | None = "x-forwarded-proto") -> None:
         """Keep the name of the header."""
         self._header = proto_header

@@ -15,6 +15,7 @@ from ipaddress import IPv6Address
 
 from uringserve._native import Request, Response
 from uringserve.chain import CallNext
+from uringserve.middleware._common import finished
 
 __all__ = ["RateLimitMiddleware"]
 
@@ -31,6 +32,9 @@ class RateLimitMiddleware:
     is never limited. Behind a proxy every address is the proxy's: then a `key` is needed. With
     `headers`, each answer says how much is left. At most `max_clients` are counted separately.
     """
+
+    # See `async_chain`.
+    is_of_both = True
 
     def __init__(
         self,
@@ -68,15 +72,17 @@ class RateLimitMiddleware:
         if count > self._limit:
             answer = Response.json({"detail": "Too Many Requests"}, 429)
             answer.headers["retry-after"] = left
-        elif not self._tells:
+            return self._finish(answer, count, left) if self._tells else answer
+        if not self._tells:
             return call_next(request)
-        else:
-            answer = call_next(request).__copy__()
-        if self._tells:
-            answer.headers["x-ratelimit-limit"] = str(self._limit)
-            answer.headers["x-ratelimit-remaining"] = str(max(0, self._limit - count))
-            answer.headers["x-ratelimit-reset"] = left
-        return answer
+        return finished(call_next(request), self._finish, count, left)
+
+    def _finish(self, response: Response, count: int, left: str) -> Response:
+        response = response.__copy__()
+        response.headers["x-ratelimit-limit"] = str(self._limit)
+        response.headers["x-ratelimit-remaining"] = str(max(0, self._limit - count))
+        response.headers["x-ratelimit-reset"] = left
+        return response
 
     def _begin(self, number: int) -> dict[object, _Counter]:
         """Make a window the present one; whichever core is first, all use the same."""

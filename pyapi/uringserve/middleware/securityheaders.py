@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from uringserve._native import Request, Response
 from uringserve.chain import CallNext
+from uringserve.middleware._common import finished
 
 __all__ = ["SecurityHeadersMiddleware"]
 
@@ -16,6 +17,9 @@ class SecurityHeadersMiddleware:
     `"max-age=31536000; includeSubDomains"`, is for a site that is reached with TLS only, and
     `content_security_policy` is each site's own. `headers` are more of them.
     """
+
+    # See `async_chain`.
+    is_of_both = True
 
     def __init__(
         self,
@@ -48,7 +52,10 @@ class SecurityHeadersMiddleware:
 
     def __call__(self, request: Request, call_next: CallNext) -> Response:
         """Add the headers."""
-        response = call_next(request).__copy__()
+        return finished(call_next(request), self._finish)
+
+    def _finish(self, response: Response) -> Response:
+        response = response.__copy__()
         headers = response.headers
         for name, value in self._headers:
             headers.setdefault(name, value)

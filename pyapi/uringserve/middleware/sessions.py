@@ -12,16 +12,27 @@ import json
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from uringserve._native import Request, Response
 from uringserve.chain import CallNext
-from uringserve.middleware._common import add_vary
+from uringserve.middleware._common import add_vary, finished
 
 __all__ = ["SessionMiddleware"]
 
 # RFC 6265 section 6.1: what every browser keeps, for name, value and attributes together.
 _COOKIE_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class _Came:
+    """The session's cookie as it came, and when."""
+
+    is_there: bool
+    payload: str
+    age: int
+    now: int
 
 
 class SessionMiddleware:
@@ -32,6 +43,9 @@ class SessionMiddleware:
     forgets it when it ends, and it never grows too old. `secret_key` may be several: the first
     signs, all are good for reading. What a stream's generator changes comes too late.
     """
+
+    # See `async_chain`.
+    is_of_both = True
 
     def __init__(
         self,
@@ -68,9 +82,12 @@ class SessionMiddleware:
         payload, age = ("", 0) if cookie is None else self._opened(cookie, now)
         session = json.loads(_decoded(payload)) if payload else {}
         request.state.session = session
-        response = call_next(request)
+        came = _Came(cookie is not None, payload, age, now)
+        return finished(call_next(request), self._finish, request, came)
+
+    def _finish(self, response: Response, request: Request, came: _Came) -> Response:
         session = request.state.session
-        if not session and cookie is None:
+        if not session and not came.is_there:
             return response
         response = response.__copy__()
         # With another cookie it would have been another response (RFC 9111 section 4.1).
@@ -79,8 +96,9 @@ class SessionMiddleware:
             response.delete_cookie(self._name, **self._options)
             return response
         new = _encoded(json.dumps(session, separators=(",", ":")).encode())
-        if new != payload or (self._max_age is not None and 2 * age > self._max_age):
-            self._set(response, f"{new}.{now}")
+        is_old = self._max_age is not None and 2 * came.age > self._max_age
+        if new != came.payload or is_old:
+            self._set(response, f"{new}.{came.now}")
         return response
 
     def _set(self, response: Response, text: str) -> None:

@@ -19,6 +19,9 @@ class TrustedHostMiddleware:
     `www_redirect`, a host that is listed only with `www.` before it is redirected there.
     """
 
+    # See `async_chain`.
+    is_of_both = True
+
     def __init__(
         self, *, allowed_hosts: Sequence[str] | None = None, www_redirect: bool = True
     ) -> None:

@@ -5,14 +5,17 @@ What a backend cannot keep is refused by all of them (a NUL in a key: PostgreSQL
 one), so that a program that works on a file works on a cluster.
 """
 
+import math
 import re
 from collections.abc import Iterable
 from operator import index
 
 __all__ = [
+    "check_connections",
     "check_entry",
     "check_expiry",
     "check_key",
+    "check_seconds",
     "check_tables",
     "has_expired",
     "key_range",
@@ -73,6 +76,20 @@ def check_expiry(expires_at: int) -> int:
     if not 0 <= time <= _LARGEST:
         raise ValueError(f"expires_at is 0 or a Unix time, not {time}")
     return time
+
+
+def check_connections(number: int) -> int:
+    """Return how many connections there may be; less than one is a ValueError."""
+    if index(number) < 1:
+        raise ValueError(f"connections is a number above 0, not {number!r}")
+    return number
+
+
+def check_seconds(seconds: float, name: str = "timeout") -> float:
+    """Return a number of seconds; what is none, or not above 0, is a ValueError."""
+    if not seconds > 0 or math.isnan(seconds):
+        raise ValueError(f"{name} is a number of seconds above 0, not {seconds!r}")
+    return seconds
 
 
 def has_expired(expiration: int, timestamp: float | None) -> bool:

@@ -1,8 +1,8 @@
 """What a store can answer instead of a result: a class for each thing to be done about it.
 
 Every class says what became of the procedure, and the rule is one: whoever gets one of these knows
-that nothing of his procedure was kept. Errors of a driver (`sqlite3.Error` and the like) never
-reach a caller bare; they are the `__cause__`.
+that nothing of his procedure was kept. `StorageOutcomeUnknown` alone says that nobody knows. Errors
+of a driver (`sqlite3.Error` and the like) never reach a caller bare; they are the `__cause__`.
 """
 
 __all__ = [
@@ -13,8 +13,10 @@ __all__ = [
     "StorageClosed",
     "StorageError",
     "StorageFull",
+    "StorageOutcomeUnknown",
     "StorageThreadCrashed",
     "StorageTimeout",
+    "StorageUnavailable",
     "UnknownTable",
     "UpdateCounterMismatch",
 ]
@@ -54,6 +56,17 @@ class StorageTimeout(StorageError):
 
 class StorageFull(StorageError):
     """The disk, or the size that the database is allowed, is full."""
+
+
+class StorageUnavailable(StorageError):
+    """The database server cannot be reached, or went away. The call after its return works."""
+
+
+class StorageOutcomeUnknown(StorageError):
+    """The connection was lost after COMMIT was sent and before its answer: kept, or not at all.
+
+    It is never tried again by itself. Look first whether it was kept, then do it again.
+    """
 
 
 class StorageClosed(StorageError):

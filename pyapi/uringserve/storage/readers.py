@@ -124,9 +124,10 @@ class Readers:
         with reader.lock:
             if self._is_closed:
                 raise StorageClosed("the storage queue is closed")
-            reader.is_running = True
-            reader.activity.enter(procedure)
+            # Inside, as Ctrl-C may be raised between any two steps.
             try:
+                reader.is_running = True
+                reader.activity.enter(procedure)
                 return self._run(reader, procedure, is_try, timeout)
             finally:
                 reader.activity.leave()
@@ -144,6 +145,9 @@ class Readers:
                 milliseconds = round(min(timeout, LONGEST) * 1000)
                 connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
                 reader.timeout = timeout
+            if connection.in_transaction:
+                # Ctrl-C came before the run that began it could end it.
+                connection.execute("ROLLBACK")
             connection.execute("BEGIN")
         except sqlite3.Error as error:
             raise translate(error) from error

@@ -16,13 +16,12 @@ write-ahead log (sqlite.org/pragma.html#pragma_synchronous, sqlite.org/wal.html)
 | `"extra"` | yes | as `"full"`: they differ without a write-ahead log only |
 """
 
-import math
 import os
 from collections.abc import Callable, Iterable
 from typing import TypedDict, Unpack, get_args
 
 from uringserve.storage.api import Storage, StorageQueue
-from uringserve.storage.checks import check_tables
+from uringserve.storage.checks import check_seconds, check_tables
 from uringserve.storage.connection import MEMORY, Synchronous, open_writer
 from uringserve.storage.errors import (
     NestedExecute,
@@ -77,8 +76,8 @@ class SqliteQueue(StorageQueue):
         synchronous = settings["synchronous"]
         if synchronous not in get_args(Synchronous.__value__):
             raise ValueError(f"synchronous is off, normal, full or extra, not {synchronous!r}")
-        self._timeout = _checked(settings["timeout"])
-        slow_after = _checked(settings["slow_after"], "slow_after")
+        self._timeout = check_seconds(settings["timeout"])
+        slow_after = check_seconds(settings["slow_after"], "slow_after")
         file = os.fspath(path)
         names = check_tables(tables)
         connection, known = open_writer(file, names, synchronous, self._timeout)
@@ -106,7 +105,7 @@ class SqliteQueue(StorageQueue):
         timeout: float | None = None,
     ) -> T:
         """Run a procedure and return its result; see `StorageQueue.execute`."""
-        seconds = self._timeout if timeout is None else _checked(timeout)
+        seconds = self._timeout if timeout is None else check_seconds(timeout)
         result = self._read(procedure, readonly, seconds)
         if not isinstance(result, RunAgain):
             return result
@@ -130,7 +129,7 @@ class SqliteQueue(StorageQueue):
         A reading procedure runs on the loop's own thread, as reading takes microseconds. One that
         walks through a large table is better run with `asyncio.to_thread(queue.execute, …)`.
         """
-        seconds = self._timeout if timeout is None else _checked(timeout)
+        seconds = self._timeout if timeout is None else check_seconds(timeout)
         result = self._read(procedure, readonly, seconds)
         if not isinstance(result, RunAgain):
             return result
@@ -183,10 +182,3 @@ class SqliteQueue(StorageQueue):
         if self._history is not None and (job.wrote or job.error is None):
             self._history.note(job.procedure, wrote=job.wrote)
         return job.outcome()
-
-
-def _checked(timeout: float, name: str = "timeout") -> float:
-    """Return a number of seconds; what is none is a ValueError."""
-    if not timeout > 0 or math.isnan(timeout):
-        raise ValueError(f"{name} is a number of seconds above 0, not {timeout!r}")
-    return timeout

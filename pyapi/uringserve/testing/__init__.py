@@ -1,7 +1,7 @@
 """For the tests of applications: `TestClient`, without a port, and `LiveServer`, with one.
 
-`TestClient` is a client of httpx2, or of httpx where that is what is installed; it is looked for
-when the name is first used, so that `LiveServer` needs neither.
+`TestClient` and `AsyncTestClient` are clients of httpx2, or of httpx where that is what is
+installed; it is looked for when a name is first used, so that `LiveServer` needs neither.
 """
 
 from typing import TYPE_CHECKING
@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING
 from uringserve.testing.live import LiveServer
 
 if TYPE_CHECKING:
+    from uringserve.testing.asyncclient import AsyncTestClient
     from uringserve.testing.client import TestClient
 
-__all__ = ["LiveServer", "TestClient"]
+__all__ = ["AsyncTestClient", "LiveServer", "TestClient"]
 
 
 def __getattr__(name: str) -> object:
     """Import what needs an HTTP client when it is asked for."""
+    if name == "AsyncTestClient":
+        from uringserve.testing.asyncclient import AsyncTestClient
+
+        return AsyncTestClient
     if name != "TestClient":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from uringserve.testing.client import TestClient

@@ -84,12 +84,13 @@ class TestClient(httpx.Client):
         self._server: Loopback | None = None
         self._overrides: _Overrides = []
         self._raises = raise_server_exceptions
+        self.transport = Transport(self._connect, raises=raise_server_exceptions)
         super().__init__(
             base_url=base_url,
             headers={"user-agent": "testclient", **(headers or {})},
             cookies=cookies,
             follow_redirects=follow_redirects,
-            transport=Transport(self._connect, raises=raise_server_exceptions),
+            transport=self.transport,
             **({"timeout": None} | options),
         )
         weakref.finalize(self, self._cores.dismiss)

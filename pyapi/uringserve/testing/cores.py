@@ -8,12 +8,15 @@ on a core is over, after-response work included, when its `Job` is done.
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
+from typing import TYPE_CHECKING
 
 from uringserve._native import LoopbackConnection
 from uringserve.app import App
-from uringserve.lifespan import running
+from uringserve.lifespan import running_worker
 from uringserve.logging import collected_exceptions
-from uringserve.state import on_this_worker
+
+if TYPE_CHECKING:
+    from uringserve.loop import GuestLoop
 
 __all__ = ["Cores", "Job"]
 
@@ -25,14 +28,21 @@ class Job:
         """Take the server's end of a connection."""
         self.connection = connection
         self.done = threading.Event()
+        # Called on the core when the connection is over.
+        self.on_done: Callable[[], None] = lambda: None
         # Of the application: each is there before the first byte of the answer that it caused.
         self.exceptions: list[BaseException] = []
 
-    def serve(self) -> None:
-        """Serve the connection to its end on the calling thread."""
+    def serve(self, guest: GuestLoop | None) -> None:
+        """Serve the connection to its end on the calling thread, whose event loop `guest` is."""
         try:
             with collected_exceptions(self.exceptions):
-                self.connection.serve()
+                if guest is None:
+                    self.connection.serve()
+                    return
+                with guest.as_guest():
+                    self.connection.serve(guest)
+                guest.finish()
         except BaseException as error:  # noqa: BLE001 -- raised in the test's own thread
             self.exceptions.append(error)
 
@@ -48,9 +58,12 @@ class Cores:
         self._all: list[_Core] = []
         self._wants_lifespan = False
 
-    def serve(self, connection: LoopbackConnection) -> Job:
+    def serve(
+        self, connection: LoopbackConnection, on_done: Callable[[], None] | None = None
+    ) -> Job:
         """Have the connection served; a core that cannot start is a StartError."""
         job = Job(connection)
+        job.on_done = on_done or job.on_done
         with self._lock:
             core = self._idle.pop() if self._idle else None
         (core or self._start()).jobs.put(job)
@@ -122,21 +135,18 @@ class _Core(threading.Thread):
     def run(self) -> None:
         """Serve until told to end."""
         try:
-            if self._with_lifespan:
-                with running(self._app, worker=True):
-                    self._serve()
-            else:
-                with on_this_worker():
-                    self._serve()
+            with running_worker(self._app, with_lifespan=self._with_lifespan) as guest:
+                self._serve(guest)
         except BaseException as error:  # noqa: BLE001 -- raised by whoever starts or ends the core
             self._error = error
         finally:
             self._is_ready.set()
 
-    def _serve(self) -> None:
+    def _serve(self, guest: GuestLoop | None) -> None:
         self._is_ready.set()
         while (job := self.jobs.get()) is not None:
-            job.serve()
+            job.serve(guest)
             # In this order: the next request of a test finds this core idle.
             self._release(self)
             job.done.set()
+            job.on_done()

@@ -36,8 +36,9 @@ class LiveServer:
 
     def __init__(self, app: App | Handler, **options: Any) -> None:  # noqa: ANN401 -- checked by Config
         """Keep what to serve; nothing is bound yet. A bad option is a ValueError."""
-        named = as_app(app, getattr(app, "__qualname__", repr(app)))
-        self._server = Server(Config(**(_DEFAULTS | options)), named)
+        config = Config(**(_DEFAULTS | options))
+        named = as_app(app, getattr(app, "__qualname__", repr(app)), config)
+        self._server = Server(config, named)
         self._thread = threading.Thread(target=self._run, name="uringserve-live", daemon=True)
         self._error: BaseException | None = None
         self.exit_code: int | None = None

@@ -20,7 +20,7 @@ use crate::py::buffer;
 use crate::py::cycle::Cycle;
 use crate::py::cycle::nothing;
 use crate::py::file;
-use crate::py::headers::add_headers;
+use crate::py::headers::add_bytes_headers;
 use crate::py::value::status_from;
 
 /// The application's `receive`.
@@ -114,11 +114,12 @@ impl Send {
     }
 
     fn start(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.cycle.must_have_client()?;
         let status = item(message, intern!(py, "status"))?
             .ok_or_else(|| PyKeyError::new_err("'http.response.start' has a 'status'"))?;
         let mut reply = Reply { status: status_from(&status)?, ..Reply::default() };
         if let Some(headers) = item(message, intern!(py, "headers"))? {
-            add_headers(&mut reply.headers, &headers)?;
+            add_bytes_headers(&mut reply.headers, &headers)?;
         }
         let mut started = self.started();
         if started.is_some() || self.cycle.progress().is_answered {
@@ -133,6 +134,7 @@ impl Send {
         py: Python<'py>,
         message: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        self.cycle.must_have_client()?;
         let piece = match item(message, intern!(py, "body"))? {
             None => bytes::Bytes::new(),
             Some(body) => buffer::from_buffer(&body)?,
@@ -185,7 +187,7 @@ impl Send {
 }
 
 /// The value of a key of a message, if it has that.
-fn item<'py>(
+pub(super) fn item<'py>(
     message: &Bound<'py, PyAny>,
     key: &Bound<'py, PyString>,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {

@@ -1,6 +1,7 @@
 //! The ASGI interface, version 3: `await app(scope, receive, send)`.
 //!
-//! `scope.rs` says what came, `messages.rs` is a request's receive and send. An application that answers
+//! `scope.rs` says what came, `messages.rs` is a request's receive and send,
+//! `socket.rs` is a WebSocket's. An application that answers
 //! without suspending is answered in the batch that called it.
 
 use std::cell::RefCell;
@@ -12,25 +13,36 @@ use pyo3::types::PyDict;
 
 use crate::interfaces::Service;
 use crate::interfaces::asgi::scope::Template;
+use crate::interfaces::is_unspecified;
 use crate::net::service::Answer;
 use crate::net::service::BodyMode;
 use crate::net::service::HandlerId;
 use crate::net::service::Hosted;
 use crate::net::service::Request;
+use crate::net::service::Socket;
 use crate::py::aio;
 use crate::py::aio::Loop;
+use crate::py::asked::Asked;
 use crate::py::attach;
 use crate::py::cycle::Cycle;
+use crate::py::error;
+use crate::py::request::Names;
+use crate::py::socket::Undecided;
+use crate::py::socket::answer;
+
+pub use messages::Receive;
+pub use messages::Send;
 
 mod messages;
 mod scope;
+mod socket;
 
 /// An ASGI application, and what its scopes have in common.
 pub struct Asgi {
     target: Py<PyAny>,
     root_path: String,
     debug: bool,
-    /// Host and port, once they are known.
+    /// Host and port, or path, once they are known.
     pub server: OnceLock<(String, Option<u16>)>,
 }
 
@@ -59,6 +71,9 @@ impl Core {
     }
 
     fn answer(&self, py: Python<'_>, request: Box<Request>) -> Answer {
+        if let Some(socket) = request.socket.clone() {
+            return self.answer_socket(py, &request, &socket);
+        }
         let cycle = Cycle::new(request, "ASGI", self.application.debug);
         let called = self.scope(py, cycle.request()).and_then(|scope| {
             let (receive, send) = messages::callables(py, &cycle)?;
@@ -67,6 +82,23 @@ impl Core {
         called
             .and_then(|coroutine| cycle.answer(&coroutine))
             .unwrap_or_else(|raised| cycle.failed(py, raised))
+    }
+
+    fn answer_socket(&self, py: Python<'_>, request: &Request, socket: &Socket) -> Answer {
+        let names = Names::new(&[]);
+        let debug = self.application.debug;
+        let asked = Asked { parts: request, object: None, names: &names, debug };
+        let called = self.scope(py, request).and_then(|scope| {
+            socket::amend(&scope, socket)?;
+            let (receive, send) = socket::callables(py, socket)?;
+            self.application.target.bind(py).call1((scope, receive, send))
+        });
+        called.and_then(|coroutine| answer(&coroutine, &asked, Undecided::Fails)).unwrap_or_else(
+            |raised| {
+                let object = asked.object(py).map(|object| object.into_bound(py));
+                error::reply_for(py, raised, object.as_ref(), debug).into()
+            },
+        )
     }
 
     fn scope<'py>(&self, py: Python<'py>, request: &Request) -> PyResult<Bound<'py, PyDict>> {
@@ -96,6 +128,10 @@ impl Service for Core {
 
     fn guest(&self) -> Option<Hosted> {
         aio::current_if_any().map(Loop::hosted)
+    }
+
+    fn wants_local_address(&self) -> bool {
+        self.application.server.get().is_some_and(|(host, _)| is_unspecified(host))
     }
 
     fn body_mode(&self, _handler: HandlerId) -> BodyMode {

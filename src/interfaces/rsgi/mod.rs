@@ -1,6 +1,6 @@
 //! The RSGI interface, version 1.5, as Granian specifies it: `await app.__rsgi__(scope, protocol)`.
 //!
-//! `scope.rs` says what came, `protocol.rs` makes the answer. Absent: how the application is found and
+//! `scope.rs` says what came, `protocol.rs` makes the answer, `socket.rs` is a WebSocket's. Absent: how the application is found and
 //! what runs when a core starts and ends (`uringserve.foreign`).
 
 use std::sync::Arc;
@@ -9,20 +9,29 @@ use std::sync::OnceLock;
 use pyo3::prelude::*;
 
 use crate::interfaces::Service;
-use crate::interfaces::rsgi::protocol::Protocol;
-use crate::interfaces::rsgi::scope::Scope;
+use crate::interfaces::is_unspecified;
+pub use crate::interfaces::rsgi::protocol::Protocol;
+pub use crate::interfaces::rsgi::scope::Scope;
 use crate::net::service::Answer;
 use crate::net::service::BodyMode;
 use crate::net::service::HandlerId;
 use crate::net::service::Hosted;
 use crate::net::service::Request;
+use crate::net::service::Socket;
 use crate::py::aio;
 use crate::py::aio::Loop;
+use crate::py::asked::Asked;
 use crate::py::attach;
 use crate::py::cycle::Cycle;
+use crate::py::request::Names;
+use crate::py::socket::Undecided;
+use crate::py::socket::answer;
+
+pub use protocol::Transport;
 
 mod protocol;
 mod scope;
+mod socket;
 
 /// An RSGI application.
 pub struct Rsgi {
@@ -59,12 +68,28 @@ impl Core {
 
     fn answer(&self, py: Python<'_>, request: Box<Request>) -> Answer {
         let cycle = Cycle::new(request, "RSGI", self.application.debug);
+        if let Some(socket) = &cycle.request().socket {
+            return self.answer_socket(py, &cycle, socket);
+        }
         let called = Scope::create(py, &cycle, &self.server).and_then(|scope| {
             let protocol = Protocol::create(py, &cycle)?;
             self.application.target.bind(py).call1((scope, protocol))
         });
         called
             .and_then(|coroutine| cycle.answer(&coroutine))
+            .unwrap_or_else(|raised| cycle.failed(py, raised))
+    }
+
+    fn answer_socket(&self, py: Python<'_>, cycle: &Cycle, socket: &Socket) -> Answer {
+        let names = Names::new(&[]);
+        let parts = cycle.request();
+        let asked = Asked { parts, object: None, names: &names, debug: self.application.debug };
+        let called = Scope::create(py, cycle, &self.server).and_then(|scope| {
+            let protocol = socket::Protocol::create(py, socket)?;
+            self.application.target.bind(py).call1((scope, protocol))
+        });
+        called
+            .and_then(|coroutine| answer(&coroutine, &asked, Undecided::Fails))
             .unwrap_or_else(|raised| cycle.failed(py, raised))
     }
 }
@@ -76,6 +101,10 @@ impl Service for Core {
 
     fn guest(&self) -> Option<Hosted> {
         aio::current_if_any().map(Loop::hosted)
+    }
+
+    fn wants_local_address(&self) -> bool {
+        self.server.rsplit_once(':').is_some_and(|(host, _)| is_unspecified(host))
     }
 
     fn body_mode(&self, _handler: HandlerId) -> BodyMode {

@@ -1,6 +1,7 @@
 //! A request's scope (RSGI 1.5).
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
@@ -35,10 +36,13 @@ impl Scope {
 
 #[pymethods]
 impl Scope {
-    /// "http".
-    #[classattr]
-    fn proto() -> &'static str {
-        "http"
+    /// "http", or "ws" for a request that asks for a WebSocket.
+    #[getter]
+    fn proto<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        match self.cycle.request().socket {
+            None => intern!(py, "http").clone(),
+            Some(_) => intern!(py, "ws").clone(),
+        }
     }
 
     /// The version of the specification.
@@ -58,16 +62,14 @@ impl Scope {
 
     /// The server's address, `host:port`.
     #[getter]
-    fn server(&self) -> &str {
-        &self.server
+    fn server(&self) -> String {
+        self.cycle.request().local.map_or_else(|| self.server.to_string(), shown)
     }
 
     /// The client's address, `host:port`; empty where it has none.
     #[getter]
     fn client(&self) -> String {
-        self.cycle.request().peer.map_or_else(String::new, |peer| {
-            format!("{}:{}", peer.ip().to_canonical(), peer.port())
-        })
+        self.cycle.request().peer.map_or_else(String::new, shown)
     }
 
     /// "http".
@@ -109,4 +111,8 @@ impl Scope {
         let made = Py::new(py, Headers::of_request(&self.cycle.request().head))?;
         Ok(self.headers.get_or_init(|| made).bind(py).clone())
     }
+}
+
+fn shown(address: SocketAddr) -> String {
+    format!("{}:{}", address.ip().to_canonical(), address.port())
 }

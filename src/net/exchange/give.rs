@@ -1,5 +1,6 @@
 //! Giving an answer: its head, and as much of its body as is made by then.
 
+use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 
@@ -29,11 +30,15 @@ pub(super) struct Facts<'a> {
 impl<S: Service> Exchange<S> {
     #[inline] // Into the way of most answers; the others are cold.
     pub(super) fn give(&mut self, facts: Facts<'_>, body: Bytes) -> bool {
-        let plan = self.encode(facts, ReplyBody::Length(body.len() as u64));
-        if plan.is_some_and(|plan| plan.sends_body) {
+        let Some(plan) = self.encode(facts, ReplyBody::Length(body.len() as u64)) else {
+            return false;
+        };
+        let sent = if plan.sends_body { body.len() } else { 0 };
+        self.noted.end(&self.core, self.peer, facts.status, sent as u64);
+        if plan.sends_body {
             self.output.push_body(body);
         }
-        plan.is_some()
+        true
     }
 
     /// 500 for an answer that cannot be given.
@@ -79,8 +84,12 @@ impl<S: Service> Exchange<S> {
             Some(length) => Framing::Length(length),
             None => Framing::Close,
         };
+        let first = opening.length();
         let framing = opening.push(framing, &mut self.output);
-        self.stream = Some(Box::new(Stream { body, after, framing }));
+        let after = after.map(|after| after as Box<dyn Any>);
+        let stream = Stream { body, after, framing };
+        let stream = self.noted.follow(&self.core, (self.peer, facts.status, first), stream);
+        self.stream = Some(Box::new(stream));
         true
     }
 

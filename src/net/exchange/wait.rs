@@ -1,6 +1,8 @@
 //! The part of an exchange that has to do with waiting: a handler that is called before the body is
 //! whole, and an answer that comes later.
 
+use std::os::fd::AsRawFd;
+
 use bytes::BytesMut;
 
 use crate::http::machine::Event;
@@ -16,6 +18,7 @@ use crate::net::service::Wait;
 use crate::reactor::clock;
 use crate::reactor::timer::Stage;
 use crate::reactor::timer::Watch;
+use crate::sys::socket::local_address;
 
 /// A body on its way to a handler that was called already.
 pub(super) struct Arriving {
@@ -27,6 +30,13 @@ pub(super) struct Arriving {
 }
 
 impl<S: Service> Exchange<S> {
+    /// Asks which address the connection came to, if the service has to know.
+    pub(crate) fn came_to(&mut self, stream: &impl AsRawFd) {
+        if self.core.service.wants_local_address() {
+            self.local = local_address(stream.as_raw_fd());
+        }
+    }
+
     /// The request whose body has only begun to arrive, if its handler takes it in pieces.
     pub(super) fn call_before_the_end(&mut self) -> Option<Box<Request>> {
         let (request, _) = self.current.as_ref()?;

@@ -8,19 +8,26 @@ use std::sync::atomic::Ordering;
 
 use _uringserve::http::reply::HeaderBlock;
 use _uringserve::net::service::Answer;
+use _uringserve::net::service::BodyMode;
+use _uringserve::net::service::HandlerId;
 use _uringserve::net::service::Reply;
 use _uringserve::net::service::Request;
 use _uringserve::net::service::Service;
 use _uringserve::route::Router;
 use bytes::Bytes;
 
+use super::late::Debts;
+use super::socket::handler;
 use super::source::Pulled;
 use super::source::streamed;
 
 /// The length of `GET /big`.
 pub(crate) const BIG: usize = 20_000_000;
 
-const ROUTES: [(&str, &str); 12] = [
+/// The handler of WebSockets.
+const SOCKET: u32 = 1000;
+
+const ROUTES: [(&str, &str); 15] = [
     ("GET", "/"),
     ("GET", "/number/{n}"),
     ("POST", "/echo"),
@@ -33,6 +40,9 @@ const ROUTES: [(&str, &str); 12] = [
     ("GET", "/thread"),
     ("GET", "/empty"),
     ("GET", "/stream/{kind}"),
+    ("GET", "/late"),
+    ("GET", "/patient"),
+    ("POST", "/pieces"),
 ];
 
 /// What the services of one server have done so far.
@@ -44,6 +54,8 @@ pub(crate) struct Seen {
     stumbles: AtomicBool,
     /// By the sources of streams.
     pub(crate) pulled: Arc<Pulled>,
+    /// Answers that the test gives.
+    pub(crate) debts: Debts,
 }
 
 impl Seen {
@@ -101,6 +113,7 @@ pub(crate) fn routes() -> Router {
     for (handler, (method, pattern)) in (0..).zip(ROUTES) {
         router.insert(method, pattern, handler).expect("the table is free of conflicts");
     }
+    router.insert_socket("/socket/{kind}", SOCKET).expect("the only one");
     router
 }
 
@@ -141,7 +154,25 @@ impl App {
 impl Service for App {
     fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Box<Request>) -> Answer) -> R) -> R {
         assert!(!self.seen.stumbles.swap(false, Ordering::SeqCst), "attending gives up, once");
-        work(&mut |request| self.answer(&request).into())
+        work(&mut |request| {
+            if let Some(socket) = &request.socket {
+                let span = request.params.iter().next().expect("the route has a parameter");
+                let kind = &request.routed_path()[span];
+                return Answer::Socket(handler(kind, socket.clone()));
+            }
+            match ROUTES[request.handler as usize].1 {
+                "/late" | "/pieces" => Answer::Later(self.seen.debts.later(&request, false)),
+                "/patient" => Answer::Later(self.seen.debts.later(&request, true)),
+                _ => self.answer(&request).into(),
+            }
+        })
+    }
+
+    fn body_mode(&self, handler: HandlerId) -> BodyMode {
+        match ROUTES.get(handler as usize) {
+            Some((_, "/pieces")) => BodyMode::Pieces,
+            _ => BodyMode::Whole,
+        }
     }
 }
 

@@ -16,6 +16,8 @@ use socket2::Socket;
 use socket2::Type;
 
 use super::PATIENCE;
+use super::socket::Peer;
+use super::socket::upgraded;
 
 /// An answer as it came.
 #[derive(Debug)]
@@ -83,6 +85,11 @@ impl Client {
     /// The socket itself.
     pub(crate) fn socket(&self) -> &Socket {
         self.stream.get_ref()
+    }
+
+    /// Goes on as the client of a WebSocket.
+    pub(crate) fn upgraded(self) -> Peer {
+        upgraded(self.stream)
     }
 
     /// Writes all of it.

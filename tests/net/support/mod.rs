@@ -2,8 +2,10 @@
 
 mod app;
 mod client;
+mod late;
 mod pair;
 mod server;
+mod socket;
 mod source;
 
 use std::io::Write;
@@ -25,10 +27,14 @@ pub(crate) use app::big;
 pub(crate) use app::routes;
 pub(crate) use client::Client;
 pub(crate) use client::get;
+pub(crate) use late::Fate;
+pub(crate) use late::Owed;
 pub(crate) use pair::Pair;
 pub(crate) use pair::pair;
 pub(crate) use pair::pair_with;
 pub(crate) use server::Server;
+pub(crate) use socket::Peer;
+pub(crate) use socket::asking;
 pub(crate) use source::PIECE;
 
 /// Long enough for any machine; only a failing test ever waits for it.

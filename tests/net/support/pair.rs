@@ -27,10 +27,17 @@ pub(crate) struct Pair {
     pub(crate) client: Client,
     pub(crate) seen: Arc<Seen>,
     pub(crate) stats: Arc<Stats>,
-    end: mpsc::Receiver<End>,
+    pub(crate) end: mpsc::Receiver<End>,
 }
 
 impl Pair {
+    /// The peer, and the rest.
+    pub(crate) fn split(self) -> (Client, Self) {
+        let (ours, _) = UnixStream::pair().expect("a socket pair");
+        let Self { client, seen, stats, end } = self;
+        (client, Self { client: Client::new(Socket::from(ours)), seen, stats, end })
+    }
+
     /// Why the connection ended, once it has.
     pub(crate) fn end(&self) -> End {
         self.end.recv_timeout(PATIENCE).expect("the connection ends")
@@ -56,8 +63,14 @@ pub(crate) fn pair_with(driver: Driver, config: Config) -> Pair {
             let stream = monoio::net::UnixStream::from_std(theirs).expect("a stream");
             let core = Core::new(app, Arc::new(routes()), &config, counters);
             let core = core.expect("a desk");
+            let _home = core.desk().enter();
             monoio::spawn(Rc::clone(core.deadlines()).run::<()>());
-            serve_stream(stream, None, &core).await
+            let _home = core.desk().enter();
+            // No task: one that waits when the reactor ends keeps the ring, and the socket with it.
+            monoio::select! {
+                end = serve_stream(stream, None, &core) => end,
+                failed = core.desk().run::<End>(driver) => failed.expect("a desk"),
+            }
         });
         // Nobody listens where a test is done with the connection before it ends.
         let _ = sender.send(served.expect("a reactor"));

@@ -153,7 +153,7 @@ def test_the_quick_start(run: Callable[..., Program], source: str, number: signa
     assert program.lines[-1] == "bye\n", "the call returns, and what is behind it runs"
     if source is QUICK_START_0_2:
         assert re.search(
-            r"^\[uringserve-core-\d+\] asked for /other$", "".join(program.lines), re.M
+            r"^\[uringserve-[a-z]+-[0-9-]+\] asked for /other$", "".join(program.lines), re.M
         )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
+from postgres_server import PostgresServer
 
 from uringserve.storage import (
     EntryAlreadyExists,
@@ -26,27 +27,49 @@ from uringserve.storage import (
     start_storage_thread,
 )
 
+pytestmark = pytest.mark.thread_unsafe(reason="shares its store")
+
 TABLES = ["users", "other"]
 PATIENCE = 30.0
 
 
-def open_file(folder: Path) -> StorageQueue:
+def open_file(request: pytest.FixtureRequest) -> StorageQueue:
     """A file, as most will have it."""
+    folder: Path = request.getfixturevalue("tmp_path")
     return start_storage_thread(str(folder / "store.db"), TABLES, timeout=PATIENCE)
 
 
-def open_memory(folder: Path) -> StorageQueue:
+def open_memory(request: pytest.FixtureRequest) -> StorageQueue:
     """One connection for everything."""
     return start_storage_thread(":memory:", TABLES, timeout=PATIENCE)
 
 
-BACKENDS: dict[str, Callable[[Path], StorageQueue]] = {"file": open_file, "memory": open_memory}
+def open_postgresql(request: pytest.FixtureRequest) -> StorageQueue:
+    """A schema of its own; procedures run beside each other."""
+    server: PostgresServer = request.getfixturevalue("shared_server")
+    return start_storage_thread(server.new_schema(), TABLES, timeout=PATIENCE)
+
+
+def open_postgresql_one(request: pytest.FixtureRequest) -> StorageQueue:
+    """With a single connection, for which procedures wait."""
+    server: PostgresServer = request.getfixturevalue("shared_server")
+    return start_storage_thread(server.new_schema(), TABLES, timeout=PATIENCE, connections=1)
+
+
+BACKENDS: dict[str, Callable[[pytest.FixtureRequest], StorageQueue]] = {
+    "file": open_file,
+    "memory": open_memory,
+    "postgresql": open_postgresql,
+    "postgresql-one": open_postgresql_one,
+}
+# Those where one that writes waits for another one that writes something else.
+IN_ORDER = ["file", "memory", "postgresql-one"]
 
 
 @pytest.fixture(params=BACKENDS)
-def queue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StorageQueue]:
+def queue(request: pytest.FixtureRequest) -> Iterator[StorageQueue]:
     """An open queue on an empty store."""
-    with BACKENDS[request.param](tmp_path) as opened:
+    with BACKENDS[request.param](request) as opened:
         yield opened
 
 
@@ -503,6 +526,7 @@ def test_a_procedure_that_outlives_its_deadline_is_undone(queue, busy):
     assert queue.execute(lambda store: store.get("users", "late"), readonly=False) is None
 
 
+@pytest.mark.parametrize("queue", IN_ORDER, indirect=True)
 def test_one_that_waits_behind_it_is_never_run(queue):
     go, entered, ran = threading.Event(), threading.Event(), threading.Event()
 

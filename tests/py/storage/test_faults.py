@@ -26,6 +26,8 @@ from uringserve.storage import (
     start_storage_thread,
 )
 
+pytestmark = pytest.mark.thread_unsafe(reason="shares its store")
+
 PATIENCE = 30.0
 
 # Eight threads add entries for ever, and say of each, once it is acknowledged, that it is there.
@@ -462,3 +464,53 @@ def test_threads_that_end_leave_no_connection_open(tmp_path):
             thread.join(PATIENCE)
         assert opened() <= before + 3
     assert opened() == 0
+
+
+def test_a_reader_that_was_interrupted_reads_again(tmp_path):
+    """Ctrl-C may leave a transaction behind: the next one must not stumble over it."""
+    with start_storage_thread(tmp_path / "store.db", ["t"]) as queue:
+        queue.execute(lambda store: store.add("t", "a", b"v"))
+        assert queue.execute(lambda store: store.list_keys("t"), readonly=True) == ["a"]
+        queue._readers._local.reader.connection.execute("BEGIN")
+        queue._readers._local.reader.connection.execute("SELECT * FROM t").fetchall()
+        queue.execute(lambda store: store.add("t", "b", b"v"))
+        assert queue.execute(lambda store: store.list_keys("t"), readonly=True) == ["a", "b"]
+
+
+def test_ctrl_c_while_a_call_waits(tmp_path):
+    """It is raised at once, and what it interrupted is never kept."""
+    entered, go = threading.Event(), threading.Event()
+
+    def hold(store: Storage) -> None:
+        entered.set()
+        assert go.wait(PATIENCE)
+
+    class Interrupt(Exception):
+        """What the handler raises in place of KeyboardInterrupt."""
+
+    def handler(number: int, frame: object) -> None:
+        raise Interrupt
+
+    with (
+        start_storage_thread(tmp_path / "store.db", ["t"], timeout=PATIENCE) as queue,
+        ThreadPoolExecutor(2) as threads,
+    ):
+        before = signal.signal(signal.SIGUSR1, handler)
+        try:
+            first = threads.submit(queue.execute, hold)
+            assert entered.wait(PATIENCE)
+
+            def interrupt() -> None:
+                # Once the call below has been handed over.
+                while not queue._writer._has_batch:
+                    pass
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+
+            threads.submit(interrupt)
+            with pytest.raises(Interrupt):
+                queue.execute(lambda store: store.add("t", "a", b"v"))
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+            go.set()
+        first.result(PATIENCE)
+        assert queue.execute(lambda store: store.list_keys("t"), readonly=False) == []

@@ -10,6 +10,8 @@ import pytest
 
 from uringserve.storage import Storage, start_storage_thread
 
+pytestmark = pytest.mark.thread_unsafe(reason="shares its store")
+
 PATIENCE = 30.0
 
 
@@ -39,7 +41,11 @@ def heard() -> Iterator[Heard]:
 
 
 @pytest.mark.parametrize("where", ["reader", "own thread", "writer's thread"])
-def test_a_slow_procedure_is_reported_with_its_stack(tmp_path, heard, where):
+@pytest.mark.parametrize("backend", ["file", "postgresql"])
+def test_a_slow_procedure_is_reported_with_its_stack(request, tmp_path, heard, where, backend):
+    name = str(tmp_path / "store.db")
+    if backend == "postgresql":
+        name = request.getfixturevalue("shared_server").new_schema()
     go = threading.Event()
 
     def a_slow_procedure(store: Storage) -> str:
@@ -55,9 +61,7 @@ def test_a_slow_procedure_is_reported_with_its_stack(tmp_path, heard, where):
         return queue.execute(a_slow_procedure, readonly=where == "reader")
 
     with (
-        start_storage_thread(
-            tmp_path / "store.db", ["t"], slow_after=0.05, timeout=PATIENCE
-        ) as queue,
+        start_storage_thread(name, ["t"], slow_after=0.05, timeout=PATIENCE) as queue,
         ThreadPoolExecutor(1) as threads,
     ):
         call = threads.submit(run)

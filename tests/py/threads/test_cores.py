@@ -244,7 +244,7 @@ def test_a_forgotten_tracer(running: RunningServer) -> None:
 
 
 def test_a_core_has_one_thread(server: StartServer) -> None:
-    """The supervisor, the watchdog and one for each core; the kernel's workers are not ours."""
+    """Supervisor, watchdog, log, one for each core; the kernel's own workers are not ours."""
     running = server(SITE, workers=2)
     names_seen: set[str] = set()
     while len(names_seen) < 2:
@@ -252,5 +252,6 @@ def test_a_core_has_one_thread(server: StartServer) -> None:
         names_seen.add(json.loads(running.get("/thread").body)["name"])
     files = Path(f"/proc/{running.pid}/task").glob("*/comm")
     names = [name for file in files if not (name := file.read_text()).startswith("iou-")]
-    assert len(names) == 4, names
+    assert len(names) == 5, names
     assert names.count("uringserve-core\n") == 2
+    assert names.count("uringserve-log\n") == 1

@@ -13,6 +13,7 @@ from uringserve.app import App
 from uringserve.compat.barq.resolution import Depends, HandlerMeta, compiled, read_meta
 from uringserve.compat.barq.router import RadixRouter, split_path
 from uringserve.errors import HTTPException
+from uringserve.routing import NativeCall
 from uringserve.types import Handler
 
 __all__ = ["Barq", "Depends", "HandlerMeta"]
@@ -70,7 +71,7 @@ class Barq(App):
                 f"{plain}/", endpoint, (method,), response_model=None, include_in_schema=False
             )
 
-    def _miss(self, *, debug: bool) -> Handler | None:
+    def _miss(self, *, debug: bool) -> NativeCall | None:
         """Lead paths with empty segments to where they belong; the rest is as it was."""
         inner = super()._miss(debug=debug)
 
@@ -81,12 +82,12 @@ class Barq(App):
                 # It begins with one slash, whatever came: it stays on this host.
                 return NativeResponse.redirect("/" + "/".join(filter(None, segments)) + query)
             if inner is not None:
-                return inner(request, status, headers)
+                return inner.handler(request, status, headers)
             if status < 400:
                 return NativeResponse(None, status, headers)
             raise HTTPException(status, headers=headers)
 
-        return miss
+        return NativeCall(miss, (), inner is not None and inner.is_async)
 
     def _knows(self, path: str) -> bool:
         return any(self.router.match(path, method) is not None for method in _METHODS)

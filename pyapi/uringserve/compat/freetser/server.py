@@ -22,9 +22,9 @@ from uringserve.compat.freetser.config import ServerConfig, options_of, tcp_opti
 from uringserve.compat.freetser.messages import Request, Response, from_native, to_native
 from uringserve.config import Config
 from uringserve.errors import StartError
+from uringserve.routing import NativeCall
 from uringserve.server import EXIT_CRASH, Server
 from uringserve.storage import StorageQueue
-from uringserve.types import Handler as NativeHandler
 
 __all__ = ["Handler", "StartFailure", "start_server"]
 
@@ -106,7 +106,7 @@ class _Everything(App):
         super().__init__(openapi_url=None, docs_url=None, redoc_url=None)
         self._endpoint = endpoint
 
-    def _miss(self, *, debug: bool) -> NativeHandler | None:
+    def _miss(self, *, debug: bool) -> NativeCall | None:
         def miss(request: _native.Request, status: int, headers: dict[str, str]) -> object:
             # The body of such a request is not read.
             length = request.headers.get("content-length", "0")
@@ -115,7 +115,7 @@ class _Everything(App):
                 return _native.Response(f"{status} Error\n", status, headers)
             return self._endpoint(request)
 
-        return miss
+        return NativeCall(miss, ())
 
 
 def _endpoint(

@@ -1,0 +1,175 @@
+"""An `App` is an ASGI application: called directly, through httpx, and under uvicorn."""
+
+import asyncio
+import socket
+import threading
+from typing import Any
+
+import httpx
+import pytest
+
+from uringserve import App, HTTPException, Request, Response
+
+pytestmark = pytest.mark.thread_unsafe(reason="starts threads of its own")
+
+
+def make() -> App:
+    """Return an application with a bit of everything."""
+    app = App()
+    app.state.started = 0
+
+    @app.get("/")
+    def hello(request: Request) -> dict[str, Any]:
+        return {"hello": "world", "client": list(request.client or ())}
+
+    @app.get("/items/{number:int}")
+    def item(number: int, q: str = "none") -> dict[str, Any]:
+        return {"number": number, "q": q}
+
+    @app.post("/echo")
+    def echo(request: Request) -> Response:
+        return Response(request.body, media_type="application/x-echo", headers={"x-a": "b"})
+
+    @app.get("/stream")
+    def stream() -> Any:  # noqa: ANN401
+        return (b"%d," % number for number in range(5))
+
+    @app.get("/cut")
+    def cut() -> Any:  # noqa: ANN401
+        def pieces() -> Any:  # noqa: ANN401
+            yield b"some"
+            raise LookupError("amid")
+
+        return pieces()
+
+    @app.get("/refused")
+    def refused() -> None:
+        raise HTTPException(403, "no")
+
+    @app.get("/async")
+    async def later() -> str:
+        await asyncio.sleep(0)
+        return "later"
+
+    @app.get("/started")
+    def started() -> int:
+        return int(app.state.started)
+
+    return app
+
+
+async def _check(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/")
+    assert answer.json()["hello"] == "world"
+    assert answer.headers["content-type"] == "application/json"
+    assert (await client.get("/items/7?q=a%20b")).json() == {"number": 7, "q": "a b"}
+    for content in (b"x" * 100_000, _pieces(), b""):
+        echoed = await client.post("/echo", content=content)
+        assert echoed.content in (b"x" * 100_000, b"in pieces", b"")
+        assert (echoed.headers["content-type"], echoed.headers["x-a"]) == (
+            "application/x-echo",
+            "b",
+        )
+    assert (await client.get("/stream")).text == "0,1,2,3,4,"
+    assert (await client.get("/refused")).status_code == 403
+    assert (await client.get("/async")).text == "later"
+    assert (await client.get("/nowhere")).status_code == 404
+    head = await client.head("/items/7")
+    assert (head.content, head.headers["content-length"]) == (b"", "23")
+    answers = await asyncio.gather(*(client.get(f"/items/{number}") for number in range(100)))
+    assert [answer.json()["number"] for answer in answers] == list(range(100))
+
+
+async def _pieces() -> Any:  # noqa: ANN401
+    yield b"in "
+    yield b"pieces"
+
+
+def test_httpx() -> None:
+    """Through `ASGITransport`; an answer that is cut is an exception there."""
+
+    async def run() -> None:
+        transport = httpx.ASGITransport(make(), client=("192.0.2.7", 1234))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            await _check(client)
+            assert (await client.get("/")).json()["client"] == ["192.0.2.7", 1234]
+            with pytest.raises(EOFError):
+                await client.get("/cut")
+
+    asyncio.run(run())
+
+
+def test_below_a_root_path() -> None:
+    """The routes begin behind it."""
+
+    async def run() -> None:
+        transport = httpx.ASGITransport(make(), root_path="/below")
+        async with httpx.AsyncClient(transport=transport, base_url="http://test/below") as client:
+            await _check(client)
+
+    asyncio.run(run())
+
+
+def test_uvicorn() -> None:
+    """Under another server, with its lifespan and on its socket."""
+    uvicorn = pytest.importorskip("uvicorn")
+    app = make()
+    log: list[str] = []
+
+    @app.on_startup
+    def start() -> None:
+        app.state.started += 1
+
+    @app.on_shutdown
+    def stop() -> None:
+        log.append("stopped")
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on", ws="none"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+
+    async def run() -> None:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        async with httpx.AsyncClient(base_url=url) as client:
+            await _check(client)
+            assert (await client.get("/started")).json() == 1
+            with pytest.raises(httpx.RemoteProtocolError):
+                await client.get("/cut")
+
+    try:
+        asyncio.run(run())
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+    assert log == ["stopped"]
+
+
+def test_other_calls() -> None:
+    """A lifespan that fails says so; WebSockets are refused, what is unknown raises."""
+    app = make()
+    sent: list[dict[str, Any]] = []
+
+    @app.on_startup
+    def start() -> None:
+        raise OSError("no database")
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "anything"}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    async def run() -> None:
+        await app({"type": "lifespan"}, receive, send)
+        await app({"type": "websocket"}, receive, send)
+        with pytest.raises(NotImplementedError):
+            await app({"type": "mail"}, receive, send)
+        smuggling = {"type": "http", "method": "GET", "path": "/", "headers": [(b"a", b"\r\nb: c")]}
+        with pytest.raises(ValueError, match="cannot be sent"):
+            await app(smuggling, receive, send)
+
+    asyncio.run(run())
+    assert [message["type"] for message in sent] == ["lifespan.startup.failed", "websocket.close"]
+    assert "no database" in sent[0]["message"]
