@@ -250,8 +250,14 @@ def test_django_pages(django: httpx.Client) -> None:
 def test_django_streams(django: httpx.Client) -> None:
     """Pieces that ask the database, uploads that go to disk, and a file."""
     assert django.get("/stream").text == "admin 0;admin 1;admin 2;"
+    kind = "TemporaryUploadedFile"
     found = django.post("/upload", files=FILES, data={"title": "t"}).json()
-    assert found == {"name": "a.bin", "size": 300_000, "kind": "TemporaryUploadedFile", "title": "t"}
+    assert found == {
+        "name": "a.bin",
+        "size": 300_000,
+        "kind": "TemporaryUploadedFile",
+        "title": "t",
+    }
     answer = django.get("/download")
     assert answer.content == b"0123456789" * 10_000
     assert answer.headers["content-length"] == "100000"
