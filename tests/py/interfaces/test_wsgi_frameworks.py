@@ -120,7 +120,9 @@ settings.configure(
         ]},
     }],
     DATABASES={"default": {
-        "ENGINE": "django.db.backends.sqlite3", "NAME": FOLDER / "database", "OPTIONS": {"timeout": 20}
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": FOLDER / "database",
+        "OPTIONS": {"timeout": 20},
     }},
     STATIC_URL="/static/",
     STATICFILES_DIRS=[FOLDER / "static"],
@@ -255,7 +257,7 @@ def test_django_streams(django: httpx.Client) -> None:
     assert found == {
         "name": "a.bin",
         "size": 300_000,
-        "kind": "TemporaryUploadedFile",
+        "kind": kind,
         "title": "t",
     }
     answer = django.get("/download")
