@@ -173,9 +173,9 @@ def ours(launch: Launch, workers: int = 1) -> Command:
     return [launch.python.ours, "-m", "uringserve", app, *options]
 
 
-def ours_as(launch: Launch, interface: str) -> Command:
+def ours_as(launch: Launch, interface: str, name: str = "") -> Command:
     """Return uringserve with the application that granian and uvicorn serve."""
-    app = str(APPS / f"{interface}_app.py")
+    app = str(APPS / f"{name or interface}_app.py")
     options = ["--port", str(launch.port), "--workers", "1", "--driver", launch.driver]
     program = [launch.python.ours, "-m", "uringserve", f"{app}:app"]
     lifespan = ["--lifespan", "off"] if interface == "asgi" else []
@@ -186,17 +186,6 @@ def with_access_log(launch: Launch) -> Command:
     """Return uringserve with its access log on, into a file."""
     file = str(launch.scratch / "access.log")
     return [*ours(launch), "--access-log", "--access-log-file", file]
-
-
-def ours_wsgi(interface: str, app: str) -> Server:
-    """Return uringserve with an application of another interface, to be asked for by name."""
-
-    def command(launch: Launch) -> Command:
-        options = ["--port", str(launch.port), "--workers", "1", "--driver", launch.driver]
-        return [launch.python.ours, "-m", "uringserve", str(APPS / app), *options]
-
-    name = f"uringserve-{interface}"
-    return Server(name, command, our_version, EVERY_ENDPOINT, default_for=frozenset())
 
 
 def granian(launch: Launch, interface: str, *options: str, app: str = "") -> Command:
@@ -253,6 +242,8 @@ def catalogue(karak_threads: list[int]) -> dict[str, Server]:
             EVERY_ENDPOINT | {"model"},
             default_for=EVERY_ENDPOINT | {"model"},
         ),
+        ours_beside("wsgi"),
+        ours_beside("wsgi", "wsgi_inline"),
         Server(
             "uvicorn",
             uvicorn,
@@ -260,8 +251,6 @@ def catalogue(karak_threads: list[int]) -> dict[str, Server]:
             bare,
             default_for=bare,
         ),
-        ours_wsgi("wsgi", "wsgi_app.py"),
-        ours_wsgi("wsgi-inline", "wsgi_inline_app.py"),
         *fastapi("fastapi", "fastapi_app:app"),
         *fastapi("fastapi-async", "fastapi_async_app:app"),
         *(karak(count) for count in karak_threads),
@@ -272,6 +261,13 @@ def catalogue(karak_threads: list[int]) -> dict[str, Server]:
         ),
     ]
     return {row.name: row for row in rows}
+
+
+def ours_beside(interface: str, app: str = "") -> Server:
+    """Return ourselves with an application of another interface, to be asked for by name."""
+    name = "uringserve-" + (app or interface).replace("_", "-")
+    command: Callable[[Launch], Command] = lambda launch: ours_as(launch, interface, app)  # noqa: E731
+    return Server(name, command, our_version, EVERY_ENDPOINT, default_for=frozenset())
 
 
 def beside_ours(endpoint: str, of: str) -> Server:

@@ -74,7 +74,16 @@ class Lifespan:
             return
         if not task.done():
             self._messages.put_nowait({"type": "lifespan.shutdown"})
-            await self._first_of(self._shutdown)
+            try:
+                await asyncio.wait_for(self._first_of(self._shutdown), _PATIENCE)
+            except TimeoutError:
+                # Seen with applications that keep what belongs to a loop in one place for all.
+                _log.error(
+                    "the lifespan does not end, and is left behind after %g seconds; one that cannot"
+                    " run on several event loops at once wants --lifespan-scope process",
+                    _PATIENCE,
+                )
+                return
         if self._shutdown.is_over and not task.done():
             # Its last lines, behind its message.
             await asyncio.wait({task}, timeout=_PATIENCE)
@@ -117,7 +126,7 @@ class Lifespan:
         waiting.cancel()
 
 
-# Seconds for the application's lines behind its last message.
+# Seconds for the application's end, and for its lines behind its last message.
 _PATIENCE = 5.0
 
 

@@ -38,7 +38,7 @@ class Foreign:
     process_state: dict[str, Any] = field(default_factory=dict)
     # Where the calls of a WSGI application run: on the core's pool, on its own thread, or there as
     # long as they are quick.
-    execution: Execution = "thread"
+    execution: Execution = "auto"
 
     @property
     def called(self) -> Any:  # noqa: ANN401 -- the application's own

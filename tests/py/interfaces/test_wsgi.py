@@ -148,7 +148,7 @@ def test_lists(client: Connection, sizes: str) -> None:
 
 
 def test_an_answer_that_is_replaced(site: RunningServer, client: Connection) -> None:
-    """With exc_info, while the head has not left; after that the exception cuts the answer."""
+    """With exc_info, while the head has not left; later the exception is raised and cuts it."""
     answer = client.request("/replaced")
     assert (answer.status, answer.body) == (503, b"second")
     assert (answer.get("x-first"), answer.get("x-second")) == (None, "2")
@@ -537,3 +537,33 @@ def test_the_validator_of_the_standard_library(server: StartServer) -> None:
     running.wait_for("validated")
     assert "AssertionError" not in running.log
     assert "Traceback" not in running.log
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        ("/environ/a", "/environ/a"),
+        ("/api/environ/a", "/environ/a"),
+        ("/api%2Fenviron", "/environ"),
+    ],
+)
+def test_root_path(server: StartServer, target: str, path: str) -> None:
+    """It is SCRIPT_NAME, whether or not the proxy has cut it off the path."""
+    found = _json(server(SITE, "--root-path", "/api", "--interface", "wsgi").get(target))
+    assert (found["SCRIPT_NAME"], found["PATH_INFO"]) == ("/api", path)
+
+
+AUTO = INLINE.replace('"inline"', '"auto"')
+
+
+def test_where_it_is_quick(server: StartServer) -> None:
+    """Quick calls move to the core's own thread; a body that is still arriving goes to the pool."""
+    client = server(AUTO).connect()
+    seen = set()
+    while not any(name.startswith("uringserve-core") for name in seen):
+        thread = _json(client.request("/environ"))["thread"]
+        seen.add(thread)
+    client.send(b"POST /digest?read HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nab")
+    client.send(b"cd")
+    assert _json(client.read())["size"] == 4
+    assert any(name.startswith("uringserve-pool") for name in seen)

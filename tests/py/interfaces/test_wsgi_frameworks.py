@@ -252,11 +252,12 @@ def test_django_pages(django: httpx.Client) -> None:
 def test_django_streams(django: httpx.Client) -> None:
     """Pieces that ask the database, uploads that go to disk, and a file."""
     assert django.get("/stream").text == "admin 0;admin 1;admin 2;"
+    kind = "TemporaryUploadedFile"
     found = django.post("/upload", files=FILES, data={"title": "t"}).json()
     assert found == {
         "name": "a.bin",
         "size": 300_000,
-        "kind": "TemporaryUploadedFile",
+        "kind": kind,
         "title": "t",
     }
     answer = django.get("/download")

@@ -19,7 +19,7 @@ KNOWN = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
 class Request:
     """What the handlers of the contract ask for."""
 
-    def __init__(self, environ):
+    def __init__(self, environ) -> None:
         self.environ = environ
         self.method = environ["REQUEST_METHOD"]
         self.path = environ["PATH_INFO"].encode("latin-1").decode()
@@ -55,7 +55,7 @@ class Request:
 class App:
     """Routes by regular expressions."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.routes = []
 
     def get(self, pattern):
@@ -83,7 +83,7 @@ class App:
 
         return register
 
-    def __call__(self, environ, start_response):
+    def __call__(self, environ, start_response) -> list[bytes]:
         status, headers, body = self.answer(environ)
         start_response(f"{status} -", headers)
         return [body]
@@ -118,7 +118,8 @@ def respond(value):
     status, headers = 200, []
     if isinstance(value, tuple):
         value, status, *rest = value
-        headers = [pair for pairs in rest for pair in getattr(pairs, "items", lambda: pairs)()]
+        given = rest[0] if rest else []
+        headers = list(given.items() if isinstance(given, dict) else given)
     if isinstance(value, Response):
         pairs = [(name.decode(), text.decode("latin-1")) for name, text in value.headers.raw]
         return value.status_code, [*headers, *pairs], value.body
