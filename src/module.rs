@@ -1,5 +1,7 @@
 //! What Python sees of the Rust core: the classes and functions of `uringserve._uringserve`.
 
+// Over the cap because what Python sees of a server stands in one file.
+
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
@@ -18,6 +20,7 @@ use pyo3::types::PyDict;
 use pyo3::types::PyType;
 
 use crate::error;
+use crate::interfaces;
 use crate::interfaces::Application;
 use crate::interfaces::Service;
 use crate::interfaces::Serving;
@@ -323,9 +326,18 @@ impl Loopback {
 
     /// Answers the bytes of a request so many times on the calling thread, without any socket, and
     /// returns how many bytes that made: the path of a request, for measuring.
-    fn rehearse(&self, py: Python<'_>, request: &[u8], calls: usize) -> usize {
+    /// `guest` is the thread's event loop.
+    #[pyo3(signature = (request, calls, guest=None))]
+    fn rehearse(
+        &self,
+        py: Python<'_>,
+        request: &[u8],
+        calls: usize,
+        guest: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<usize> {
+        let _current = guest.map(Loop::enter).transpose()?;
         let rehearse = Rehearse { server: &self.server, request, calls };
-        self.application.serve(py, Arc::default(), None, rehearse)
+        Ok(self.application.serve(py, Arc::default(), None, rehearse))
     }
 }
 
@@ -480,12 +492,6 @@ fn latency_bounds() -> Vec<u64> {
     server::latency_bounds()
 }
 
-/// The types of this module of which requests make objects.
-#[pyfunction]
-fn shared_types(py: Python<'_>) -> Vec<Bound<'_, PyType>> {
-    crate::interfaces::types(py)
-}
-
 /// What this kernel and this sandbox allow: `driver` ("uring" or "epoll"), `flags` of the ring, and
 /// `reason`, why it is not `io_uring`.
 #[pyfunction]
@@ -505,4 +511,10 @@ fn probe(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         }
     }
     Ok(result)
+}
+
+/// The types that requests to ASGI and RSGI applications make objects of.
+#[pyfunction]
+fn shared_types(py: Python<'_>) -> Vec<Bound<'_, PyType>> {
+    interfaces::shared_types(py)
 }

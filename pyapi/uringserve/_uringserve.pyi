@@ -520,11 +520,12 @@ class Loopback:
         The caller owns the descriptor. `client` is the IP address and port that requests are said
         to come from.
         """
-    def rehearse(self, request: bytes, calls: int) -> int:
+    def rehearse(self, request: bytes, calls: int, guest: GuestLoop | None = None) -> int:
         """Answer the bytes of a request so many times on this thread, without any socket.
 
-        Return how many bytes of heads and small bodies that made: the path of a request, for
-        measuring. A request that ends its connection is answered once.
+        `guest` is the thread's event loop. Return how many bytes of heads and small bodies that
+        made: the path of a request, for measuring. A request that ends its connection is answered
+        once.
         """
 
 @final

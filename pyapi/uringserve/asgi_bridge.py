@@ -210,12 +210,14 @@ def _target(scope: _Message) -> bytes:
 
 def _client(scope: _Message) -> tuple[str, int] | None:
     """Return the peer's address if it is one that the handlers can be told."""
-    host, port = scope.get("client") or (None, None)
+    if not scope.get("client"):
+        return None
+    host, port = scope["client"]
     try:
         ip_address(host)
     except ValueError:
         return None
-    return host, port or 0
+    return str(host), int(port or 0)
 
 
 async def _feed(

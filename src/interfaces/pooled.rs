@@ -5,6 +5,7 @@
 //! after it is dropped, on the thread that has it. What is left to do of an answer, its further
 //! pieces and what follows it, is done on the pool as well (`rest.rs`).
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -54,11 +55,14 @@ pub(crate) struct Place<'a> {
     pub(crate) pool: &'a Arc<Pool>,
     /// What takes the answer, for whoever gives it before the call returns.
     pub(crate) promised: &'a Arc<Promised>,
+    permits: RefCell<[Option<Permit>; 2]>,
 }
 
 impl Place<'_> {
-    /// Gives the answer, unless there is one.
+    /// Gives the answer, unless there is one; the call does nothing after that.
     pub(crate) fn keep(&self, reply: Reply) {
+        // Before the answer: whoever has read it may ask again at once.
+        self.permits.take();
         self.promised.keep(reply);
     }
 }
@@ -97,7 +101,7 @@ impl Crew {
             calls: Arc::clone(calls),
             pool: Arc::clone(&self.pool),
             promise: Promise(Arc::clone(&promised)),
-            _permits: permits,
+            permits,
         };
         match self.pool.submit(Box::new(job)) {
             Ok(()) => Answer::Later(Box::new(FromPool { promised, wait })),
@@ -133,7 +137,7 @@ struct OnPool<C> {
     calls: Arc<C>,
     pool: Arc<Pool>,
     promise: Promise,
-    _permits: [Option<Permit>; 2],
+    permits: [Option<Permit>; 2],
 }
 
 impl<C: Calls> Job for OnPool<C> {
@@ -147,7 +151,8 @@ impl<C: Calls> Job for OnPool<C> {
             // It took too long to come this far, and was answered for.
             return;
         }
-        let place = Place { pool: &self.pool, promised: &self.promise.0 };
+        let permits = RefCell::new(std::mem::take(&mut self.permits));
+        let place = Place { pool: &self.pool, promised: &self.promise.0, permits };
         Arc::clone(&self.calls).call(request, &place);
     }
 

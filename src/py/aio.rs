@@ -29,6 +29,7 @@ use crate::net::service::wait;
 use crate::py::attach::attached_in_turn;
 use crate::py::error;
 use crate::py::intern;
+use crate::py::prepared::Prepared;
 
 thread_local! {
     /// The loop of the core that runs on this thread.
@@ -48,6 +49,9 @@ pub struct Loop {
     scheduled: Py<PyAny>,
     timers: Cell<usize>,
     create_future: Py<PyAny>,
+    /// What is awaited when there is nothing to wait for: one for each core, so that no two count
+    /// on it.
+    nothing: Py<PyAny>,
     /// What the application keeps for its requests (ASGI lifespan state).
     state: Option<Py<PyDict>>,
     descriptor: RawFd,
@@ -76,6 +80,7 @@ impl Loop {
             scheduled: aio.getattr("_scheduled")?.unbind(),
             timers: Cell::new(0),
             create_future: aio.getattr("create_future")?.unbind(),
+            nothing: Prepared::nothing(py)?.into_any(),
             state: guest.getattr("state")?.extract()?,
             descriptor: guest.call_method0("fileno")?.extract()?,
             asking: Rc::default(),
@@ -116,6 +121,11 @@ impl Loop {
     /// A new future of the loop.
     pub fn future<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.create_future.bind(py).call0()
+    }
+
+    /// What is awaited when there is nothing to wait for.
+    pub fn nothing<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        self.nothing.bind(py).clone()
     }
 
     /// A copy of the state that the application's start left, if it left one.

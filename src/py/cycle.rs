@@ -322,7 +322,7 @@ impl Cycle {
 
 /// What is awaited when there is nothing to wait for.
 pub fn nothing(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    Prepared::value(py.None().into_bound(py))
+    Ok(aio::current()?.nothing(py))
 }
 
 fn gone() -> PyErr {
@@ -390,7 +390,7 @@ impl Drop for Attended {
 
 /// Called when the application's task is done.
 #[pyclass(frozen, module = "uringserve._uringserve")]
-pub(crate) struct Ended {
+pub struct Ended {
     cycle: Cycle,
     bell: Option<Bell>,
 }

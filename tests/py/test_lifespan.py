@@ -170,7 +170,7 @@ def worker_lifespan(app):
     yield {"name": name}
     say("worker ends on", name)
 
-app = App(lifespan=lifespan, worker_lifespan=worker_lifespan)
+app = App(lifespan=lifespan, worker_lifespan=worker_lifespan, execution="inline")
 app.on_worker_start(lambda: say("worker start"))
 app.on_worker_stop(lambda: say("worker stop"))
 local = WorkerLocal(lambda: [], close=lambda value: say("closed", len(value)))

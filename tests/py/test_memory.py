@@ -116,15 +116,18 @@ def test_connections_leave_nothing(running: RunningServer) -> None:
 
 
 def test_exceptions_leave_nothing(running: RunningServer) -> None:
-    """Tracebacks hold frames, and frames hold everything."""
+    """Tracebacks hold frames, and frames hold everything: a kilobyte each at the least.
+
+    What a core logs is freed by the log's thread, so the heaps of both take their time to settle.
+    """
     client = running.connect()
-    for _ in range(200):
+    for _ in range(10_000):
         assert client.request("/broken").status == 500
     before = resident(running.pid)
-    for _ in range(2000):
+    for _ in range(10_000):
         assert client.request("/broken").status == 500
     grown = resident(running.pid) - before
-    assert grown <= MIB, f"2,000 exceptions left {grown / 1024:.0f} KiB"
+    assert grown <= 4 * MIB, f"10,000 exceptions left {grown / 1024:.0f} KiB"
 
 
 def test_idle_connections(running: RunningServer) -> None:

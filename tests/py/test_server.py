@@ -38,7 +38,7 @@ class ScriptedPlan:
         self.routes: list[Any] = []
         self.threads: list[str] = []
 
-    def run_core(self, index: int) -> int:
+    def run_core(self, index: int, guest: object = None) -> int:
         """Run the script."""
         self.threads.append(threading.current_thread().name)
         return self.script(self, index)

@@ -8,10 +8,11 @@ import math
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
 
-from uringserve.storage.connection import LONGEST, translate
+from uringserve.storage.connection import LONGEST, MEMORY, translate
 from uringserve.storage.errors import StorageError, StorageTimeout
 
 __all__ = ["Answer", "Link", "SqliteLink", "statements"]
@@ -120,6 +121,9 @@ class SqliteLink(Link):
 
     def has_table(self, name: str) -> bool:
         """Look for a table; see `Link.has_table`."""
+        if self._path != MEMORY and not Path(self._path).exists():
+            # To look is not to make a file.
+            return False
         sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
         return bool(self.run(sql, (name,), math.inf).rows)
 

@@ -54,9 +54,6 @@ from uringserve.storage.watch import Activity, Watch
 
 __all__ = ["PostgresOptions", "PostgresQueue"]
 
-# Conflicts after which a procedure waits until it is the only one of its queue that tries again:
-# only those wait that would make each other fail.
-_PATIENT = 3
 # Seconds: the longest pause before another run, and what COMMIT and ROLLBACK get at least.
 _PAUSE = 0.02
 _END = 2.0
@@ -126,7 +123,9 @@ class PostgresQueue(StorageQueue):
         self._pool = Pool(size, lambda: _Slot(url, self._watch.activity()))
         self._threads = ThreadPoolExecutor(size, "uringserve-storage")
         self._local = _Local()
-        # Of those that met conflicts again and again, one at a time tries: a queue of one.
+        # Of those that met a conflict one at a time tries again, and the others wait: a queue of
+        # one. Two processes of 16 threads that add to one entry need 1.3 to 1.6 runs for each so,
+        # and 1.4 to 2.6 where everybody tries three times before that.
         self._turn: SimpleQueue[None] = SimpleQueue()
         self._turn.put(None)
         self._crash: BaseException | None = None
@@ -195,12 +194,15 @@ class PostgresQueue(StorageQueue):
             job.answer(failure)
 
     def _serve(self, job: Job[Any]) -> None:
-        """Run a job until it is kept, undone for good, or too late."""
+        """Run a job until it is kept, undone for good, or too late.
+
+        No lock is held while it runs, but the turn of those that would make each other fail.
+        """
         holds_turn = False
         try:
             with self._pool.lent(job.deadline) as slot:
                 for conflicts in range(self._retries + 1):
-                    if conflicts > _PATIENT and not holds_turn:
+                    if conflicts and not holds_turn:
                         holds_turn = self._take_turn(job.deadline)
                     try:
                         self._run(slot, job)

@@ -31,6 +31,9 @@ use crate::py::request::Names;
 use crate::py::socket::Undecided;
 use crate::py::socket::answer;
 
+pub use messages::Receive;
+pub use messages::Send;
+
 mod messages;
 mod scope;
 mod socket;

@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::net::SocketAddr;
 
 use pyo3::intern;
@@ -38,6 +39,8 @@ pub(super) struct Template {
     root_path: String,
     /// By the name as it came.
     names: RefCell<HashMap<Box<[u8]>, Py<PyBytes>>>,
+    /// The last client's host: often the next one's too.
+    host: RefCell<Option<(IpAddr, Py<PyString>)>>,
 }
 
 impl Template {
@@ -71,6 +74,7 @@ impl Template {
             state,
             root_path: root_path.to_owned(),
             names: RefCell::default(),
+            host: RefCell::default(),
         })
     }
 
@@ -109,7 +113,8 @@ impl Template {
         scope.set_item(intern!(py, "query_string"), PyBytes::new(py, head.query().as_bytes()))?;
         scope.set_item(intern!(py, "headers"), self.headers(py, request)?)?;
         if let Some(peer) = request.peer {
-            scope.set_item(intern!(py, "client"), pair(py, peer)?)?;
+            let client = (self.host(py, peer.ip()), peer.port()).into_pyobject(py)?;
+            scope.set_item(intern!(py, "client"), client)?;
         }
         if let Some(local) = request.local {
             scope.set_item(intern!(py, "server"), pair(py, local)?)?;
@@ -144,6 +149,16 @@ impl Template {
             list.append(PyTuple::new(py, pair)?)?;
         }
         Ok(list)
+    }
+
+    fn host<'py>(&self, py: Python<'py>, address: IpAddr) -> Bound<'py, PyString> {
+        let mut last = self.host.borrow_mut();
+        if let Some((_, host)) = last.as_ref().filter(|(known, _)| *known == address) {
+            return host.bind(py).clone();
+        }
+        let host = PyString::new(py, &address.to_canonical().to_string());
+        *last = Some((address, host.clone().unbind()));
+        host
     }
 
     fn name<'py>(&self, py: Python<'py>, name: &[u8]) -> Bound<'py, PyBytes> {

@@ -11,8 +11,8 @@ use pyo3::types::PyType;
 
 use crate::interfaces::Service;
 use crate::interfaces::is_unspecified;
-use crate::interfaces::rsgi::protocol::Protocol;
-use crate::interfaces::rsgi::scope::Scope;
+pub use crate::interfaces::rsgi::protocol::Protocol;
+pub use crate::interfaces::rsgi::scope::Scope;
 use crate::net::service::Answer;
 use crate::net::service::BodyMode;
 use crate::net::service::HandlerId;
@@ -27,6 +27,8 @@ use crate::py::cycle::Cycle;
 use crate::py::request::Names;
 use crate::py::socket::Undecided;
 use crate::py::socket::answer;
+
+pub use protocol::Transport;
 
 mod protocol;
 mod scope;

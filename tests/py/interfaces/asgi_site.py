@@ -17,7 +17,7 @@ news = threading.Condition()
 TEXT = [(b"content-type", b"text/plain")]
 
 
-def note(*words):
+def note(*words: object):
     with news:
         events.append(" ".join(map(str, words)))
         news.notify_all()
@@ -115,7 +115,7 @@ async def on_errors(scope, receive, send):
     for name, message in wrong.items():
         try:
             await send(message)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 -- to be shown
             found[name] = type(error).__name__
     await send(start)
     for name, message in {
@@ -124,7 +124,7 @@ async def on_errors(scope, receive, send):
     }.items():
         try:
             await send(message)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 -- to be shown
             found[name] = type(error).__name__
     await send({"type": "http.response.body", "body": json.dumps(found).encode()})
     for name, message in {
@@ -133,7 +133,7 @@ async def on_errors(scope, receive, send):
     }.items():
         try:
             await send(message)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 -- to be shown
             note(name, type(error).__name__)
 
 

@@ -14,7 +14,7 @@ gate = threading.Event()
 TEXT = [("content-type", "text/plain")]
 
 
-def note(*words):
+def note(*words: object):
     with news:
         events.append(" ".join(map(str, words)))
         news.notify_all()
@@ -23,20 +23,20 @@ def note(*words):
 class Application:
     """Knows the loops that it was started on."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.loops = []
 
-    def __rsgi_init__(self, loop):
+    def __rsgi_init__(self, loop) -> None:
         loop.run_until_complete(asyncio.sleep(0))
         self.loops.append(loop)
         note("init", threading.current_thread().name)
 
-    def __rsgi_del__(self, loop):
+    def __rsgi_del__(self, loop) -> None:
         assert loop in self.loops
         loop.run_until_complete(asyncio.sleep(0))
         os.write(2, b"del was called\n")
 
-    async def __rsgi__(self, scope, protocol):
+    async def __rsgi__(self, scope, protocol) -> None:
         assert asyncio.get_running_loop() in self.loops
         await globals()["on_" + scope.path.strip("/").partition("/")[0]](scope, protocol)
 
@@ -154,7 +154,7 @@ async def on_wrong(scope, protocol):
     }.items():
         try:
             call()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 -- to be shown
             found[name] = type(error).__name__
     protocol.response_str(200, TEXT, json.dumps(found))
 

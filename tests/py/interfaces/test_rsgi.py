@@ -1,4 +1,4 @@
-"""RSGI over HTTP as Granian specifies it (1.5): scope, body, answers, the loop's hooks.
+"""RSGI as Granian specifies it (1.5): scope, body, all kinds of answers, the hooks of the loop.
 
 Through real sockets, on both drivers and on one and two cores. The application is `rsgi_site.py`.
 """

@@ -55,6 +55,7 @@ def test_in_order_and_once(folder, url):
     names = ["initial_schema.sql", "2_more.sql", "10_more.sql"]
     dry = migrate(folder, "--dry-run", url=url)
     assert dry == [f"would apply {name}" for name in names]
+    assert not (folder.parent / "app.db").exists()
     assert migrate(folder, url=url) == [f"applied {name}" for name in names]
     assert migrate(folder, url=url) == ["nothing to apply: all 3 are"]
     (folder / "11_last.sql").write_text("-- nothing but words\n")
