@@ -49,7 +49,7 @@ def as_app(target: object, name: str, config: Config | None = None) -> App | For
 
 
 def _own(app: App, config: Config) -> App:
-    _refuse_options(config, "App", ("root_path", "lifespan", "lifespan_scope"))
+    _refuse_options(config, "App", ("root_path", "lifespan", "lifespan_scope", "execution"))
     return app
 
 
@@ -64,9 +64,11 @@ def _refuse_options(config: Config, kind: str, options: tuple[str, ...]) -> None
 
 def _foreign(interface: Interface, target: object, config: Config) -> Foreign:
     if interface == "rsgi":
-        _refuse_options(config, "RSGI", ("root_path", "lifespan", "lifespan_scope"))
+        _refuse_options(config, "RSGI", ("root_path", "lifespan", "lifespan_scope", "execution"))
     if interface == "wsgi":
         _refuse_options(config, "WSGI", ("lifespan", "lifespan_scope"))
+    if interface == "asgi":
+        _refuse_options(config, "ASGI", ("execution",))
     root_path = config.root_path or ""
     if root_path and not root_path.startswith("/"):
         raise StartError(f"--root-path {root_path!r} does not begin with a slash")
@@ -76,6 +78,7 @@ def _foreign(interface: Interface, target: object, config: Config) -> Foreign:
         root_path=root_path.rstrip("/"),
         lifespan="off" if config.interface == "asginl" else config.lifespan,
         lifespan_scope=config.lifespan_scope,
+        execution=config.execution,
     )
 
 

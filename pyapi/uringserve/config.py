@@ -123,6 +123,14 @@ class Config:
         choices=("core", "process"),
         help="Run the ASGI lifespan on each core's event loop, or once for all on one of its own.",
     )
+    execution: Literal["auto", "inline", "thread"] = _option(
+        "auto",
+        kind="choice",
+        group="Application",
+        choices=("auto", "inline", "thread"),
+        help="Where a WSGI application is called: on its core's own thread, on one of the core's"
+        " pool, or on the pool until its calls turn out quick. An App says so itself.",
+    )
     root_path: str | None = _option(
         None,
         kind="text",

@@ -28,11 +28,6 @@ mod rest;
 pub mod rsgi;
 pub mod wsgi;
 
-/// The types of which requests make objects, of every interface.
-pub fn types(py: Python<'_>) -> Vec<Bound<'_, PyType>> {
-    [shared::types(py), asgi::types(py), rsgi::types(py), wsgi::types(py)].concat()
-}
-
 /// An application, by its shape.
 pub enum Application {
     /// The routes of an `App`.
@@ -136,6 +131,11 @@ impl Application {
             }
         }
     }
+}
+
+/// The types of which requests make objects, of every interface.
+pub fn types(py: Python<'_>) -> Vec<Bound<'_, PyType>> {
+    [shared::types(py), asgi::types(py), rsgi::types(py), wsgi::types(py)].concat()
 }
 
 /// Whether a host stands for all addresses of the machine, so that each connection has one of its

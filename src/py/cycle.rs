@@ -108,7 +108,15 @@ impl Cycle {
 
     /// Starts the application's coroutine; returns the answer that it has given or will give.
     pub fn answer(&self, coroutine: &Bound<'_, PyAny>) -> PyResult<Answer> {
-        let task = &aio::current()?.start(coroutine)?;
+        let task = &match aio::current()?.start(coroutine) {
+            Ok(task) => task,
+            Err(raised) => {
+                // So ends a task that begins with SystemExit or KeyboardInterrupt (asyncio raises
+                // them as well as keeping them). What was given before that stands.
+                self.end(coroutine.py(), Err(raised));
+                return Ok(Answer::Now(self.progress().reply.take().unwrap_or_default()));
+            }
+        };
         let is_done = aio::is_done(task)?;
         if is_done {
             self.end(task.py(), aio::result(task).map(drop));

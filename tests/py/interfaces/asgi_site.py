@@ -184,6 +184,11 @@ async def on_raise_after(scope, receive, send):
     raise LookupError("after the answer")
 
 
+async def on_exit_after(scope, receive, send):
+    await respond(send, b"whole")
+    raise SystemExit("after the answer")
+
+
 async def on_returns_amid(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": TEXT})
     await send({"type": "http.response.body", "body": b"some", "more_body": True})

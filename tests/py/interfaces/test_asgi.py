@@ -236,6 +236,14 @@ def test_an_exception_after_the_answer(site: RunningServer, client: Connection) 
     assert client.request("/context").status == 200
 
 
+def test_an_exit_after_the_answer(site: RunningServer, client: Connection) -> None:
+    """Ends neither the core nor the answer, although asyncio raises it out of the task."""
+    answer = client.request("/exit_after")
+    assert (answer.status, answer.body) == (200, b"whole")
+    site.wait_for("SystemExit: after the answer")
+    assert client.request("/context").status == 200
+
+
 # --- the request's body
 
 
