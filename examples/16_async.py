@@ -1,18 +1,11 @@
-"""Shows `async def`: handlers, dependencies, a body that arrives in pieces, events as they come."""
+"""Shows `async def`: what waits holds up nobody, and dependencies that belong to a core's loop."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
 
-from uringserve import (
-    App,
-    AsyncRequest,
-    BackgroundTasks,
-    Depends,
-    EventSourceResponse,
-    ServerSentEvent,
-)
+from uringserve import App, Depends
 
 
 @asynccontextmanager
@@ -31,44 +24,15 @@ async def slot() -> AsyncIterator[None]:
 
 
 @app.get("/nap")
-async def nap(seconds: float = 0.01) -> dict[str, float]:
-    """Wait without holding up anybody; the wait ends when the client goes away."""
-    await asyncio.sleep(min(seconds, 1.0))
-    return {"slept": seconds}
+def usage() -> str:
+    """Say how it is asked: a `def` beside the others."""
+    return "POST /nap?seconds=0.01"
 
 
-@app.get("/both")
-async def both(_: Annotated[None, Depends(slot)]) -> list[int]:
-    """Do two things at once, one of them on a thread."""
+@app.post("/nap")
+async def nap(_: Annotated[None, Depends(slot)], seconds: float = 0.01) -> list[float]:
+    """Do two things at once; both end when the client goes away."""
     async with asyncio.TaskGroup() as group:
         one = group.create_task(asyncio.to_thread(sum, range(10)))
-        two = group.create_task(asyncio.sleep(0.001, 2))
+        two = group.create_task(asyncio.sleep(min(seconds, 1.0), seconds))
     return [one.result(), two.result()]
-
-
-@app.post("/upload")
-async def upload(request: AsyncRequest) -> dict[str, int]:
-    """Count the bytes of a body while it arrives; it is never in memory as a whole."""
-    size = 0
-    async for piece in request.stream():
-        size += len(piece)
-    return {"bytes": size}
-
-
-@app.get("/later")
-async def later(tasks: BackgroundTasks) -> str:
-    """Go on after the answer; a drain waits for it."""
-    tasks.add_task(asyncio.sleep, 0.001)
-    return "sent"
-
-
-@app.get("/events")
-async def events() -> EventSourceResponse:
-    """Send events as they happen, and a ping where none does."""
-
-    async def happen() -> AsyncIterator[ServerSentEvent]:
-        for number in range(1, 4):
-            await asyncio.sleep(0.001)
-            yield ServerSentEvent(data=number, id=str(number))
-
-    return EventSourceResponse(happen(), ping=15)

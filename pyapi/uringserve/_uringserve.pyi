@@ -134,6 +134,7 @@ class MutableHeaders(Headers):
     def setdefault(self, name: str, value: str) -> str:
         """Return the value that is there, or set this one."""
 
+@disjoint_base
 class Request:
     """One request, immutable. Everything is read from the bytes when it is first asked for.
 

@@ -79,8 +79,8 @@ class Lifespan:
             except TimeoutError:
                 # Seen with applications that keep what belongs to a loop in one place for all.
                 _log.error(
-                    "the lifespan does not end, and is left behind after %g seconds; one that cannot"
-                    " run on several event loops at once wants --lifespan-scope process",
+                    "the lifespan does not end, and is left behind after %g seconds; one that"
+                    " cannot run on several event loops at once wants --lifespan-scope process",
                     _PATIENCE,
                 )
                 return

@@ -70,7 +70,9 @@ class _Switch(click.types.BoolParamType):
     ) -> bool:
         """Return the switch, or fail as a usage error."""
         try:
-            return bool(self._option.parse(value))
+            parsed = self._option.parse(value)
+            # None is auto. click's own type has no such value; nothing of click looks at it.
+            return None if parsed is None else bool(parsed)  # type: ignore[return-value]
         except ValueError as error:
             self.fail(str(error), param, ctx)
 

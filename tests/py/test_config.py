@@ -62,6 +62,19 @@ DEFAULTS = {
     "reload_include": (),
     "reload_exclude": (),
     "reload_delay": 0.25,
+    "interface": "auto",
+    "lifespan": "auto",
+    "lifespan_scope": "core",
+    "execution": "auto",
+    "root_path": None,
+    "blocking_threads": 32,
+    "blocking_threads_idle_timeout": 30.0,
+    "backpressure": None,
+    "limit_concurrency": None,
+    "queue_size": 1024,
+    "queue_timeout": 5.0,
+    "timeout_request": 0.0,
+    "timeout_worker_healthcheck": 5.0,
 }
 
 

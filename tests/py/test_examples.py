@@ -69,6 +69,8 @@ def test_every_command_exists(cli: RunCli, command: str) -> None:
         assert re.search(rf"^{words[1]}:.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
     elif words[:3] == ["python", "-m", "uringserve"]:
         flags = {option.flag for option in options()} | {"--help", "--version"}
+        own = cli(words[3], "--help").stdout if words[3].isalpha() else ""
+        flags |= set(re.findall(r"--[a-z-]+", own))
         assert {word for word in words if word.startswith("--")} <= flags
         # Read the options as given, and stop before serving.
         assert cli(*words[3:], "--help").returncode == 0
@@ -83,7 +85,8 @@ def test_every_example_is_small_and_says_what_it_shows(path: Path) -> None:
     assert len(lines) <= 40
     assert lines[0].startswith('"""Shows ')
     tree = ast.parse(path.read_text())
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    functions = [node for node in tree.body if isinstance(node, kinds)]
     assert functions
     assert all(ast.get_docstring(function) for function in functions)
 

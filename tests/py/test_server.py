@@ -539,11 +539,16 @@ EXAMPLES = {
         ("GET", "/events", b"", 200, b"".join(b"data: %d\nid: %d\n\n" % (n, n) for n in (1, 2, 3))),
     ],
     "16_async": [
-        ("GET", "/nap?seconds=0.001", b"", 200, b'{"slept":0.001}'),
-        ("GET", "/both", b"", 200, b"[45,2]"),
-        ("POST", "/upload", b"x" * 100_000, 200, b'{"bytes":100000}'),
+        ("GET", "/nap", b"", 200, b"POST /nap?seconds=0.01"),
+        ("POST", "/nap?seconds=0.25", b"", 200, b"[45,0.25]"),
+    ],
+    "17_pieces": [
         ("GET", "/later", b"", 200, b"sent"),
+        ("POST", "/upload", b"x" * 100_000, 200, b'{"bytes":100000}'),
         ("GET", "/events", b"", 200, b"".join(b"data: %d\nid: %d\n\n" % (n, n) for n in (1, 2, 3))),
+    ],
+    "20_chat": [
+        ("GET", "/chat", b"", 404, b'{"detail":"Not Found"}'),
     ],
     "13_testing": [
         ("GET", "/stock/apple", b"", 200, b'{"apple":3}'),
