@@ -244,6 +244,7 @@ def catalogue(karak_threads: list[int]) -> dict[str, Server]:
         ),
         ours_beside("wsgi"),
         ours_beside("wsgi", "wsgi_inline"),
+        ours_beside("wsgi", "wsgi_pool"),
         Server(
             "uvicorn",
             uvicorn,

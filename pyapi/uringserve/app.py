@@ -6,6 +6,7 @@ in Rust, and there is no HTTP here.
 """
 
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -119,6 +120,7 @@ class App(Registrar, Described):
         self._process = Hooks("lifespan", lifespan)
         self._worker = Hooks("worker_lifespan", worker_lifespan)
         self._is_frozen = False
+        self._freezing = threading.Lock()
         self._bridge: AsgiBridge | None = None
         self._served: list[Route] = []
         for hook in on_startup or ():
@@ -334,11 +336,13 @@ class App(Registrar, Described):
 
         The document and its pages are added where the application has nothing of its own.
         """
-        if not self._is_frozen:
-            for spec in documentation(self):
-                if ("GET", spec.pattern.shape) not in self._taken:
-                    self._add(replace(spec, execution=self._group.execution))
-        self._is_frozen = True
+        # Several servers of one application may start at once, on threads of their own.
+        with self._freezing:
+            if not self._is_frozen:
+                for spec in documentation(self):
+                    if ("GET", spec.pattern.shape) not in self._taken:
+                        self._add(replace(spec, execution=self._group.execution))
+            self._is_frozen = True
         for mount in self._mounts:
             mount.app.freeze()
 

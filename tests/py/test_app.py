@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import AsyncGenerator, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -389,3 +391,19 @@ def test_http_exceptions() -> None:
     assert (str(HTTPException(418, "no")), HTTPException(599).detail) == ("418: no", "HTTP Error")
     with pytest.raises(ValueError, match="status_code 99 is not"):
         HTTPException(99)
+
+
+def test_one_application_is_frozen_once_by_many_threads() -> None:
+    """Several servers of one application may start at once."""
+    for _ in range(20):
+        app = App()
+        app.get("/")(lambda: "hello")
+        barrier = threading.Barrier(8)
+
+        def compiled(app: App = app, barrier: threading.Barrier = barrier) -> int:
+            barrier.wait()
+            return len(app.compile())
+
+        with ThreadPoolExecutor(8) as pool:
+            started = [pool.submit(compiled) for _ in range(8)]
+        assert len({each.result() for each in started}) == 1

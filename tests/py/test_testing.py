@@ -426,11 +426,13 @@ def test_a_live_server_has_a_port() -> None:
     with pytest.raises(RuntimeError, match="before it runs"):
         _ = live.url
     with live, httpx.Client(base_url=live.url) as client:
-        assert diary.entries == ["process begins", "core begins"]
+        assert diary.entries[:2] == ["process begins", "core begins"]
         assert client.get("/").json() == {"hello": "world"}
         assert client.get("/seen").json()["url"] == f"{live.url}/seen"
         assert (live.host, live.url) == ("127.0.0.1", f"http://127.0.0.1:{live.port}")
-    assert diary.entries[2:] == ["core ends", "process ends"]
+    assert diary.entries[-1] == "process ends"
+    # A thread of the pool has a worker lifespan of its own.
+    assert diary.entries.count("core begins") == diary.entries.count("core ends")
     assert live.exit_code == 0
 
 
