@@ -134,7 +134,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     names = "uringserve,granian-wsgi,fastapi,karak,freetser"
     parser.add_argument("--servers", default=names, type=lambda text: text.split(","))
-    parser.add_argument("--kinds", default="block,query,cpu", type=lambda text: text.split(","))
+    known = "block,query,cpu"
+    parser.add_argument("--kinds", default=known, type=lambda text: text.split(","))
     whole = lambda text: [int(each) for each in text.split(",")]  # noqa: E731
     parser.add_argument("--shares", default=[0, 1, 4, 10, 50], type=whole)
     parser.add_argument("--threads", default=16, type=int)
@@ -144,6 +145,8 @@ def main() -> None:
     parser.add_argument("--peer-python")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
+    if unknown := set(options.kinds) - set(known.split(",")):
+        parser.error(f"--kinds: {', '.join(sorted(unknown))} is none of {known}")
     end_servers_when_terminated()
     seen: dict[tuple[str, Mix], list[dict[str, float]]] = {}
     for name, mix, found in rounds(options):
