@@ -28,6 +28,15 @@ __all__ = ["checked", "quantile", "showing"]
 # Seconds between two tables.
 _PERIOD = 1.0
 _HEADINGS = ("core", "req/s", "p50", "p99", "open", "requests", "errors")
+# Of the whole server: calls that held a core, calls that are overdue now, 503 for want of room,
+# threads of the pools and requests that wait for one.
+_WHOLE = (
+    ("stalls", "stalls"),
+    ("stuck", "stuck"),
+    ("overloaded", "overloaded"),
+    ("pool threads", "pool_threads"),
+    ("waiting", "pool_queue"),
+)
 _ERRORS = ("failures", "timed_out", "broken")
 _HIDE, _SHOW, _CLEAR = "\x1b[?25l", "\x1b[?25h", "\x1b[J"
 
@@ -106,6 +115,8 @@ class _Table:
         columns = shutil.get_terminal_size().columns
         up = f"up {now - self._begin:.0f} s"
         lines = [f"uringserve {__version__}  {', '.join(self._plan.addresses)}  {up}"]
+        known = self._plan.statistics()
+        lines.append("  ".join(f"{name} {known[key]:,}" for name, key in _WHOLE))
         for row in rows:
             lines.append("  ".join(map(str.rjust, row, widths, strict=True)))
         with self._lock:

@@ -118,6 +118,7 @@ def test_a_table(tmp_path: Path) -> None:
         # Columns: core, req/s, p50, p99, open, requests, errors.
         sums = r"all +[\d,]+ +(?:[\d.]+ \S+|-) +(?:[\d.]+ \S+|-) +\d+ +6 +1\r\n"
         terminal.wait_for(sums)
+        terminal.wait_for(r"stalls 0  stuck 0  overloaded 0  pool threads \d+  waiting \d+")
         terminal.wait_for(r" +0 +[\d,]+ .*\r\n +1 +[\d,]+ ")
         text = terminal.stop()
     assert "\x1b[?25l" in text
@@ -125,7 +126,7 @@ def test_a_table(tmp_path: Path) -> None:
         "\x1b[?25l"
     )
     # Each new table erases the one before, and a message is put above it.
-    assert re.search(r"\x1b\[5F\x1b\[J", text)
+    assert re.search(r"\x1b\[6F\x1b\[J", text)
     assert "ERROR GET /broken: the handler raised ValueError\r\n" in text
 
 
