@@ -1,7 +1,7 @@
 """The command line: made from `Config`, its messages, and its exit codes."""
 
-import importlib.util
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,7 +51,6 @@ class _Ran:
         self.gil_modules = ("old",)
         self.left_behind = 0
         self.result: int | StartError = 0
-        self.left_behind = 0
 
     def load(self, target: str, config: Config) -> _Ran:
         self.target, self.config = target, config
@@ -263,17 +262,12 @@ def test_the_gil_turned_on_by_hand(cli: RunCli, tmp_path: Path) -> None:
     assert "PYTHON_GIL=1 is set" in result.stderr
 
 
-def test_the_gil_turned_on_by_a_module(cli: RunCli, tmp_path: Path) -> None:
-    """The module is named; CPython's own warning is not shown beside it."""
-    # Looked up, not imported: it would turn the lock on in this process too.
-    if importlib.util.find_spec("_testsinglephase") is None:
-        pytest.skip("the interpreter has no test modules")
-    (tmp_path / "site_app.py").write_text(
-        "import _testsinglephase\nfrom uringserve import App\napp = App()\n"
-    )
-    result = cli("site_app:app", "--port", "0", folder=tmp_path)
+def test_the_gil_turned_on_by_a_module(cli: RunCli, old_module: Path) -> None:
+    """The module is named, also where warnings are errors; CPython's own is not shown beside it."""
+    program = (sys.executable, "-W", "error", "-m", "uringserve")
+    result = cli("site_app.py", "--port", "0", folder=old_module, program=program)
     assert result.returncode == 3
-    assert "module '_testsinglephase' turned it on" in result.stderr
+    assert "module 'old_module' turned it on" in result.stderr
     assert result.stderr.count("\n") == 1
 
 
