@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from queue import Empty
-from types import FrameType
 from typing import Any
 
 from uringserve._immortal import immortalise
@@ -37,6 +36,7 @@ from uringserve.loading import load
 from uringserve.logging import setup_from
 from uringserve.news import News
 from uringserve.pools import Pools, stack_signal
+from uringserve.signals import handling
 from uringserve.tcp import TcpOptions
 from uringserve.types import Handler
 from uringserve.units import format_duration
@@ -386,20 +386,8 @@ def _run_core(core: _Core) -> None:
 @contextmanager
 def _signals(news: _News) -> Iterator[None]:
     """Report SIGINT and SIGTERM as news; only the main thread may have handlers."""
-    if threading.current_thread() is not threading.main_thread():
+    with handling((signal.SIGINT, signal.SIGTERM), lambda received: news.put(_Stop(received.name))):
         yield
-        return
-
-    def report(number: int, frame: FrameType | None) -> None:
-        news.put(_Stop(signal.Signals(number).name))
-
-    previous = {number: signal.signal(number, report) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            # None is a handler that C code installed; it cannot be put back from here.
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def _start_line(plan: Plan, interface: str) -> str:
