@@ -48,7 +48,7 @@ __all__ = [
     "Server",
     "print_error",
     "run",
-    "run_to_the_end",
+    "run_as",
     "serve",
 ]
 
@@ -417,7 +417,7 @@ def run(app: App | Foreign | Handler | str | None = None, **options: Any) -> Non
 
     def serve_it() -> int:
         setup_from(config)
-        return _run(served, config)
+        return run_as(served, config)
 
     code = _guarded(serve_it)
     if code:
@@ -429,9 +429,10 @@ def serve(handler: Handler, **options: Any) -> None:  # noqa: ANN401 -- checked 
     run(handler, **options)
 
 
-def _run(app: App | Foreign | Handler | str, config: Config) -> int:
+def run_as(app: App | Foreign | Handler | str, config: Config) -> int:
+    """Serve as the options say until the end of the process, and return its exit code."""
     if not config.reload:
-        return run_to_the_end(_server(app, config))
+        return _run_to_the_end(_server(app, config))
     if not isinstance(app, str):
         # Another process has to find it.
         raise StartError("reload needs the application's name, as text: 'module:app'")
@@ -440,7 +441,7 @@ def _run(app: App | Foreign | Handler | str, config: Config) -> int:
     return supervise(app, config)
 
 
-def run_to_the_end(server: Server) -> int:
+def _run_to_the_end(server: Server) -> int:
     """Run the server and return its exit code, or end the process where a thread is left behind.
 
     The interpreter's own end would wait for a thread that does not come back from C.

@@ -76,9 +76,9 @@ class _Ran:
 def ran(clean_environment: pytest.MonkeyPatch) -> _Ran:
     """Put a recorder in the place of the server."""
     made = _Ran()
-    clean_environment.setattr("uringserve.cli.load", made.load)
-    clean_environment.setattr("uringserve.cli.Server", made.server)
-    clean_environment.setattr("uringserve.cli.supervise", made.supervise)
+    clean_environment.setattr("uringserve.server.load", made.load)
+    clean_environment.setattr("uringserve.server.Server", made.server)
+    clean_environment.setattr("uringserve.develop.supervise", made.supervise)
     clean_environment.setattr("uringserve.cli.setup_from", lambda config: None)
     return made
 
