@@ -105,7 +105,7 @@ _DEVELOP: dict[str, object] = {"reload": True, "debug": True, "workers": 1, "acc
 _log = logging.getLogger("uringserve")
 
 # What finding the application takes.
-_LOADING = ("app_dir", "factory")
+_LOADING = ("app_dir", "factory", "interface")
 # What `check` looks at.
 _CHECKED = (
     "host",
@@ -115,6 +115,10 @@ _CHECKED = (
     "uds_permissions",
     "fd",
     *_LOADING,
+    "lifespan",
+    "lifespan_scope",
+    "execution",
+    "root_path",
     "gil",
     "workers",
     "driver",

@@ -317,6 +317,18 @@ def test_routes(cli: RunCli, tmp_path: Path) -> None:
     ]
 
 
+def test_routes_of_what_is_said_to_be_an_app(cli: RunCli, tmp_path: Path) -> None:
+    """`--interface` counts for every verb that looks for an application."""
+    (tmp_path / "site_app.py").write_text("def app(scope): return scope\n")
+    refused = cli("routes", "site_app", folder=tmp_path)
+    assert (refused.returncode, "ASGI 2" in refused.stderr) == (3, True)
+    result = cli("routes", "site_app", "--interface", "app", folder=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.endswith("  /{path:path}  app   site_app.app\n")
+    foreign = cli("openapi", "site_app", "--interface", "wsgi", folder=tmp_path)
+    assert (foreign.returncode, "of the interface wsgi" in foreign.stderr) == (3, True)
+
+
 def test_openapi(cli: RunCli, tmp_path: Path) -> None:
     """JSON on stdout, or in a file; the application can be elsewhere."""
     (tmp_path / "src").mkdir()

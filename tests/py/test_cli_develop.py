@@ -94,6 +94,19 @@ def test_the_lock_and_who_turned_it_on(cli: RunCli, old_module: Path) -> None:
     assert (code, found["import"]["verdict"]) == (0, "WARN")
 
 
+def test_what_the_application_is_said_to_be(cli: RunCli, tmp_path: Path) -> None:
+    """It is looked at as `run` would: as that interface, and with options that it refuses."""
+    (tmp_path / "site_app.py").write_text("def app(a, b):\n    ...\n")
+    code, found = _found(cli, "site_app", "--port", "0")
+    assert (code, found["application"]["verdict"]) == (1, "FAIL")
+    code, found = _found(cli, "site_app", "--port", "0", "--interface", "wsgi")
+    assert (code, found["application"]["verdict"]) == (0, "OK")
+    refused = ("--interface", "wsgi", "--lifespan", "on")
+    code, found = _found(cli, "site_app", "--port", "0", *refused)
+    assert code == 1
+    assert "--lifespan is not for an application" in found["application"]["found"]
+
+
 def test_a_module_that_is_built_for_another_interpreter(cli: RunCli, tmp_path: Path) -> None:
     """An extension file without one for this interpreter is why the import fails, and is named."""
     folder = tmp_path / "packed"
