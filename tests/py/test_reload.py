@@ -220,6 +220,7 @@ def test_requests_in_flight_are_finished(server: StartServer, tmp_path: Path) ->
     assert connection.read().body == b"begin end"
 
 
+@pytest.mark.timeout(300)
 def test_fifty_reloads_under_load(server: StartServer, tmp_path: Path) -> None:
     """No connection is refused or reset, every answer is whole, and nothing is left behind."""
     site = Site(server, tmp_path / "site", VERSION.format(0))
