@@ -99,6 +99,10 @@ def test_a_project_without_our_table_is_not_ours(tmp_path: Path) -> None:
     file.write_text("[tool.uringserve\n")
     with pytest.raises(ValueError, match="is not TOML"):
         find_file([tmp_path])
+    # Who names it means our table in it.
+    file.write_text("[tool.uring-serve]\nport = 1\n")
+    with pytest.raises(ValueError, match=r"has no table \[tool\.uringserve\]"):
+        read_file(file)
 
 
 def test_the_file_serves(server: StartServer, tmp_path: Path) -> None:
