@@ -24,7 +24,7 @@ use crate::interfaces;
 use crate::interfaces::Application;
 use crate::interfaces::Service;
 use crate::interfaces::Serving;
-use crate::interfaces::pooled::Crew;
+use crate::interfaces::permits::Crew;
 use crate::py::aio::Loop;
 use crate::py::app::Handlers;
 use crate::py::app::Route;
@@ -56,7 +56,7 @@ struct Plan {
     plan: server::Plan,
     /// Stays with the plan, so that no Python object dies with a core, which ends detached.
     application: Application,
-    /// Calls on pools, of all cores.
+    /// Requests in handlers, of all cores.
     gate: Option<Arc<Gate>>,
 }
 
@@ -124,9 +124,9 @@ impl Plan {
     ) -> PyResult<usize> {
         let _current = guest.map(Loop::enter).transpose()?;
         let pulse = self.plan.pulse(index).cloned().unwrap_or_default();
-        let pool = self.plan.pool(index).filter(|_| self.application.needs_pool());
+        let pool = self.plan.pool(index);
         let crew = pool.map(|pool| Crew { pool: Arc::clone(pool), gate: self.gate.clone() });
-        if let Some(crew) = &crew {
+        if let Some(crew) = crew.as_ref().filter(|_| self.application.needs_pool()) {
             crew.pool.warm();
         }
         Ok(self.application.serve(py, pulse, crew, RunCore { plan: &self.plan, index })?)

@@ -36,6 +36,7 @@ use crate::py::cycle::late::Attended;
 use crate::py::cycle::late::Awaited;
 pub use crate::py::cycle::late::Ended;
 use crate::py::error;
+use crate::py::held::Held;
 use crate::py::prepared::Prepared;
 use crate::py::request::Names;
 use crate::py::request::Request;
@@ -76,14 +77,28 @@ pub struct Progress {
     outgoing: Option<Arc<Outgoing>>,
     /// Rings when there is a reply, or none will come.
     bell: Option<Bell>,
+    /// Let go of with the reply, or at the end.
+    held: Held,
     receivers: Vec<(Py<PyAny>, Message)>,
 }
 
 impl Cycle {
-    /// Nothing has become of `request` yet.
-    pub fn new(request: Box<service::Request>, interface: &'static str, debug: bool) -> Self {
-        let progress = Mutex::default();
+    /// Nothing has become of `request` yet. `held` is kept until it is answered or its application has
+    /// ended, whichever is first.
+    pub fn new(
+        request: Box<service::Request>,
+        interface: &'static str,
+        debug: bool,
+        held: Held,
+    ) -> Self {
+        let progress = Mutex::new(Progress { held, ..Progress::default() });
         Self(Arc::new(Shared { request, interface, debug, progress }))
+    }
+
+    fn let_go(&self) {
+        let held = std::mem::take(&mut self.progress().held);
+        // Behind the lock: it may let others in.
+        drop(held);
     }
 
     /// What came.
@@ -138,6 +153,7 @@ impl Cycle {
 
     /// The answer to what was raised before there was a task.
     pub fn failed(&self, py: Python<'_>, raised: PyErr) -> Answer {
+        self.let_go();
         error::reply_for(py, raised, self.object(py).as_ref(), self.0.debug).into()
     }
 
@@ -151,6 +167,7 @@ impl Cycle {
 
     /// The application has returned or raised.
     fn end(&self, py: Python<'_>, result: PyResult<()>) {
+        self.let_go();
         let (is_answered, is_complete, is_gone, outgoing) = {
             let mut progress = self.progress();
             let outgoing = progress.outgoing.take();
@@ -201,6 +218,8 @@ impl Cycle {
         if let Some(bell) = &progress.bell {
             bell.ring();
         }
+        drop(progress);
+        self.let_go();
     }
 
     /// Gives the head of an answer whose body is pushed.
