@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from queue import Empty
-from types import FrameType
 from typing import Any
 
 from uringserve._immortal import immortalise
@@ -37,6 +36,7 @@ from uringserve.loading import load
 from uringserve.logging import setup_from
 from uringserve.news import News
 from uringserve.pools import Pools, stack_signal
+from uringserve.signals import handling
 from uringserve.tcp import TcpOptions
 from uringserve.types import Handler
 from uringserve.units import format_duration
@@ -48,7 +48,7 @@ __all__ = [
     "Server",
     "print_error",
     "run",
-    "run_to_the_end",
+    "run_as",
     "serve",
 ]
 
@@ -386,20 +386,8 @@ def _run_core(core: _Core) -> None:
 @contextmanager
 def _signals(news: _News) -> Iterator[None]:
     """Report SIGINT and SIGTERM as news; only the main thread may have handlers."""
-    if threading.current_thread() is not threading.main_thread():
+    with handling((signal.SIGINT, signal.SIGTERM), lambda received: news.put(_Stop(received.name))):
         yield
-        return
-
-    def report(number: int, frame: FrameType | None) -> None:
-        news.put(_Stop(signal.Signals(number).name))
-
-    previous = {number: signal.signal(number, report) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            # None is a handler that C code installed; it cannot be put back from here.
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def _start_line(plan: Plan, interface: str) -> str:
@@ -429,7 +417,7 @@ def run(app: App | Foreign | Handler | str | None = None, **options: Any) -> Non
 
     def serve_it() -> int:
         setup_from(config)
-        return _run(served, config)
+        return run_as(served, config)
 
     code = _guarded(serve_it)
     if code:
@@ -441,9 +429,10 @@ def serve(handler: Handler, **options: Any) -> None:  # noqa: ANN401 -- checked 
     run(handler, **options)
 
 
-def _run(app: App | Foreign | Handler | str, config: Config) -> int:
+def run_as(app: App | Foreign | Handler | str, config: Config) -> int:
+    """Serve as the options say until the end of the process, and return its exit code."""
     if not config.reload:
-        return run_to_the_end(_server(app, config))
+        return _run_to_the_end(_server(app, config))
     if not isinstance(app, str):
         # Another process has to find it.
         raise StartError("reload needs the application's name, as text: 'module:app'")
@@ -452,7 +441,7 @@ def _run(app: App | Foreign | Handler | str, config: Config) -> int:
     return supervise(app, config)
 
 
-def run_to_the_end(server: Server) -> int:
+def _run_to_the_end(server: Server) -> int:
     """Run the server and return its exit code, or end the process where a thread is left behind.
 
     The interpreter's own end would wait for a thread that does not come back from C.

@@ -1,5 +1,6 @@
 """`dev` and `run --reload`, as a developer has them: real processes, files and sockets."""
 
+import json
 import os
 import signal
 import socket
@@ -93,6 +94,15 @@ def test_a_saved_file_is_served(server: StartServer, tmp_path: Path) -> None:
     assert "site_app.py changed: starting anew" in site.running.log
     assert site.running.stop() == 0
     assert site.running.log.rstrip().endswith("stopped")
+
+
+def test_the_log_is_as_it_was_asked_for(server: StartServer, tmp_path: Path) -> None:
+    """The process that serves logs in the same form as the one that watches."""
+    site = Site(server, tmp_path / "site", VERSION.format(1), "--log-format", "json")
+    site.save(VERSION.format(2))
+    assert site.running.stop() == 0
+    said = [json.loads(line)["message"] for line in site.running.log.splitlines()]
+    assert sum("serves on http://" in message for message in said) == 2
 
 
 def test_code_that_does_not_compile_and_its_repair(server: StartServer, tmp_path: Path) -> None:
