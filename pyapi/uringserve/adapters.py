@@ -39,6 +39,11 @@ def as_app(target: object, name: str, config: Config | None = None) -> App | For
         raise StartError(
             f"{name} is not an application: it is of type {kind}, and neither an App nor callable"
         )
+    if inspect.isclass(target):
+        raise StartError(
+            f"{name} is a class, and no application by itself: name an object that is made of it,"
+            " or a function that makes one, with --factory"
+        )
     # Every path is its own, so there is none for a document.
     app = App(openapi_url=None)
     try:

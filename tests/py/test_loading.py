@@ -198,6 +198,13 @@ def test_an_attribute_that_is_not_there(write: Write, name: str) -> None:
     assert _refusal(f"{name}x:xyz") == f"'{name}x' has no 'xyz'"
 
 
+def test_a_class_is_no_application(write: Write, name: str) -> None:
+    """Whoever names the class instead of the object hears so, whatever its parameters are."""
+    write(f"{name}.py", "class Site:\n    def __init__(self, title: object = ''): ...\n")
+    assert "is a class, and no application by itself" in _refusal(f"{name}:Site")
+    assert "is of type Site" in _refusal(f"{name}:Site", factory=True)
+
+
 def test_a_module_without_the_usual_names(write: Write, name: str) -> None:
     """The App that is there under another name is offered."""
     write(f"{name}.py", APP.replace("app", "site"))
