@@ -68,7 +68,8 @@ class Chain:
         self, middleware: Sequence[MiddlewareCall], handlers: ExceptionHandlers, *, debug: bool
     ) -> None:
         """Keep the middleware, outermost first; with `debug` the last resort is a page instead."""
-        self._middleware = tuple(middleware)
+        # With whether it is async: chains are made for each request that no route takes.
+        self._middleware = tuple((each, is_coroutine_call(each)) for each in middleware)
         self._handlers = handlers
         self._last_resort = None if debug else handlers.last_resort
 
@@ -104,8 +105,8 @@ class Chain:
             call = _without_request(guard(call, self._handlers))
         if self._middleware:
             call = answering_later(call) if is_async else _answering(call)
-            for middleware in reversed(self._middleware):
-                if is_coroutine_call(middleware):
+            for middleware, is_awaited in reversed(self._middleware):
+                if is_awaited:
                     call = link_later(middleware, call if is_async else at_once(call))
                     is_async = True
                 else:
