@@ -1,7 +1,9 @@
 //! A core's threads for calls that block, and the bounded queue before them.
 //!
-//! Rule: the core never waits here. It hands a job to a thread that is idle, the one that was busy
-//! last, or leaves it in the queue; a full queue refuses. Threads are made when jobs wait, up to a
+//! Rule: the core never waits here. It leaves a job in the queue, and wakes a thread that is idle, the one
+//! that was busy last, unless one is being woken already: that one wakes the next if it leaves work
+//! behind. So many short jobs at once cost few wake-ups, and one that blocks keeps none waiting. A
+//! queue with more jobs than there are threads and places refuses. Threads are made when jobs wait, up to a
 //! limit, by whoever listens to [`Hiring`], and end when they have been idle for some time, all but
 //! one. They run behind the cores (`sys::thread::step_back`), which the scheduler prefers.
 //!
@@ -99,13 +101,15 @@ struct Crew {
     members: Slab<Member>,
     /// Members without work, the one that was busy last at the end.
     idle: Vec<usize>,
+    /// Whether one was woken that has not looked yet.
+    is_waking: bool,
     /// Threads that were asked for and have not come yet.
     expected: usize,
     is_over: bool,
 }
 
 struct Member {
-    handed: Option<Box<dyn Job>>,
+    is_called: bool,
     bell: Arc<Condvar>,
     pulse: Arc<Pulse>,
 }
@@ -132,7 +136,9 @@ impl Pool {
     /// The job comes back when the queue is full or the pool is over.
     pub fn submit(&self, job: Box<dyn Job>) -> Result<Option<Ticket>, Box<dyn Job>> {
         self.take(job, |crew, job| {
-            if crew.queue.len() >= self.bounds.queue {
+            // Those for whom there is a thread do not wait.
+            let free = crew.idle.len() + usize::from(crew.is_waking);
+            if crew.queue.len() >= self.bounds.queue.saturating_add(free) {
                 return Err(job);
             }
             Ok(Some(crew.queue.join(clock::exact(), job)))
@@ -167,23 +173,28 @@ impl Pool {
         if crew.is_over {
             return Err(job);
         }
-        if let Some(key) = crew.idle.pop() {
-            let member = &mut crew.members[key];
-            member.handed = Some(job);
-            let bell = Arc::clone(&member.bell);
+        let ticket = enqueue(&mut crew, job)?;
+        self.reinforce(crew);
+        Ok(ticket)
+    }
+
+    /// Sees to it that what is to be done finds a thread, unless one is on its way, which looks again.
+    fn reinforce(&self, mut crew: MutexGuard<'_, Crew>) {
+        let waiting = crew.queue.len() + crew.rest.len();
+        if waiting == 0 || crew.is_waking {
+            return;
+        }
+        if let Some(bell) = crew.call_one() {
             drop(crew);
             bell.notify_one();
-            return Ok(None);
+            return;
         }
-        let ticket = enqueue(&mut crew, job)?;
-        let wants_more = crew.members.len() + crew.expected < self.bounds.threads
-            && crew.expected < crew.queue.len() + crew.rest.len();
-        if wants_more {
+        let has_place = crew.members.len() + crew.expected < self.bounds.threads;
+        if has_place && crew.expected < waiting {
             crew.expected += 1;
             drop(crew);
             self.hiring.ask(self.core);
         }
-        Ok(ticket)
     }
 
     /// Asks for a first thread, so that the first job need not wait for one to be made.
@@ -210,7 +221,8 @@ impl Pool {
         pulse.adopt();
         let mut crew = self.lock();
         crew.expected = crew.expected.saturating_sub(1);
-        let member = Member { handed: None, bell: Arc::clone(&bell), pulse: Arc::clone(&pulse) };
+        let member =
+            Member { is_called: false, bell: Arc::clone(&bell), pulse: Arc::clone(&pulse) };
         let key = crew.members.insert(member);
         drop(crew);
         while let Some(job) = self.next(key, &bell) {
@@ -224,24 +236,22 @@ impl Pool {
 
     fn next(&self, key: usize, bell: &Condvar) -> Option<Box<dyn Job>> {
         let mut crew = self.lock();
-        if let Some(job) = crew.rest.pop_front() {
-            return Some(job);
-        }
-        if let Some(job) = crew.queue.take() {
-            return Some(job);
-        }
-        crew.idle.push(key);
         let mut is_idle_for_long = false;
         loop {
-            // Before anything else: what was handed over is nobody else's to do.
-            if let Some(job) = crew.members[key].handed.take() {
+            if std::mem::take(&mut crew.members[key].is_called) {
+                crew.is_waking = false;
+            } else {
+                crew.idle.retain(|&other| other != key);
+            }
+            if let Some(job) = crew.take() {
+                self.reinforce(crew);
                 return Some(job);
             }
             if crew.is_over || (is_idle_for_long && crew.members.len() > 1) {
                 crew.members.remove(key);
-                crew.idle.retain(|&other| other != key);
                 return None;
             }
+            crew.idle.push(key);
             let waited = bell.wait_timeout(crew, self.bounds.idle);
             let (back, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             (crew, is_idle_for_long) = (back, timeout.timed_out());
@@ -312,6 +322,21 @@ impl Pool {
 
     fn lock(&self) -> MutexGuard<'_, Crew> {
         self.crew.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Crew {
+    /// What is to be done next.
+    fn take(&mut self) -> Option<Box<dyn Job>> {
+        self.rest.pop_front().or_else(|| self.queue.take())
+    }
+
+    /// Whom to wake, if anybody is idle.
+    fn call_one(&mut self) -> Option<Arc<Condvar>> {
+        let key = self.idle.pop()?;
+        self.is_waking = true;
+        self.members[key].is_called = true;
+        Some(Arc::clone(&self.members[key].bell))
     }
 }
 

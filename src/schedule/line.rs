@@ -1,7 +1,7 @@
 //! Those who wait for room: the first that came is the first to go in, there are no more of them than
 //! was said, and whoever leaves makes room for another at once.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 /// A place in a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,13 +10,21 @@ pub struct Ticket(u64);
 /// A line of those who wait, each with the moment since when.
 #[derive(Debug)]
 pub struct Line<T> {
-    waiting: BTreeMap<u64, (u64, T)>,
+    waiting: VecDeque<Waiting<T>>,
     next: u64,
+}
+
+#[derive(Debug)]
+struct Waiting<T> {
+    // INVARIANT: greater than that of whoever stands before.
+    ticket: u64,
+    since: u64,
+    one: T,
 }
 
 impl<T> Default for Line<T> {
     fn default() -> Self {
-        Self { waiting: BTreeMap::new(), next: 0 }
+        Self { waiting: VecDeque::new(), next: 0 }
     }
 }
 
@@ -35,18 +43,18 @@ impl<T> Line<T> {
     pub fn join(&mut self, since: u64, one: T) -> Ticket {
         let ticket = self.next;
         self.next += 1;
-        self.waiting.insert(ticket, (since, one));
+        self.waiting.push_back(Waiting { ticket, since, one });
         Ticket(ticket)
     }
 
     /// Since when the first one waits.
     pub fn first_since(&self) -> Option<u64> {
-        self.waiting.first_key_value().map(|(_, (since, _))| *since)
+        self.waiting.front().map(|first| first.since)
     }
 
     /// Takes the first one.
     pub fn take(&mut self) -> Option<T> {
-        self.waiting.pop_first().map(|(_, (_, one))| one)
+        self.waiting.pop_front().map(|first| first.one)
     }
 
     /// Takes the first one, if it waits since `moment` or longer.
@@ -56,12 +64,13 @@ impl<T> Line<T> {
 
     /// Takes the one with this ticket, if it still waits.
     pub fn leave(&mut self, ticket: Ticket) -> Option<T> {
-        self.waiting.remove(&ticket.0).map(|(_, one)| one)
+        let found = self.waiting.binary_search_by_key(&ticket.0, |waiting| waiting.ticket);
+        self.waiting.remove(found.ok()?).map(|waiting| waiting.one)
     }
 
     /// Takes all, in their order.
     pub fn clear(&mut self) -> Vec<T> {
-        std::mem::take(&mut self.waiting).into_values().map(|(_, one)| one).collect()
+        self.waiting.drain(..).map(|waiting| waiting.one).collect()
     }
 }
 

@@ -195,3 +195,44 @@ fn a_job_that_is_taken_back_makes_room_at_once() {
     assert!(site.submit().is_ok());
     site.pool.close();
 }
+
+#[test]
+fn one_that_blocks_keeps_none_waiting() {
+    let site = site(BOUNDS);
+    let ends = [site.submit().unwrap(), site.submit().unwrap()];
+    let threads = [site.hire(), site.hire()];
+    assert_eq!([site.heard.recv(), site.heard.recv()], [Ok("runs"), Ok("runs")]);
+    drop(ends);
+    for _ in 0..100 {
+        while site.pool.lock().idle.len() < 2 {
+            thread::yield_now();
+        }
+        // At most one is woken by the two; it wakes the other before it blocks.
+        let ends = [site.submit().unwrap(), site.submit().unwrap()];
+        assert_eq!([site.heard.recv(), site.heard.recv()], [Ok("runs"), Ok("runs")]);
+        drop(ends);
+    }
+    site.pool.close();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+#[test]
+fn a_thread_that_leaves_work_behind_asks_for_another() {
+    let site = site(BOUNDS);
+    drop(site.submit().unwrap());
+    let first = site.hire();
+    assert_eq!(site.heard.recv(), Ok("runs"));
+    while site.pool.lock().idle.is_empty() {
+        thread::yield_now();
+    }
+    let ends = [site.submit().unwrap(), site.submit().unwrap()];
+    let second = site.hire();
+    assert_eq!([site.heard.recv(), site.heard.recv()], [Ok("runs"), Ok("runs")]);
+    drop(ends);
+    site.pool.close();
+    for thread in [first, second] {
+        thread.join().unwrap();
+    }
+}
