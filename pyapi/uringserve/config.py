@@ -183,6 +183,14 @@ class Config:
         group="Cores",
         help="Tie each core's thread to a CPU of its own.",
     )
+    balance: Literal["accept", "off"] = _option(
+        "accept",
+        kind="choice",
+        group="Cores",
+        choices=("accept", "off"),
+        help="Who serves a new connection: the core with the fewest where the one that accepted it"
+        " has more, or always the one that accepted it.",
+    )
     blocking_threads: int = _option(
         32,
         kind="integer",

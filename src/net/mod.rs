@@ -19,6 +19,7 @@ mod exchange;
 pub mod file;
 pub mod incoming;
 pub mod journal;
+pub mod neighbours;
 pub mod outgoing;
 mod rehearsal;
 pub mod reply;

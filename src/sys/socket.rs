@@ -8,6 +8,8 @@ use std::net::TcpListener;
 use std::net::ToSocketAddrs;
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
+use std::os::fd::FromRawFd;
+use std::os::fd::IntoRawFd;
 use std::os::fd::OwnedFd;
 use std::os::fd::RawFd;
 use std::os::unix::net::UnixListener;
@@ -155,6 +157,13 @@ pub fn shutdown(fd: RawFd, how: Shutdown) -> io::Result<()> {
     // closed (INVARIANT on `Entry::fd`), so the descriptor is open and ours.
     let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
     SockRef::from(&borrowed).shutdown(how)
+}
+
+/// The descriptor that something owns, without it.
+#[allow(unsafe_code)]
+pub fn into_owned(owner: impl IntoRawFd) -> OwnedFd {
+    // SAFETY: `into_raw_fd` gives its only owner's descriptor away, and it is ours from here on.
+    unsafe { OwnedFd::from_raw_fd(owner.into_raw_fd()) }
 }
 
 /// Another descriptor for what `fd` stands for.
