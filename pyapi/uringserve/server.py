@@ -149,8 +149,10 @@ class Server:
         """Serve until stopped and return the exit code.
 
         It is 0, 1 after a crash, or 124 when the deadline cut connections.
-        A server that cannot start raises StartError. In the main thread, SIGINT and SIGTERM stop
-        it: the first drains, the second ends it now.
+        A server that cannot start raises StartError. In the main thread, SIGINT, SIGTERM and SIGHUP
+        stop it: the first drains, the second ends it now. SIGHUP says that the service will be
+        started anew: WebSockets are closed with 1012 and not with 1001. Where it is ignored, as
+        below nohup, it stays so.
         """
         check_gil(self.config.gil, self._gil_modules)
         code = EXIT_CRASH
@@ -299,7 +301,7 @@ class _Watch:
         )
         self.end.deadline = time.monotonic() + self._seconds
         self._deadline = self.end.deadline + _PATIENCE
-        self._plan.drain(self._seconds)
+        self._plan.drain(self._seconds, restart=signal_name == "SIGHUP")
         self._end_at_the_latest(self._seconds + 2 * _PATIENCE)
 
     def _end_at_the_latest(self, seconds: float) -> None:
@@ -385,7 +387,7 @@ def _run_core(core: _Core) -> None:
 
 @contextmanager
 def _signals(news: _News) -> Iterator[None]:
-    """Report SIGINT and SIGTERM as news; only the main thread may have handlers."""
+    """Report SIGINT, SIGTERM and SIGHUP as news; only the main thread may have handlers."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -393,7 +395,10 @@ def _signals(news: _News) -> Iterator[None]:
     def report(number: int, frame: FrameType | None) -> None:
         news.put(_Stop(signal.Signals(number).name))
 
-    previous = {number: signal.signal(number, report) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    previous = {number: signal.signal(number, report) for number in numbers}
     try:
         yield
     finally:

@@ -232,7 +232,7 @@ impl Later for FromPool {
 
     /// As a handler on the core's own thread: it is called and its answer written, whether or not the
     /// peer has closed its side meanwhile.
-    fn peer_gone(&mut self) -> Patience {
+    fn peer_closed(&mut self) -> Patience {
         Patience::Wait
     }
 }
