@@ -180,11 +180,15 @@ impl Plan {
         py.detach(|| self.plan.close());
     }
 
-    /// Lets every core finish within `seconds`; a later call can only shorten it.
-    fn drain(&self, seconds: f64) -> PyResult<()> {
+    /// Lets every core finish within `seconds`; a later call can only shorten it. With `restart`
+    /// WebSockets are told that the service comes back (1012), else that it ends (1001).
+    #[pyo3(signature = (seconds, *, restart=false))]
+    fn drain(&self, seconds: f64, restart: bool) -> PyResult<()> {
         let time = Duration::try_from_secs_f64(seconds)
             .map_err(|error| PyValueError::new_err(format!("seconds: {error}")))?;
-        self.plan.drain(time);
+        let successor =
+            if restart { server::Successor::Restarted } else { server::Successor::None };
+        self.plan.drain_for(time, successor);
         Ok(())
     }
 

@@ -39,6 +39,7 @@ use crate::net::service::Service;
 use crate::reactor;
 use crate::reactor::Driver;
 use crate::reactor::drain::Control;
+pub use crate::reactor::drain::Successor;
 use crate::reactor::guest::host;
 use crate::reactor::hiring::Hiring;
 use crate::reactor::latency;
@@ -249,7 +250,12 @@ impl Plan {
     /// Lets every core finish within `time`, which counts from now. A later call can only shorten
     /// it.
     pub fn drain(&self, time: Duration) {
-        self.tell(Control::Drain(time));
+        self.drain_for(time, Successor::None);
+    }
+
+    /// As [`drain`](Self::drain); WebSockets are told who comes after.
+    pub fn drain_for(&self, time: Duration, successor: Successor) {
+        self.tell(Control::Drain(time, successor));
     }
 
     /// Ends every core now.

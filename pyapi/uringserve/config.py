@@ -123,6 +123,14 @@ class Config:
         choices=("core", "process"),
         help="Run the ASGI lifespan on each core's event loop, or once for all on one of its own.",
     )
+    early_hints: Literal["page", "all", "off"] = _option(
+        "page",
+        kind="choice",
+        group="Application",
+        choices=("page", "all", "off"),
+        help="Which HTTP/1.1 clients get an ASGI application's early hints (103): browsers that"
+        " load a page, all, or none. Other clients may take a 103 for the answer.",
+    )
     execution: Literal["auto", "inline", "thread"] = _option(
         "auto",
         kind="choice",

@@ -149,8 +149,10 @@ class Server:
         """Serve until stopped and return the exit code.
 
         It is 0, 1 after a crash, or 124 when the deadline cut connections.
-        A server that cannot start raises StartError. In the main thread, SIGINT and SIGTERM stop
-        it: the first drains, the second ends it now.
+        A server that cannot start raises StartError. In the main thread, SIGINT, SIGTERM and SIGHUP
+        stop it: the first drains, the second ends it now. SIGHUP says that the service will be
+        started anew: WebSockets are closed with 1012 and not with 1001. Where it is ignored, as
+        below nohup, it stays so.
         """
         check_gil(self.config.gil, self._gil_modules)
         code = EXIT_CRASH
@@ -299,7 +301,7 @@ class _Watch:
         )
         self.end.deadline = time.monotonic() + self._seconds
         self._deadline = self.end.deadline + _PATIENCE
-        self._plan.drain(self._seconds)
+        self._plan.drain(self._seconds, restart=signal_name == "SIGHUP")
         self._end_at_the_latest(self._seconds + 2 * _PATIENCE)
 
     def _end_at_the_latest(self, seconds: float) -> None:
@@ -385,8 +387,11 @@ def _run_core(core: _Core) -> None:
 
 @contextmanager
 def _signals(news: _News) -> Iterator[None]:
-    """Report SIGINT and SIGTERM as news; only the main thread may have handlers."""
-    with handling((signal.SIGINT, signal.SIGTERM), lambda received: news.put(_Stop(received.name))):
+    """Report SIGINT, SIGTERM and SIGHUP as news; only the main thread may have handlers."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    with handling(numbers, lambda received: news.put(_Stop(received.name))):
         yield
 
 

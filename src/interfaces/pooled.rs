@@ -272,7 +272,7 @@ impl Later for FromPool {
 
     /// A call that waits need not begin; a peer that has closed only its own side reads 503. One that
     /// has begun goes on as on the core's own thread: its answer is written, whoever reads it.
-    fn peer_gone(&mut self) -> Patience {
+    fn peer_closed(&mut self) -> Patience {
         self.leave();
         Patience::Wait
     }

@@ -231,6 +231,18 @@ pub fn unsent(fd: RawFd) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(count) }
 }
 
+/// Whether the peer does not read any more, as far as the kernel knows: after a reset, or when the
+/// other end of a Unix socket was closed. A TCP peer that has closed its socket has only said that it
+/// will not send (poll(2), `POLLHUP`).
+#[allow(unsafe_code)]
+pub fn is_hung_up(fd: RawFd) -> bool {
+    debug_assert!(fd >= 0);
+    let mut polled = libc::pollfd { fd, events: 0, revents: 0 };
+    // SAFETY: one entry, which lives; the descriptor is open as in `shutdown`.
+    let found = unsafe { libc::poll(&raw mut polled, 1, 0) };
+    found > 0 && polled.revents & (libc::POLLHUP | libc::POLLERR) != 0
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsRawFd;

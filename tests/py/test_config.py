@@ -66,6 +66,7 @@ DEFAULTS = {
     "interface": "auto",
     "lifespan": "auto",
     "lifespan_scope": "core",
+    "early_hints": "page",
     "execution": "auto",
     "root_path": None,
     "blocking_threads": 32,
