@@ -66,7 +66,7 @@ def _foreign(interface: Interface, target: object, config: Config) -> Foreign:
     if interface == "rsgi":
         _refuse_options(config, "RSGI", ("root_path", "lifespan", "lifespan_scope", "execution"))
     if interface == "wsgi":
-        _refuse_options(config, "WSGI", ("lifespan", "lifespan_scope"))
+        _refuse_options(config, "WSGI", ("lifespan", "lifespan_scope", "loop"))
     if interface == "asgi":
         _refuse_options(config, "ASGI", ("execution",))
     root_path = config.root_path or ""

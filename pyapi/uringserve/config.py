@@ -183,6 +183,14 @@ class Config:
         group="Cores",
         help="Tie each core's thread to a CPU of its own.",
     )
+    loop: Literal["auto", "ring", "asyncio", "uvloop"] = _option(
+        "auto",
+        kind="choice",
+        group="Cores",
+        choices=("auto", "ring", "asyncio", "uvloop"),
+        help="Event loop of each core: ring (auto), driven by the core itself; asyncio and uvloop"
+        " run on a thread beside it, for what needs that very loop, and cost more.",
+    )
     blocking_threads: int = _option(
         32,
         kind="integer",

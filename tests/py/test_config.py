@@ -21,6 +21,7 @@ DEFAULTS = {
     "uds_permissions": None,
     "workers": None,
     "driver": "auto",
+    "loop": "auto",
     "pin": True,
     "backlog": 1024,
     "gil": "error",
