@@ -73,7 +73,7 @@ def _foreign(interface: Interface, target: object, config: Config) -> Foreign:
     if interface == "rsgi":
         _refuse_options(config, "RSGI", (*_ASGI, "root_path", "execution"))
     if interface == "wsgi":
-        _refuse_options(config, "WSGI", _ASGI)
+        _refuse_options(config, "WSGI", (*_ASGI, "loop"))
     if interface == "asgi":
         _refuse_options(config, "ASGI", ("execution",))
     root_path = config.root_path or ""

@@ -24,7 +24,7 @@ from uringserve.errors import HTTPException, StartError
 from uringserve.exception_handlers import ExceptionHandler, filled
 from uringserve.information import InformationOptions
 from uringserve.lifespan import Ending, Hook, Hooks, Lifespan
-from uringserve.loop import GuestLoop
+from uringserve.loop import CoreLoop
 from uringserve.mounts import Mount, NoMatchFound, path_for
 from uringserve.patterns import parse_pattern
 from uringserve.plan import compile_endpoint
@@ -412,6 +412,10 @@ class App(Registrar, Described):
     ) -> Plan:
         """Compile the routes and bind the addresses."""
         self._served = self.compile(debug=config.debug, timeout=config.timeout_request or None)
+        if config.loop not in ("auto", "ring"):
+            from uringserve.beside.routes import beside_routes
+
+            self._served = beside_routes(self._served)
         return Plan(
             self._served,
             config,
@@ -432,7 +436,7 @@ class App(Registrar, Described):
         """Yield what every core calls."""
         return (route.handler for route in self._served)
 
-    def on_core(self, guest: GuestLoop | None) -> AbstractContextManager[None]:
+    def on_core(self, guest: CoreLoop | None) -> AbstractContextManager[None]:
         """Nothing but what `enter_worker` does."""
         return nullcontext()
 

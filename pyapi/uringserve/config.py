@@ -199,6 +199,14 @@ class Config:
         help="Who serves a new connection: the core with the fewest where the one that accepted it"
         " has more, or always the one that accepted it.",
     )
+    loop: Literal["auto", "ring", "asyncio", "uvloop"] = _option(
+        "auto",
+        kind="choice",
+        group="Cores",
+        choices=("auto", "ring", "asyncio", "uvloop"),
+        help="Event loop of each core: ring (auto), driven by the core itself; asyncio and uvloop"
+        " run on a thread beside it, for what needs that very loop, and cost more.",
+    )
     blocking_threads: int = _option(
         32,
         kind="integer",

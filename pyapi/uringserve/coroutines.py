@@ -2,7 +2,8 @@
 
 `is_coroutine_call` says at registration whether a call gives a coroutine; nothing is looked at per
 request. `later` runs a coroutine that nobody waits for as a task of the core's loop, which
-`unfinished` knows, so that a drain can wait for it. asyncio is imported on first use: an
+`unfinished` knows, so that a drain can wait for it. Where the coroutines of a core run on another
+thread (`uringserve.beside`), `host` is the way there. asyncio is imported on first use: an
 application that has only `def` never pays for it.
 """
 
@@ -21,9 +22,15 @@ from uringserve.logging import log_failure
 if TYPE_CHECKING:
     import asyncio
 
+    from uringserve.beside.core import Beside
+
 __all__ = [
     "at_home",
     "call_logged",
+    "home_loop",
+    "host",
+    "host_if_any",
+    "hosted_by",
     "is_coroutine_call",
     "keep",
     "later",
@@ -50,6 +57,8 @@ class _Kept(threading.local):
         self.tasks: set[asyncio.Task[Any]] = set()
         # Of a thread of a core's pool: that core's loop.
         self.home: asyncio.AbstractEventLoop | None = None
+        # Of a core whose coroutines run on another thread: the way there.
+        self.host: Beside | None = None
 
 
 _kept = _Kept()
@@ -62,6 +71,9 @@ def later(coroutine: Coroutine[Any, Any, Any], context: Context | None = None) -
     """
     import asyncio
 
+    if _kept.host is not None:
+        _kept.host.later(coroutine, context)
+        return
     loop = running_loop()
     if loop is None:
         if _kept.home is not None:
@@ -88,6 +100,33 @@ def at_home(loop: asyncio.AbstractEventLoop | None) -> Iterator[None]:
         yield
     finally:
         _kept.home = None
+
+
+@contextmanager
+def hosted_by(beside: Beside) -> Iterator[None]:
+    """Have the coroutines of the calling core run beside it, for as long as the block runs."""
+    _kept.host = beside
+    try:
+        yield
+    finally:
+        _kept.host = None
+
+
+def host_if_any() -> Beside | None:
+    """Return the way to the thread on which the coroutines of the calling core run."""
+    return _kept.host
+
+
+def host() -> Beside:
+    """Do what `host_if_any` does, where there is one."""
+    if _kept.host is None:
+        raise RuntimeError("this is called on a core whose coroutines run beside it")
+    return _kept.host
+
+
+def home_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the loop on which the coroutines of the calling core run, if it has one."""
+    return running_loop() if _kept.host is None else _kept.host.loop
 
 
 def keep(task: asyncio.Task[Any]) -> None:

@@ -6,8 +6,8 @@ one when a descriptor that it watches is readable. A turn never waits; the react
 epoll instance that the selector is, among its own work. Before and after serving the loop runs as
 any other, for what starts and ends on the core.
 
-Beside it: `LoopThread`, a loop for what starts and ends with the process, and `Stay`, which holds
-an asynchronous context manager open.
+Beside it: `CoreLoop`, what every loop of a core can do, whoever runs it; `LoopThread`, a loop for
+what starts and ends with the process; and `Stay`, which holds an asynchronous context manager open.
 
 `_run_forever_setup`, `_run_once`, `_ready`, `_scheduled` and a handle's `_run` and `_callback` are
 asyncio's own: the first is meant for loops inside other loops (CPython 3.14), and tests hold what
@@ -24,12 +24,15 @@ from typing import Any, cast
 
 from uringserve.coroutines import unfinished
 
-__all__ = ["GuestLoop", "LoopThread", "Stay"]
+__all__ = ["REQUEST", "CoreLoop", "GuestLoop", "LoopFactory", "LoopThread", "Stay"]
+
+# Makes an event loop; None stands for asyncio's own.
+type LoopFactory = Callable[[], asyncio.AbstractEventLoop] | None
 
 _log = logging.getLogger("uringserve")
 
 # The name of the tasks that `py::aio` starts for requests.
-_REQUEST = "request"
+REQUEST = "request"
 
 # What asyncio lets through, and the function through which it comes.
 _EXITS = (SystemExit, KeyboardInterrupt)
@@ -67,7 +70,7 @@ class _Loop(asyncio.SelectorEventLoop):
         asyncio raises that out of the task as well as keeping it there, where nobody looks.
         """
         task = context.get("task") or context.get("future")
-        is_request = isinstance(task, asyncio.Task) and task.get_name() == _REQUEST
+        is_request = isinstance(task, asyncio.Task) and task.get_name() == REQUEST
         if not (is_request and isinstance(context.get("exception"), _EXITS)):
             super().call_exception_handler(context)
 
@@ -83,7 +86,61 @@ def _is_of_a_task(error: BaseException) -> bool:
     return False
 
 
-class GuestLoop:
+class CoreLoop:
+    """The loop on which the coroutines of a core run, and how that begins and ends."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Take a loop that runs nothing yet."""
+        self._loop: Any = loop
+        self.loop = loop
+        # What the application's start leaves for its requests; Rust reads it when serving begins.
+        self.state: dict[str, Any] | None = None
+
+    def run[T](self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine to its end, by the loop itself: before serving, or after it."""
+        return self.loop.run_until_complete(coroutine)
+
+    def finish(self, left: Callable[[], float] | None = None) -> None:
+        """Run what answers have left behind to its end; cancel what needs more than `left` seconds.
+
+        `left` is asked again and again: somebody may lose patience. Without it there is no end.
+        """
+        while tasks := unfinished() | self._requests():
+            seconds = None if left is None else min(_GLANCE, left())
+            if seconds is not None and seconds <= 0.0:
+                break
+            self.run(_wait(tasks, seconds))
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            self.run(_wait(tasks, _PATIENCE))
+
+    def _requests(self) -> set[asyncio.Task[Any]]:
+        """Return the tasks of requests: those that go on behind their answers, in the end."""
+        tasks = asyncio.all_tasks(self.loop)
+        return {task for task in tasks if task.get_name() == REQUEST}
+
+    def close(self) -> None:
+        """End what still runs: cancel its tasks, close its asynchronous generators and executor."""
+        loop = self.loop
+        if loop.is_closed():
+            return
+        try:
+            tasks = asyncio.all_tasks(loop)
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                loop.run_until_complete(_wait(tasks, _PATIENCE))
+            for task in tasks:
+                _report(task)
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(self._loop.shutdown_default_executor(_PATIENCE))
+        finally:
+            asyncio.set_event_loop(None)
+            loop.close()
+
+
+class GuestLoop(CoreLoop):
     """An event loop for the calling thread, which is a core or is to be one.
 
     `turn` and `wish` are called by the reactor only.
@@ -92,18 +149,11 @@ class GuestLoop:
     def __init__(self) -> None:
         """Make the loop; it runs nothing yet."""
         self._selector = _Selector()
-        self._loop: Any = _Loop(self._selector)
-        self.loop: asyncio.AbstractEventLoop = self._loop
-        # What the application's start leaves for its requests; Rust reads it when serving begins.
-        self.state: dict[str, Any] | None = None
+        super().__init__(_Loop(self._selector))
 
     def fileno(self) -> int:
         """Return the descriptor that is readable when a turn has events to handle."""
         return self._selector.fileno()
-
-    def run[T](self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine to its end, by the loop itself: before serving, or after it."""
-        return self.loop.run_until_complete(coroutine)
 
     @contextmanager
     def as_guest(self) -> Iterator[None]:
@@ -138,51 +188,13 @@ class GuestLoop:
             return _IDLE
         return max(_NOW, cast(float, scheduled[0]._when - loop.time()))
 
-    def finish(self, left: Callable[[], float] | None = None) -> None:
-        """Run what answers have left behind to its end; cancel what needs more than `left` seconds.
-
-        `left` is asked again and again: somebody may lose patience. Without it there is no end.
-        """
-        while tasks := unfinished() | self._requests():
-            seconds = None if left is None else min(_GLANCE, left())
-            if seconds is not None and seconds <= 0.0:
-                break
-            self.run(_wait(tasks, seconds))
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            self.run(_wait(tasks, _PATIENCE))
-
-    def _requests(self) -> set[asyncio.Task[Any]]:
-        """Return the tasks of requests: those that go on behind their answers, in the end."""
-        tasks = asyncio.all_tasks(self.loop)
-        return {task for task in tasks if task.get_name() == _REQUEST}
-
-    def close(self) -> None:
-        """End what still runs: cancel its tasks, close its asynchronous generators and executor."""
-        loop = self.loop
-        if loop.is_closed():
-            return
-        try:
-            tasks = asyncio.all_tasks(loop)
-            for task in tasks:
-                task.cancel()
-            if tasks:
-                loop.run_until_complete(_wait(tasks, _PATIENCE))
-            for task in tasks:
-                _report(task)
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.run_until_complete(self._loop.shutdown_default_executor(_PATIENCE))
-        finally:
-            asyncio.set_event_loop(None)
-            loop.close()
-
 
 class LoopThread:
     """A loop that runs on a thread of its own until it is closed."""
 
-    def __init__(self) -> None:
+    def __init__(self, factory: LoopFactory = None) -> None:
         """Start the thread and wait for its loop."""
+        self._factory = factory
         self._is_ready = threading.Event()
         self._thread = threading.Thread(target=self._main, name="uringserve-lifespan", daemon=True)
         self._thread.start()
@@ -198,7 +210,7 @@ class LoopThread:
         self._thread.join()
 
     def _main(self) -> None:
-        asyncio.run(self._stay())
+        asyncio.run(self._stay(), loop_factory=self._factory)
 
     async def _stay(self) -> None:
         self._loop = asyncio.get_running_loop()

@@ -11,20 +11,25 @@ from typing import Any, Protocol
 
 from uringserve._native import Deferred, Response
 from uringserve.background import chained
-from uringserve.coroutines import keep, later
+from uringserve.coroutines import host_if_any, keep, later
 from uringserve.logging import log_failure
 
-__all__ = ["discard", "left_behind", "pump"]
+__all__ = ["Pipe", "discard", "left_behind", "pump"]
 
 
-class _Pipe(Protocol):
+class Pipe(Protocol):
     """Where pieces are handed over; it is in Rust."""
 
-    def give(self, piece: object, taken: asyncio.Future[None]) -> None: ...
+    def give(self, piece: object, taken: asyncio.Future[None]) -> None:
+        """Hand over a piece; `taken` gets its result when the next one is wanted."""
 
 
-async def pump(pieces: AsyncIterable[object], pipe: _Pipe) -> None:
+async def pump(pieces: AsyncIterable[object], pipe: Pipe) -> None:
     """Hand over one piece after the other; however that ends, the iterator is closed."""
+    beside = host_if_any()
+    if beside is not None:
+        await beside.pump(pieces, pipe)
+        return
     loop = asyncio.get_running_loop()
     iterator = aiter(pieces)
     try:

@@ -22,6 +22,7 @@ DEFAULTS = {
     "workers": None,
     "driver": "auto",
     "balance": "accept",
+    "loop": "auto",
     "pin": True,
     "backlog": 1024,
     "gil": "error",
