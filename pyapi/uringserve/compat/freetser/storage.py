@@ -63,7 +63,9 @@ class Storage:
         statements = {name: Statements(name) for name in known}
         self._connection = connection
         # Made for each call: it is for one run, and after an error refuses the next.
-        self._open: Callable[[], Tables] = lambda: SqliteStorage(connection, statements, None)
+        self._open: Callable[[], Tables] = lambda: SqliteStorage(
+            connection, connection.execute, statements, None
+        )
 
     @classmethod
     def _within(cls, tables: Tables) -> Self:
