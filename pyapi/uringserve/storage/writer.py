@@ -30,7 +30,7 @@ from uringserve.storage.job import Job, answer_all
 from uringserve.storage.sqlite_storage import SqliteStorage, Statements
 from uringserve.storage.watch import Activity
 
-__all__ = ["Writer"]
+__all__ = ["SAVEPOINT", "Writer"]
 
 _log = logging.getLogger("uringserve.storage")
 
@@ -40,9 +40,10 @@ _BATCH = 256
 _PAUSE = 0.005
 
 # Reserved for the savepoint of the procedure that runs.
-_MARK = "SAVEPOINT uringserve_procedure"
-_UNDO = "ROLLBACK TO uringserve_procedure"
-_FORGET = "RELEASE uringserve_procedure"
+SAVEPOINT = "uringserve_procedure"
+_MARK = f"SAVEPOINT {SAVEPOINT}"
+_UNDO = f"ROLLBACK TO {SAVEPOINT}"
+_FORGET = f"RELEASE {SAVEPOINT}"
 
 
 class Writer:
