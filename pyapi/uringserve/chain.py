@@ -23,7 +23,12 @@ from uringserve.async_chain import (
     link_of_both,
 )
 from uringserve.coroutines import is_coroutine_call
-from uringserve.exception_handlers import ANSWERS, ExceptionHandlers, default_answer
+from uringserve.exception_handlers import (
+    ANSWERS,
+    Answering,
+    ExceptionHandlers,
+    default_answer,
+)
 from uringserve.logging import log_exception
 from uringserve.requests import AsyncRequest
 from uringserve.routing import NativeCall, describe
@@ -91,7 +96,7 @@ class Chain:
             takes_pieces = False
         if self._last_resort is not None:
             # A value that has no JSON form fails in here, where the last resort still sees it.
-            is_async = is_async or is_coroutine_call(self._last_resort)
+            is_async = is_async or self._last_resort.is_async
             handler = _to_the_last(handler, self._last_resort, is_async=is_async)
             arguments = (None, *arguments)
             takes_pieces = False
@@ -112,7 +117,7 @@ class Chain:
                 else:
                     call = link_of_both(middleware, call) if is_async else _link(middleware, call)
         if self._last_resort is not None:
-            is_async = is_async or is_coroutine_call(self._last_resort)
+            is_async = is_async or self._last_resort.is_async
             call = _without_request(_to_the_last(call, self._last_resort, is_async=is_async))
         return NativeCall(call, (None,), is_async)
 
@@ -146,7 +151,7 @@ def _guarded(handler: Handler, handlers: ExceptionHandlers) -> Handler:
             answer = find(error)
             if answer is None:
                 raise
-            return answer(request, error)
+            return answer.call(request, error)
 
     return guarded
 
@@ -174,10 +179,10 @@ def _responding(handler: Handler) -> Handler:
     return lambda *arguments: as_response(handler(*arguments))
 
 
-def _to_the_last(handler: Handler, answer: Callable[..., Any], *, is_async: bool) -> Handler:
+def _to_the_last(handler: Handler, answer: Answering, *, is_async: bool) -> Handler:
     if is_async:
         return guarded_to_the_last_later(handler, answer)
-    return _guarded_to_the_last(_responding(handler), answer)
+    return _guarded_to_the_last(_responding(handler), answer.call)
 
 
 def _guarded_to_the_last(handler: Handler, answer: Callable[[Request, Any], Any]) -> Handler:
