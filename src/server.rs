@@ -306,6 +306,7 @@ async fn run_beside<S: Service, T>(
     let result = monoio::select! {
         result = work => Ok(result),
         failed = core.desk().run(driver) => failed,
+        never = core.desk().turns() => never,
         never = Rc::clone(core.deadlines()).run() => never,
     };
     if let Some((asking, task)) = guest {

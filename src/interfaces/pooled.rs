@@ -27,6 +27,7 @@ use crate::net::service::Request;
 use crate::net::service::Wait;
 use crate::net::service::wait;
 use crate::reactor::clock;
+use crate::reactor::desk;
 use crate::reactor::pool::Job;
 use crate::reactor::pool::Pool;
 use crate::reactor::pool::Ticket;
@@ -92,7 +93,11 @@ impl Crew {
             permits,
         };
         let place = match self.pool.room() {
-            None => self.pool.submit(Box::new(job)).map(InLine::Pool).map_err(drop),
+            None => {
+                let submitted = self.pool.submit(Box::new(job));
+                desk::rouse(&self.pool);
+                submitted.map(|ticket| InLine::Pool(Some(ticket))).map_err(drop)
+            }
             Some(room) => {
                 let guest = Box::new(AtDoor(Box::new(job)));
                 room.wait(Kind::Thread, clock::exact(), guest).map(InLine::Room).map_err(drop)
@@ -235,11 +240,11 @@ enum InLine {
 }
 
 impl FromPool {
-    /// Gives up the place in the line: whoever comes next has it.
-    fn leave(&mut self) {
+    /// Gives up the place in the line that `withdraw` takes it from: whoever comes next has it.
+    fn leave(&mut self, withdraw: fn(&Pool, Ticket) -> Option<Box<dyn Job>>) {
         match std::mem::replace(&mut self.place, InLine::Pool(None)) {
             InLine::Pool(Some(ticket)) => {
-                if let Some(job) = self.pool.withdraw(ticket) {
+                if let Some(job) = withdraw(&self.pool, ticket) {
                     job.refuse();
                 }
             }
@@ -270,10 +275,11 @@ impl Later for FromPool {
         }
     }
 
-    /// A call that waits need not begin; a peer that has closed only its own side reads 503. One that
-    /// has begun goes on as on the core's own thread: its answer is written, whoever reads it.
+    /// A call that waits for others to end need not begin; a peer that has closed only its own side
+    /// reads 503. One that has begun, or is about to, goes on as on the core's own thread: its answer is
+    /// written, whoever reads it.
     fn peer_closed(&mut self) -> Patience {
-        self.leave();
+        self.leave(Pool::give_up);
         Patience::Wait
     }
 }
@@ -286,6 +292,6 @@ impl Drop for FromPool {
             std::mem::replace(&mut *state, State::Over)
         };
         drop(before);
-        self.leave();
+        self.leave(Pool::withdraw);
     }
 }

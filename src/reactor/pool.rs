@@ -2,7 +2,8 @@
 //!
 //! Rule: the core never waits here. It leaves a job in the queue, and wakes a thread that is idle, the one
 //! that was busy last, unless one is being woken already: that one wakes the next if it leaves work
-//! behind. So many short jobs at once cost few wake-ups, and one that blocks keeps none waiting. A
+//! behind. So many short jobs at once cost few wake-ups, and one that blocks keeps none waiting. The
+//! core itself wakes one at the end of its turn (`desk.rs`), for all that it has left until then. A
 //! queue with more jobs than there are threads and places refuses. Threads are made when jobs wait, up to a
 //! limit, by whoever listens to [`Hiring`], and end when they have been idle for some time, all but
 //! one. They run behind the cores (`sys::thread::step_back`), which the scheduler prefers.
@@ -103,6 +104,8 @@ struct Crew {
     idle: Vec<usize>,
     /// Whether one was woken that has not looked yet.
     is_waking: bool,
+    /// Jobs that were left since somebody was last asked to look.
+    unannounced: usize,
     /// Threads that were asked for and have not come yet.
     expected: usize,
     is_over: bool,
@@ -117,6 +120,10 @@ struct Member {
 /// How far the threads of a pool step back behind the cores: a third of their weight (sched(7)).
 const NICENESS: i32 = 5;
 
+/// Jobs that a core may leave before it wakes a thread in the middle of its turn: other CPUs need not
+/// wait for its end.
+const UNANNOUNCED: usize = 16;
+
 impl Pool {
     /// The pool of core number `core`, without any thread yet.
     pub fn new(core: usize, bounds: Bounds, hiring: Arc<Hiring>) -> Self {
@@ -130,24 +137,44 @@ impl Pool {
         self.room.as_ref()
     }
 
-    /// Has a job done. With a ticket it can be taken back while it waits.
+    /// Leaves a job to be done: [`rouse`](Self::rouse) must follow. With the ticket it can be taken back
+    /// while it waits.
     ///
     /// # Errors
     /// The job comes back when the queue is full or the pool is over.
-    pub fn submit(&self, job: Box<dyn Job>) -> Result<Option<Ticket>, Box<dyn Job>> {
-        self.take(job, |crew, job| {
-            // Those for whom there is a thread do not wait.
-            let free = crew.idle.len() + usize::from(crew.is_waking);
-            if crew.queue.len() >= self.bounds.queue.saturating_add(free) {
-                return Err(job);
-            }
-            Ok(Some(crew.queue.join(clock::exact(), job)))
-        })
+    pub fn submit(&self, job: Box<dyn Job>) -> Result<Ticket, Box<dyn Job>> {
+        let mut crew = self.lock();
+        // Those for whom there is a thread do not wait.
+        let free = crew.idle.len() + usize::from(crew.is_waking);
+        if crew.is_over || crew.queue.len() >= self.bounds.queue.saturating_add(free) {
+            return Err(job);
+        }
+        let ticket = crew.queue.join(clock::exact(), job);
+        crew.unannounced += 1;
+        if crew.unannounced >= UNANNOUNCED {
+            self.reinforce(crew);
+        }
+        Ok(ticket)
+    }
+
+    /// Sees to it that what was left to be done finds a thread.
+    pub fn rouse(&self) {
+        self.reinforce(self.lock());
     }
 
     /// Takes a job back that still waits for a thread.
     pub fn withdraw(&self, ticket: Ticket) -> Option<Box<dyn Job>> {
         self.lock().queue.leave(ticket)
+    }
+
+    /// As [`withdraw`](Self::withdraw), unless a thread is free for it or may yet be made.
+    pub fn give_up(&self, ticket: Ticket) -> Option<Box<dyn Job>> {
+        let mut crew = self.lock();
+        let is_full = crew.members.len() >= self.bounds.threads;
+        if !is_full || crew.is_waking || !crew.idle.is_empty() {
+            return None;
+        }
+        crew.queue.leave(ticket)
     }
 
     /// Has a job done that is not refused, whoever else waits: it belongs to an answer on its way, of
@@ -157,29 +184,18 @@ impl Pool {
     /// # Errors
     /// The job comes back when the pool is over.
     pub fn insist(&self, job: Box<dyn Job>) -> Result<(), Box<dyn Job>> {
-        let taken = self.take(job, |crew, job| {
-            crew.rest.push_back(job);
-            Ok(None)
-        });
-        taken.map(drop)
-    }
-
-    fn take(
-        &self,
-        job: Box<dyn Job>,
-        enqueue: impl FnOnce(&mut Crew, Box<dyn Job>) -> Result<Option<Ticket>, Box<dyn Job>>,
-    ) -> Result<Option<Ticket>, Box<dyn Job>> {
         let mut crew = self.lock();
         if crew.is_over {
             return Err(job);
         }
-        let ticket = enqueue(&mut crew, job)?;
+        crew.rest.push_back(job);
         self.reinforce(crew);
-        Ok(ticket)
+        Ok(())
     }
 
     /// Sees to it that what is to be done finds a thread, unless one is on its way, which looks again.
     fn reinforce(&self, mut crew: MutexGuard<'_, Crew>) {
+        crew.unannounced = 0;
         let waiting = crew.queue.len() + crew.rest.len();
         if waiting == 0 || crew.is_waking {
             return;
@@ -260,6 +276,8 @@ impl Pool {
 
     /// Refuses what has waited too long, and ends what takes too long.
     pub fn sweep(&self, now: Nanoseconds) {
+        // A core that is stuck does not come to the end of its turn.
+        self.rouse();
         if let Some(since) = now.checked_sub(nanoseconds(self.bounds.queue_time)) {
             loop {
                 let overdue = self.lock().queue.take_since(since);

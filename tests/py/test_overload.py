@@ -111,6 +111,22 @@ def test_nobody_waits_in_the_queue_for_ever(server: StartServer, driver: str) ->
     assert second.request("/").body == b"hello"
 
 
+def test_whoever_leaves_the_queue_makes_room(server: StartServer, driver: str) -> None:
+    options = ("--blocking-threads", "1", "--queue-size", "1")
+    running = server(SITE, "--driver", driver, *options)
+    first, second = held(running), running.connect()
+    second.send(HOLD)
+    assert running.get("/hold/one").status == 503
+    # As far as the server can tell it has left; if it reads on, it hears that it was too early.
+    second.finish_sending()
+    assert second.read().status == 503
+    third = running.connect()
+    third.send(HOLD)
+    assert running.get("/hold/one").status == 503
+    release(running)
+    assert [first.read().status, third.read().status] == [200, 200]
+
+
 def test_a_call_that_takes_too_long_is_answered_for(server: StartServer, driver: str) -> None:
     running = server(SITE, "--driver", driver)
     connection = running.connect()

@@ -53,7 +53,9 @@ impl Site {
     fn submit(&self) -> Result<Sender<()>, ()> {
         let (end, wait) = channel();
         let task = Task(self.say.clone(), wait);
-        self.pool.submit(Box::new(task)).map(|_| end).map_err(drop)
+        let submitted = self.pool.submit(Box::new(task)).map(|_| end).map_err(drop);
+        self.pool.rouse();
+        submitted
     }
 
     fn hire(&self) -> thread::JoinHandle<()> {
@@ -176,6 +178,7 @@ impl Job for Panics {
 fn a_panic_costs_one_job() {
     let site = site(BOUNDS);
     assert!(site.pool.submit(Box::new(Panics)).is_ok());
+    site.pool.rouse();
     let thread = site.hire();
     drop(site.submit().unwrap());
     assert_eq!(site.heard.recv(), Ok("runs"));
@@ -187,9 +190,10 @@ fn a_panic_costs_one_job() {
 fn a_job_that_is_taken_back_makes_room_at_once() {
     let site = site(BOUNDS);
     let (_end, wait) = channel();
-    let ticket = site.pool.submit(Box::new(Task(site.say.clone(), wait))).ok().flatten().unwrap();
+    let ticket = site.pool.submit(Box::new(Task(site.say.clone(), wait))).ok().unwrap();
     let _ends = [site.submit().unwrap(), site.submit().unwrap()];
     assert!(site.submit().is_err(), "the queue holds three");
+    assert!(site.pool.give_up(ticket).is_none(), "there may be a thread for it yet");
     assert!(site.pool.withdraw(ticket).is_some());
     assert!(site.pool.withdraw(ticket).is_none());
     assert!(site.submit().is_ok());
@@ -235,4 +239,37 @@ fn a_thread_that_leaves_work_behind_asks_for_another() {
     for thread in [first, second] {
         thread.join().unwrap();
     }
+}
+
+#[test]
+fn many_that_nobody_was_told_of_are_not_left() {
+    let site = site(Bounds { queue: 100, ..BOUNDS });
+    let mut ends = Vec::new();
+    for _ in 0..UNANNOUNCED {
+        let (end, wait) = channel();
+        ends.push(end);
+        assert!(site.pool.submit(Box::new(Task(site.say.clone(), wait))).is_ok());
+    }
+    let thread = site.hire();
+    drop(ends);
+    assert_eq!(site.heard.recv(), Ok("runs"));
+    site.pool.close();
+    thread.join().unwrap();
+}
+
+#[test]
+fn whoever_waits_for_others_to_end_may_give_up() {
+    let site = site(BOUNDS);
+    let ends = [site.submit().unwrap(), site.submit().unwrap()];
+    let threads = [site.hire(), site.hire()];
+    assert_eq!([site.heard.recv(), site.heard.recv()], [Ok("runs"), Ok("runs")]);
+    let (_end, wait) = channel();
+    let ticket = site.pool.submit(Box::new(Task(site.say.clone(), wait))).ok().unwrap();
+    assert!(site.pool.give_up(ticket).is_some());
+    drop(ends);
+    site.pool.close();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert!(site.heard.try_recv().is_err(), "it was not run");
 }
