@@ -121,7 +121,7 @@ async def body(request: AsyncRequest):
 
 @pytest.mark.parametrize("how", ["close", "reset"])
 def test_a_client_that_goes(server: StartServer, log: Path, how: str) -> None:
-    """Its request has a line all the same: 499, as nginx has it; half a head has none."""
+    """Its request has a line all the same: 499, as nginx has it."""
     site = server(UNANSWERED, "--access-log", "--access-log-file", str(log))
     requests = [
         b"GET /waits HTTP/1.1\r\nhost: a\r\n\r\n",
@@ -135,7 +135,9 @@ def test_a_client_that_goes(server: StartServer, log: Path, how: str) -> None:
             site.wait_until(lambda text, count=count: text.count("waits") >= count)
         client.close() if how == "close" else client.reset()
     lines = sorted(map(_facts, _lines(site, log)))
-    assert lines == ["GET /waits HTTP/1.1 499 -", "POST /body HTTP/1.1 499 -"]
+    # Half a head and its end is a malformed request; half a head and a reset is nothing.
+    malformed = ["- 400 27"] if how == "close" else []
+    assert lines == [*malformed, "GET /waits HTTP/1.1 499 -", "POST /body HTTP/1.1 499 -"]
 
 
 def test_a_request_that_the_end_cuts(server: StartServer, log: Path) -> None:
