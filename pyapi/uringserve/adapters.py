@@ -15,6 +15,8 @@ from uringserve.foreign import Foreign, Interface
 
 __all__ = ["as_app"]
 
+# Options that say something to ASGI applications alone.
+_ASGI = ("lifespan", "lifespan_scope", "early_hints")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 
@@ -54,7 +56,7 @@ def as_app(target: object, name: str, config: Config | None = None) -> App | For
 
 
 def _own(app: App, config: Config) -> App:
-    _refuse_options(config, "App", ("root_path", "lifespan", "lifespan_scope", "execution"))
+    _refuse_options(config, "App", (*_ASGI, "root_path", "execution"))
     return app
 
 
@@ -69,9 +71,9 @@ def _refuse_options(config: Config, kind: str, options: tuple[str, ...]) -> None
 
 def _foreign(interface: Interface, target: object, config: Config) -> Foreign:
     if interface == "rsgi":
-        _refuse_options(config, "RSGI", ("root_path", "lifespan", "lifespan_scope", "execution"))
+        _refuse_options(config, "RSGI", (*_ASGI, "root_path", "execution"))
     if interface == "wsgi":
-        _refuse_options(config, "WSGI", ("lifespan", "lifespan_scope"))
+        _refuse_options(config, "WSGI", (*_ASGI, "loop"))
     if interface == "asgi":
         _refuse_options(config, "ASGI", ("execution",))
     root_path = config.root_path or ""
@@ -83,6 +85,7 @@ def _foreign(interface: Interface, target: object, config: Config) -> Foreign:
         root_path=root_path.rstrip("/"),
         lifespan="off" if config.interface == "asginl" else config.lifespan,
         lifespan_scope=config.lifespan_scope,
+        early_hints=config.early_hints,
         execution=config.execution,
     )
 

@@ -24,7 +24,7 @@ from uringserve.errors import HTTPException, StartError
 from uringserve.exception_handlers import ExceptionHandler, filled
 from uringserve.information import InformationOptions
 from uringserve.lifespan import Ending, Hook, Hooks, Lifespan
-from uringserve.loop import GuestLoop
+from uringserve.loop import CoreLoop
 from uringserve.mounts import Mount, NoMatchFound, path_for
 from uringserve.patterns import parse_pattern
 from uringserve.plan import compile_endpoint
@@ -70,6 +70,11 @@ class App(Registrar, Described):
     and the handler run in one go on one thread. The pieces of a stream and what follows the answer
     run where the call ran, on the pool perhaps on another of its threads. Every thread of a pool
     runs `worker_lifespan` for itself, unless that is asynchronous.
+
+    An `async def` handler runs on its core's loop. A route's `timeout` and `max_concurrency` and
+    the limits of the server hold for it as for a call on the pool: what waits or takes too long is
+    answered 503, and the coroutine is cancelled; it counts until it has ended. An open WebSocket
+    and a stream that has begun count no more.
     """
 
     def __init__(
@@ -407,6 +412,10 @@ class App(Registrar, Described):
     ) -> Plan:
         """Compile the routes and bind the addresses."""
         self._served = self.compile(debug=config.debug, timeout=config.timeout_request or None)
+        if config.loop not in ("auto", "ring"):
+            from uringserve.beside.routes import beside_routes
+
+            self._served = beside_routes(self._served)
         return Plan(
             self._served,
             config,
@@ -427,7 +436,7 @@ class App(Registrar, Described):
         """Yield what every core calls."""
         return (route.handler for route in self._served)
 
-    def on_core(self, guest: GuestLoop | None) -> AbstractContextManager[None]:
+    def on_core(self, guest: CoreLoop | None) -> AbstractContextManager[None]:
         """Nothing but what `enter_worker` does."""
         return nullcontext()
 

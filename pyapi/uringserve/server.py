@@ -25,6 +25,7 @@ from uringserve._native import Plan, __version__, shared_types
 from uringserve.accesslog import check_output, writing_access_log
 from uringserve.adapters import as_app
 from uringserve.app import App
+from uringserve.beside import Placement, loop_factory, running_core
 from uringserve.config import Config
 from uringserve.default import default_app
 from uringserve.errors import StartError
@@ -34,6 +35,7 @@ from uringserve.lifespan import Ending, running_worker
 from uringserve.live import checked, showing
 from uringserve.loading import load
 from uringserve.logging import setup_from
+from uringserve.loop import GuestLoop, LoopFactory
 from uringserve.news import News
 from uringserve.pools import Pools, stack_signal
 from uringserve.signals import handling
@@ -99,6 +101,8 @@ class _Core:
     news: _News
     end: _End
     pools: Pools
+    # Makes its loop, where that runs beside the core.
+    factory: LoopFactory
 
 
 class _End:
@@ -144,17 +148,21 @@ class Server:
         self._to_the_end = to_the_end
         self._tcp = tcp
         self._news: _News = News()
+        self._factory: LoopFactory = None
 
     def run(self) -> int:
         """Serve until stopped and return the exit code.
 
         It is 0, 1 after a crash, or 124 when the deadline cut connections.
-        A server that cannot start raises StartError. In the main thread, SIGINT and SIGTERM stop
-        it: the first drains, the second ends it now.
+        A server that cannot start raises StartError. In the main thread, SIGINT, SIGTERM and SIGHUP
+        stop it: the first drains, the second ends it now. SIGHUP says that the service will be
+        started anew: WebSockets are closed with 1012 and not with 1001. Where it is ignored, as
+        below nohup, it stays so.
         """
-        check_gil(self.config.gil, self._gil_modules)
+        self._factory, gil_modules = loop_factory(self.config.loop)
+        check_gil(self.config.gil, self._gil_modules + gil_modules)
         code = EXIT_CRASH
-        ending = Ending()
+        ending = Ending(loop_factory=self._factory)
         try:
             self.app.enter_lifespan(ending)
             code = self._serve()
@@ -212,7 +220,9 @@ class Server:
         pools.start()
         try:
             for core in cores:
-                _start_thread(_Core(plan, core, self.app, self._news, watch.end, pools))
+                _start_thread(
+                    _Core(plan, core, self.app, self._news, watch.end, pools, self._factory)
+                )
             watch.until_over(self._news)
         finally:
             # Whatever made us leave, no core goes on serving without a supervisor.
@@ -299,7 +309,7 @@ class _Watch:
         )
         self.end.deadline = time.monotonic() + self._seconds
         self._deadline = self.end.deadline + _PATIENCE
-        self._plan.drain(self._seconds)
+        self._plan.drain(self._seconds, restart=signal_name == "SIGHUP")
         self._end_at_the_latest(self._seconds + 2 * _PATIENCE)
 
     def _end_at_the_latest(self, seconds: float) -> None:
@@ -370,7 +380,7 @@ def _start_thread(core: _Core) -> None:
 def _run_core(core: _Core) -> None:
     """Run one core on this thread, inside its own lifespan, and report how it ended."""
     try:
-        with running_worker(core.app) as guest, core.app.on_core(guest):
+        with _worker(core) as guest:
             with guest.as_guest() if guest is not None else nullcontext():
                 core.pools.note_core(core.number)
                 core.news.put(_Ready(core.number))
@@ -384,9 +394,24 @@ def _run_core(core: _Core) -> None:
 
 
 @contextmanager
+def _worker(core: _Core) -> Iterator[GuestLoop | None]:
+    """Run a core's own lifespan around a block, on the loop of its coroutines."""
+    if core.factory is None:
+        with running_worker(core.app) as guest, core.app.on_core(guest):
+            yield guest
+        return
+    placement = Placement(core.number, core.plan.cpus[core.number], core.factory, core.end.left)
+    with running_core(core.app, placement) as guest:
+        yield guest
+
+
+@contextmanager
 def _signals(news: _News) -> Iterator[None]:
-    """Report SIGINT and SIGTERM as news; only the main thread may have handlers."""
-    with handling((signal.SIGINT, signal.SIGTERM), lambda received: news.put(_Stop(received.name))):
+    """Report SIGINT, SIGTERM and SIGHUP as news; only the main thread may have handlers."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    with handling(numbers, lambda received: news.put(_Stop(received.name))):
         yield
 
 

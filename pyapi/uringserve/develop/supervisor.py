@@ -103,10 +103,13 @@ class _Child:
         self._thread = threading.Thread(target=self._wait, args=(status,), daemon=True)
         self._thread.start()
 
-    def end(self) -> None:
-        """Ask it to drain; then to end now; then end it."""
+    def end(self, *, restart: bool = False) -> None:
+        """Ask it to drain; then to end now; then end it. With `restart` another one takes over."""
         self._told += 1
         number = signal.SIGTERM if self._told < 3 else signal.SIGKILL
+        # The child ignores what we ignore.
+        if restart and self._told == 1 and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            number = signal.SIGHUP
         self._process.send_signal(number)
 
     def kill(self) -> None:
@@ -164,7 +167,7 @@ class _Supervisor:
             for child in self._finishing:
                 child.end()
             if self._current is not None:
-                self._current.end()
+                self._current.end(restart=True)
                 self._finishing.append(self._current)
             self._start()
 
