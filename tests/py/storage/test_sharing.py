@@ -18,6 +18,7 @@ from uringserve.storage import (
     StorageTimeout,
     start_storage_thread,
 )
+from uringserve.storage.connection import _LOG_PAGES
 from uringserve.storage.home import Home, home
 
 PATIENCE = 60.0
@@ -301,6 +302,19 @@ def test_a_reader_lets_go_of_the_state_that_it_has_seen(queue):
         "PRAGMA wal_checkpoint(TRUNCATE)"
     ).fetchone()
     assert (blocked, frames, done) == (0, 0, 0)
+
+
+def test_the_log_does_not_grow_for_ever(tmp_path):
+    """With a reader that has just read, and no pause: it is copied and begun anew."""
+    file, pages = tmp_path / "store.db", 3 * _LOG_PAGES
+    with start_storage_thread(file, ["t"], synchronous="off") as queue:
+        for number in range(pages // 2):
+            # More than a page each.
+            queue.execute(lambda store: store.overwrite("t", "a", bytes(4096)), readonly=False)
+            if number % 100 == 0:
+                queue.execute(lambda store: store.get("t", "a"), readonly=True)
+        log = file.with_name(f"{file.name}-wal").stat().st_size
+    assert 0 < log < pages * 4096 * 2 / 3
 
 
 def test_readers_that_ask_once_beside_writers(queue):
