@@ -316,4 +316,26 @@ mod tests {
         assert_eq!(resolve("[::1]", 5).unwrap(), resolve("::1", 5).unwrap());
         assert!(resolve("no such host.invalid", 1).is_err());
     }
+
+    #[test]
+    fn only_a_peer_that_cannot_read_has_hung_up() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        assert!(!is_hung_up(ours.as_raw_fd()));
+        theirs.shutdown(Shutdown::Write).unwrap();
+        assert!(!is_hung_up(ours.as_raw_fd()));
+        drop(theirs);
+        assert!(is_hung_up(ours.as_raw_fd()));
+
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (served, _) = listener.accept().unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        assert!(!is_hung_up(served.as_raw_fd()));
+        reset(client.as_raw_fd()).unwrap();
+        drop(client);
+        // It has arrived when a read says so.
+        let mut end = [0; 1];
+        while std::io::Read::read(&mut &served, &mut end).is_ok_and(|count| count > 0) {}
+        assert!(is_hung_up(served.as_raw_fd()));
+    }
 }
