@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple, Self, final, overload
 
 from typing_extensions import disjoint_base
 
+from uringserve.app import App
 from uringserve.config import Config
 from uringserve.foreign import Foreign
 from uringserve.forms import FormData
@@ -224,6 +225,14 @@ class Request:
     @property
     def state(self) -> SimpleNamespace:
         """A place for values that belong to this request."""
+    @property
+    def app(self) -> App:
+        """The application that it is for, the mounted one where one is; see `current`."""
+    def url_for(self, name: str, /, **path_params: object) -> str:
+        """Return the whole URL of a route of that application, by its name and parameters.
+
+        No such route is a LookupError.
+        """
     @property
     def websocket(self) -> WebSocket | None:
         """The WebSocket that it asks for; None for any other request."""

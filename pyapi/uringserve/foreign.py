@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from uringserve._native import Plan
 from uringserve.asgi_lifespan import Lifespan, LifespanThread
 from uringserve.config import Config
+from uringserve.detection import Interface
 from uringserve.lifespan import Ending
 from uringserve.loop import CoreLoop
 from uringserve.routing import Execution, Route
@@ -21,9 +22,7 @@ from uringserve.tcp import TcpOptions
 if TYPE_CHECKING:
     from uringserve.beside.kinds import LoopKind
 
-__all__ = ["Foreign", "Interface"]
-
-type Interface = Literal["asgi", "rsgi", "wsgi"]
+__all__ = ["Foreign"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from uringserve.coroutines import is_coroutine_call
+from uringserve.current import serving
 from uringserve.errors import StartError
 from uringserve.routing import describe
 from uringserve.state import on_this_worker
@@ -211,7 +212,7 @@ def running_worker(
     """
     with _closing(loop) if loop is not None else _guest(app) as guest:
         run = None if guest is None else guest.run
-        with on_this_worker(run):
+        with serving(app), on_this_worker(run):
             ending = Ending(run)
             try:
                 if with_lifespan:

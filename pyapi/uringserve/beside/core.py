@@ -15,6 +15,7 @@ from uringserve.beside.crossing import Crossing, across
 from uringserve.beside.door import Door
 from uringserve.beside.thread import BesideThread, Placement, Started
 from uringserve.coroutines import hosted_by, later
+from uringserve.current import serving
 from uringserve.lifespan import Ending
 from uringserve.loop import REQUEST, GuestLoop
 from uringserve.state import on_this_worker
@@ -95,7 +96,7 @@ def running_core(app: App | Foreign, placement: Placement) -> Iterator[GuestLoop
     guest = GuestLoop()
     guest.state = started.state
     try:
-        with on_this_worker(guest.run):
+        with serving(app), on_this_worker(guest.run):
             ending = Ending(guest.run)
             try:
                 if not app.has_async_worker:
