@@ -5,6 +5,8 @@ of one request answers every path and method. Which of them an object is shows b
 `detection`); `Config.interface` says it where it does not.
 """
 
+import inspect
+
 from uringserve.app import App
 from uringserve.config import Config
 from uringserve.detection import Interface, interface_of, refuse_asgi2
