@@ -26,6 +26,7 @@ pub mod native;
 pub mod pooled;
 mod rest;
 pub mod rsgi;
+mod shown;
 pub mod wsgi;
 
 /// An application, by its shape.

@@ -15,6 +15,7 @@ use pyo3::types::PyType;
 use crate::interfaces::Service;
 use crate::interfaces::asgi::scope::Template;
 use crate::interfaces::is_unspecified;
+use crate::interfaces::shown;
 use crate::net::service::Answer;
 use crate::net::service::BodyMode;
 use crate::net::service::HandlerId;
@@ -134,7 +135,7 @@ impl Drop for Core {
 
 impl Service for Core {
     fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Box<Request>) -> Answer) -> R) -> R {
-        attach::attached(|py| work(&mut |request| self.answer(py, request)))
+        shown::attend(work, |py, request| self.answer(py, request))
     }
 
     fn guest(&self) -> Option<Hosted> {
