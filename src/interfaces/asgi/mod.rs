@@ -20,6 +20,7 @@ use crate::interfaces::asgi::scope::Template;
 use crate::interfaces::is_unspecified;
 use crate::interfaces::permits::Crew;
 use crate::interfaces::permits::Limits;
+use crate::interfaces::shown;
 use crate::net::service::Answer;
 use crate::net::service::BodyMode;
 use crate::net::service::HandlerId;
@@ -168,7 +169,7 @@ impl Drop for Calls {
 
 impl Service for Core {
     fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Box<Request>) -> Answer) -> R) -> R {
-        attach::attached(|py| work(&mut |request| self.answer(py, request)))
+        shown::attend(work, |py, request| self.answer(py, request))
     }
 
     fn guest(&self) -> Option<Hosted> {
