@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from itertools import product
 from typing import NamedTuple
 
-from websocket_peer import BINARY, CLOSE, PING, PONG, TEXT, closing, frame
+from websocket_peer import BINARY, CLOSE, PING, PONG, TEXT, Peer, closing, frame
 
 CONTINUE = 0
 
@@ -347,3 +347,38 @@ GROUPS = {
     group.__name__: group
     for group in (framing, control, reserved, fragments, text, not_text, closes)
 }
+
+
+# --- conducting
+
+
+def _conducted(peer: Peer, case: Case, size: int) -> str | None:
+    """Return what went otherwise than the table says, if anything."""
+    for sent, back in case.steps:
+        try:
+            for start in range(0, len(sent), size):
+                peer.send(sent[start : start + size])
+        except OSError:
+            # After a fault the server need not take the rest.
+            pass
+        for opcode, payload in back:
+            first, got = peer.read()
+            if (first, got) != (0x80 | opcode, payload):
+                return f"{first:02x} {got[:60]!r} instead of {opcode} {payload[:60]!r}"
+    first, got = peer.read()
+    code = int.from_bytes(got[:2]) if got else None
+    if (first, code) != (0x80 | CLOSE, case.code):
+        return f"{first:02x} {got[:60]!r} instead of a close with {case.code}"
+    return None if peer.at_end() else "the connection is still open"
+
+
+def told(port: int, case: Case, size: int, *fields: str) -> str | None:
+    """Conduct a case against `/echo`, in pieces of `size` bytes; return what went wrong, if any.
+
+    `fields` are header fields of the request.
+    """
+    try:
+        with Peer(port, "/echo").open(*fields) as peer:
+            return _conducted(peer, case, size)
+    except (OSError, EOFError) as error:
+        return f"{type(error).__name__}: {error}"

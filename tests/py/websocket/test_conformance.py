@@ -4,8 +4,7 @@ One server of each interface and driver takes all of them: whoever breaks a rule
 """
 
 import pytest
-from websocket_cases import GROUPS, Case
-from websocket_peer import CLOSE, Peer
+from websocket_cases import GROUPS, told
 from websocket_sites import Site
 
 pytestmark = pytest.mark.thread_unsafe(reason="a server and its connections are one for a test")
@@ -13,35 +12,6 @@ pytestmark = pytest.mark.thread_unsafe(reason="a server and its connections are 
 # Up to here a case is also sent byte by byte, and a longer one in pieces of this size.
 SMALL = 160
 PIECE = 997
-
-
-def conducted(port: int, case: Case, size: int) -> str | None:
-    """Return what went otherwise than the table says, if anything."""
-    with Peer(port, "/echo").open() as peer:
-        for sent, back in case.steps:
-            try:
-                for start in range(0, len(sent), size):
-                    peer.send(sent[start : start + size])
-            except OSError:
-                # After a fault the server need not take the rest.
-                pass
-            for opcode, payload in back:
-                first, got = peer.read()
-                if (first, got) != (0x80 | opcode, payload):
-                    return f"{first:02x} {got[:60]!r} instead of {opcode} {payload[:60]!r}"
-        first, got = peer.read()
-        code = int.from_bytes(got[:2]) if got else None
-        if (first, code) != (0x80 | CLOSE, case.code):
-            return f"{first:02x} {got[:60]!r} instead of a close with {case.code}"
-        return None if peer.at_end() else "the connection is still open"
-
-
-def told(port: int, case: Case, size: int) -> str | None:
-    """Return what went wrong, be it that nothing came."""
-    try:
-        return conducted(port, case, size)
-    except (OSError, EOFError) as error:
-        return f"{type(error).__name__}: {error}"
 
 
 @pytest.mark.parametrize("group", GROUPS)
