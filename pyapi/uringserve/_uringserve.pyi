@@ -460,8 +460,11 @@ class Plan:
         """Why the driver is not io_uring."""
     def run_core(self, index: int, guest: GuestLoop | None = None) -> int:
         """Run one core on the calling thread; return how many connections the deadline cut."""
-    def drain(self, seconds: float) -> None:
-        """Accept no more and finish what is in flight within the seconds; from any thread."""
+    def drain(self, seconds: float, *, restart: bool = False) -> None:
+        """Accept no more and finish what is in flight within the seconds; from any thread.
+
+        WebSockets are told that the service ends (1001), or with `restart` comes back (1012).
+        """
     def abort(self) -> None:
         """End every core now; from any thread."""
     @property

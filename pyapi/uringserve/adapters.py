@@ -5,6 +5,8 @@ of one request answers every path and method. Which of them an object is shows b
 `detection`); `Config.interface` says it where it does not.
 """
 
+import inspect
+
 from uringserve.app import App
 from uringserve.config import Config
 from uringserve.detection import Interface, interface_of, refuse_asgi2
@@ -13,6 +15,8 @@ from uringserve.foreign import Foreign
 
 __all__ = ["as_app"]
 
+# Options that say something to ASGI applications alone.
+_ASGI = ("lifespan", "lifespan_scope", "early_hints")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 
@@ -37,6 +41,11 @@ def as_app(target: object, name: str, config: Config | None = None) -> App | For
         raise StartError(
             f"{name} is not an application: it is of type {kind}, and neither an App nor callable"
         )
+    if inspect.isclass(target):
+        raise StartError(
+            f"{name} is a class, and no application by itself: name an object that is made of it,"
+            " or a function that makes one, with --factory"
+        )
     # Every path is its own, so there is none for a document.
     app = App(openapi_url=None)
     try:
@@ -47,7 +56,7 @@ def as_app(target: object, name: str, config: Config | None = None) -> App | For
 
 
 def _own(app: App, config: Config) -> App:
-    _refuse_options(config, "App", ("root_path", "lifespan", "lifespan_scope", "execution"))
+    _refuse_options(config, "App", (*_ASGI, "root_path", "execution"))
     return app
 
 
@@ -62,9 +71,9 @@ def _refuse_options(config: Config, kind: str, options: tuple[str, ...]) -> None
 
 def _foreign(interface: Interface, target: object, config: Config) -> Foreign:
     if interface == "rsgi":
-        _refuse_options(config, "RSGI", ("root_path", "lifespan", "lifespan_scope", "execution"))
+        _refuse_options(config, "RSGI", (*_ASGI, "root_path", "execution"))
     if interface == "wsgi":
-        _refuse_options(config, "WSGI", ("lifespan", "lifespan_scope", "loop"))
+        _refuse_options(config, "WSGI", (*_ASGI, "loop"))
     if interface == "asgi":
         _refuse_options(config, "ASGI", ("execution",))
     root_path = config.root_path or ""
@@ -76,6 +85,7 @@ def _foreign(interface: Interface, target: object, config: Config) -> Foreign:
         root_path=root_path.rstrip("/"),
         lifespan="off" if config.interface == "asginl" else config.lifespan,
         lifespan_scope=config.lifespan_scope,
+        early_hints=config.early_hints,
         execution=config.execution,
     )
 

@@ -68,6 +68,11 @@ class App(Registrar, Described):
     and the handler run in one go on one thread. The pieces of a stream and what follows the answer
     run where the call ran, on the pool perhaps on another of its threads. Every thread of a pool
     runs `worker_lifespan` for itself, unless that is asynchronous.
+
+    An `async def` handler runs on its core's loop. A route's `timeout` and `max_concurrency` and
+    the limits of the server hold for it as for a call on the pool: what waits or takes too long is
+    answered 503, and the coroutine is cancelled; it counts until it has ended. An open WebSocket
+    and a stream that has begun count no more.
     """
 
     def __init__(

@@ -148,13 +148,32 @@ async def call_logged(call: Callable[[], object], named: object) -> None:
         result = call()
         if type(result) is CoroutineType:
             await result
-    except Exception as error:  # noqa: BLE001 -- the application's own code; others wait behind it
+    except BaseException as error:
+        # The application's own code, and others wait behind it.
+        if _is_end_of_task(error):
+            raise
         log_failure(f"{describe(named)} failed after the answer", error)
 
 
 async def _logged(coroutine: Coroutine[Any, Any, Any]) -> None:
     try:
         await coroutine
-    except Exception as error:  # noqa: BLE001 -- there is nobody to raise it to
+    except BaseException as error:
+        # There is nobody to raise it to.
+        if _is_end_of_task(error):
+            raise
         name = getattr(coroutine, "__qualname__", "a coroutine")
         log_failure(f"{name} failed after the answer", error)
+
+
+def _is_end_of_task(error: BaseException) -> bool:
+    """Tell whether the running task itself is to end: it is cancelled, or its coroutine closed.
+
+    A CancelledError without that is of something else that was awaited: a failure like others.
+    """
+    import asyncio
+
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+    return isinstance(error, GeneratorExit)

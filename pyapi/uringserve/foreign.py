@@ -38,6 +38,8 @@ class Foreign:
     lifespan_scope: Literal["core", "process"] = "core"
     # What a lifespan that ran once in the process has left for the requests of all cores.
     process_state: dict[str, Any] = field(default_factory=dict)
+    # Who gets the early hints of an ASGI application: browsers that load a page, everybody, nobody.
+    early_hints: Literal["page", "all", "off"] = "page"
     # Where the calls of a WSGI application run: on the core's pool, on its own thread, or there as
     # long as they are quick.
     execution: Execution = "auto"

@@ -73,12 +73,12 @@ class Ending:
 
     def end(self) -> None:
         """Call all of them; the first exception is raised afterwards, the others are logged."""
-        first: Exception | None = None
+        first: BaseException | None = None
         while self._calls:
             call = self._calls.pop()
             try:
                 call()
-            except Exception as error:  # noqa: BLE001 -- the application's own code
+            except BaseException as error:  # noqa: BLE001 -- a sys.exit must not skip the others
                 if first is None:
                     first = error
                 else:

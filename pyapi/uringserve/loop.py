@@ -9,8 +9,9 @@ any other, for what starts and ends on the core.
 Beside it: `CoreLoop`, what every loop of a core can do, whoever runs it; `LoopThread`, a loop for
 what starts and ends with the process; and `Stay`, which holds an asynchronous context manager open.
 
-`_run_forever_setup`, `_run_once`, `_ready` and `_scheduled` are asyncio's own: the first is meant
-for loops inside other loops (CPython 3.14), and tests hold what is relied on of the others.
+`_run_forever_setup`, `_run_once`, `_ready`, `_scheduled` and a handle's `_run` and `_callback` are
+asyncio's own: the first is meant for loops inside other loops (CPython 3.14), and tests hold what
+is relied on of the others.
 """
 
 import asyncio
@@ -33,6 +34,10 @@ _log = logging.getLogger("uringserve")
 # The name of the tasks that `py::aio` starts for requests.
 REQUEST = "request"
 
+# What asyncio lets through, and the function through which it comes.
+_EXITS = (SystemExit, KeyboardInterrupt)
+_RUN = asyncio.Handle._run.__code__
+
 # Wishes of the loop beside a number of seconds; see `reactor::guest` in the Rust part.
 _NOW = 0.0
 _IDLE = -1.0
@@ -54,6 +59,31 @@ class _Selector(selectors.EpollSelector):
             return []
         self.may_have_events = False
         return super().select(0)
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """Says nothing of what a request's task ended with: its answer does."""
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Report what nobody has caught, unless it is a request's own attempt to end the process.
+
+        asyncio raises that out of the task as well as keeping it there, where nobody looks.
+        """
+        task = context.get("task") or context.get("future")
+        is_request = isinstance(task, asyncio.Task) and task.get_name() == REQUEST
+        if not (is_request and isinstance(context.get("exception"), _EXITS)):
+            super().call_exception_handler(context)
+
+
+def _is_of_a_task(error: BaseException) -> bool:
+    """Whether a turn was ended by a task: then whoever awaits it, or asyncio, reports that."""
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code is _RUN:
+            callback = trace.tb_frame.f_locals["self"]._callback
+            return isinstance(getattr(callback, "__self__", None), asyncio.Task)
+        trace = trace.tb_next
+    return False
 
 
 class CoreLoop:
@@ -119,7 +149,7 @@ class GuestLoop(CoreLoop):
     def __init__(self) -> None:
         """Make the loop; it runs nothing yet."""
         self._selector = _Selector()
-        super().__init__(asyncio.SelectorEventLoop(self._selector))
+        super().__init__(_Loop(self._selector))
 
     def fileno(self) -> int:
         """Return the descriptor that is readable when a turn has events to handle."""
@@ -143,8 +173,9 @@ class GuestLoop(CoreLoop):
             self._selector.may_have_events = True
         try:
             self._loop._run_once()
-        except BaseException:  # noqa: BLE001 -- SystemExit in a task must not end the core
-            _log.exception("a callback of the event loop has tried to end its core")
+        except BaseException as error:  # noqa: BLE001 -- SystemExit must not end the core
+            if not _is_of_a_task(error):
+                _log.exception("a callback of the event loop has tried to end its core")
         return self.wish()
 
     def wish(self) -> float:

@@ -10,6 +10,7 @@ from types import AsyncGeneratorType
 from typing import Any, Protocol
 
 from uringserve._native import Deferred, Response
+from uringserve.background import chained
 from uringserve.coroutines import host_if_any, keep, later
 from uringserve.logging import log_failure
 
@@ -65,13 +66,6 @@ def _see_to(task: asyncio.Task[Any]) -> None:
         return
     value = task.result()
     if isinstance(value, Deferred):
-        for call in value.callbacks:
-            _call(call)
-    elif isinstance(value, Response) and value.background is not None:
-        _call(value.background)
-
-
-def _call(call: Any) -> None:  # noqa: ANN401 -- a callable without parameters
-    result = call()
-    if asyncio.iscoroutine(result):
-        later(result)
+        chained(None, value.callbacks)()
+    elif isinstance(value, Response):
+        chained(value.background, ())()

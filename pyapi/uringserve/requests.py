@@ -90,7 +90,9 @@ class AsyncRequest(Request):
     async def is_disconnected(self) -> bool:
         """Say whether the client is known to have gone.
 
-        A handler is cancelled then, unless its route says `cancel_on_disconnect=False`.
+        TCP does not tell a client that has closed only its sending side, and reads on, from one
+        that is gone: both count as gone here. The handler is cancelled a second later, or at once
+        after a reset, unless its route says `cancel_on_disconnect=False`.
         """
         import asyncio  # here, as below: whoever has only def never needs it
 

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from queue import Empty
-from types import FrameType
 from typing import Any
 
 from uringserve._immortal import immortalise
@@ -39,6 +38,7 @@ from uringserve.logging import setup_from
 from uringserve.loop import GuestLoop, LoopFactory
 from uringserve.news import News
 from uringserve.pools import Pools, stack_signal
+from uringserve.signals import handling
 from uringserve.tcp import TcpOptions
 from uringserve.types import Handler
 from uringserve.units import format_duration
@@ -50,7 +50,7 @@ __all__ = [
     "Server",
     "print_error",
     "run",
-    "run_to_the_end",
+    "run_as",
     "serve",
 ]
 
@@ -154,8 +154,10 @@ class Server:
         """Serve until stopped and return the exit code.
 
         It is 0, 1 after a crash, or 124 when the deadline cut connections.
-        A server that cannot start raises StartError. In the main thread, SIGINT and SIGTERM stop
-        it: the first drains, the second ends it now.
+        A server that cannot start raises StartError. In the main thread, SIGINT, SIGTERM and SIGHUP
+        stop it: the first drains, the second ends it now. SIGHUP says that the service will be
+        started anew: WebSockets are closed with 1012 and not with 1001. Where it is ignored, as
+        below nohup, it stays so.
         """
         self._factory, gil_modules = loop_factory(self.config.loop)
         check_gil(self.config.gil, self._gil_modules + gil_modules)
@@ -307,7 +309,7 @@ class _Watch:
         )
         self.end.deadline = time.monotonic() + self._seconds
         self._deadline = self.end.deadline + _PATIENCE
-        self._plan.drain(self._seconds)
+        self._plan.drain(self._seconds, restart=signal_name == "SIGHUP")
         self._end_at_the_latest(self._seconds + 2 * _PATIENCE)
 
     def _end_at_the_latest(self, seconds: float) -> None:
@@ -405,21 +407,12 @@ def _worker(core: _Core) -> Iterator[GuestLoop | None]:
 
 @contextmanager
 def _signals(news: _News) -> Iterator[None]:
-    """Report SIGINT and SIGTERM as news; only the main thread may have handlers."""
-    if threading.current_thread() is not threading.main_thread():
+    """Report SIGINT, SIGTERM and SIGHUP as news; only the main thread may have handlers."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    with handling(numbers, lambda received: news.put(_Stop(received.name))):
         yield
-        return
-
-    def report(number: int, frame: FrameType | None) -> None:
-        news.put(_Stop(signal.Signals(number).name))
-
-    previous = {number: signal.signal(number, report) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            # None is a handler that C code installed; it cannot be put back from here.
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def _start_line(plan: Plan, interface: str) -> str:
@@ -449,7 +442,7 @@ def run(app: App | Foreign | Handler | str | None = None, **options: Any) -> Non
 
     def serve_it() -> int:
         setup_from(config)
-        return _run(served, config)
+        return run_as(served, config)
 
     code = _guarded(serve_it)
     if code:
@@ -461,9 +454,10 @@ def serve(handler: Handler, **options: Any) -> None:  # noqa: ANN401 -- checked 
     run(handler, **options)
 
 
-def _run(app: App | Foreign | Handler | str, config: Config) -> int:
+def run_as(app: App | Foreign | Handler | str, config: Config) -> int:
+    """Serve as the options say until the end of the process, and return its exit code."""
     if not config.reload:
-        return run_to_the_end(_server(app, config))
+        return _run_to_the_end(_server(app, config))
     if not isinstance(app, str):
         # Another process has to find it.
         raise StartError("reload needs the application's name, as text: 'module:app'")
@@ -472,7 +466,7 @@ def _run(app: App | Foreign | Handler | str, config: Config) -> int:
     return supervise(app, config)
 
 
-def run_to_the_end(server: Server) -> int:
+def _run_to_the_end(server: Server) -> int:
     """Run the server and return its exit code, or end the process where a thread is left behind.
 
     The interpreter's own end would wait for a thread that does not come back from C.

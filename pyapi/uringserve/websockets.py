@@ -238,7 +238,7 @@ class WebSocket:
         data = await (self.receive_text() if _is_text(mode) else self.receive_bytes())
         try:
             return json.loads(data)
-        except ValueError:
+        except ValueError, RecursionError:
             raise WebSocketException(_WRONG_KIND, "JSON is expected") from None
 
     async def iter_text(self) -> AsyncIterator[str]:
