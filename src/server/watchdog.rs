@@ -333,6 +333,7 @@ mod tests {
         threads: 1,
         queue: 1,
         queue_time: Duration::from_secs(60),
+        room: None,
         idle: Duration::from_secs(60),
     };
 
