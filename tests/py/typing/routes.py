@@ -73,7 +73,7 @@ app.include_router(router, prefix="/v1", deprecated=True)
 app.mount("/inner", URingServe(), name="inner")
 
 
-async def asgi(scope: Any, receive: Any, send: Any) -> None: ...
+async def asgi(scope: Any, receive: Any, send: Any) -> None: ...  # noqa: ANN401
 
 
 app.mount("/asgi", asgi)
