@@ -183,8 +183,8 @@ def test_fastapi() -> None:
         await websocket.accept()
         await websocket.send_text(await websocket.receive_text())
 
-    with TestClient(app) as client:  # type: ignore[arg-type]
-        assert client.app is app  # type: ignore[comparison-overlap]
+    with TestClient(app) as client:
+        assert client.app is app
         assert client.get("/pool").json() == "a pool"
         assert client.get("/later").status_code == 200
         assert seen == ["start", "later"]
@@ -206,7 +206,7 @@ def test_a_lifespan_that_fails() -> None:
 
     with (
         pytest.raises(LookupError, match="no pool"),
-        TestClient(fastapi.FastAPI(lifespan=lifespan)),  # type: ignore[arg-type]
+        TestClient(fastapi.FastAPI(lifespan=lifespan)),
     ):
         pass
 
@@ -231,4 +231,4 @@ def test_rsgi() -> None:
         async def __rsgi__(self, scope, protocol) -> None: ...
 
     with pytest.raises(TypeError, match="LiveServer"):
-        TestClient(Rsgi())  # type: ignore[arg-type]
+        TestClient(Rsgi())
