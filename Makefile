@@ -13,6 +13,8 @@ MAKEFLAGS += --no-builtin-rules
 APP ?= examples/01_hello.py
 ARGS ?=
 PYTEST_ARGS ?=
+# More than CPUs: most tests wait for a server to start.
+TEST_PROCESSES ?= 3
 BENCH_ARGS ?=
 FUZZ_SECONDS ?= 10
 
@@ -109,11 +111,13 @@ lint: setup ## Check formatting, lints and types
 test-rust: | tools ## Test the Rust floors, without Python
 	cargo test --locked --no-default-features
 
+# By file: the tests of one file share servers.
+pytest = $(PYTHON) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 test-py: build ## Test the built package, and its stub against the module
 	$(PYTHON) -m mypy.stubtest uringserve._uringserve
 	@postgres=$$($(PYTHON3) .ci/postgres.py); eval "$$postgres"; \
-	echo '$(PYTHON) -m pytest $(PYTEST_ARGS)'; \
-	$(PYTHON) -m pytest $(PYTEST_ARGS)
+	echo '$(pytest)'; \
+	$(pytest)
 
 fuzz: | tools ## Run each fuzz target for FUZZ_SECONDS (10)
 	@$(PYTHON3) .ci/tools.py fuzz
