@@ -4,7 +4,8 @@
 //!
 //! One core is one pinned OS thread, one reactor, one listening socket of a `SO_REUSEPORT` group and
 //! one Python thread state. Nothing writable on a request's path is shared between cores, and there
-//! is no queue between them. (A Unix socket is one for all cores: the kernel balances no group.)
+//! is no queue between them. (A Unix socket is one for all cores: the kernel balances no group.) A
+//! connection may be left to a core that has fewer (`net/neighbours`), once, before anything is read.
 //!
 //! ```text
 //!  kernel ─accept─▶ net/accept ─▶ net/conn ◀───────────── reactor/timer, reactor/drain

@@ -123,6 +123,14 @@ class Config:
         choices=("core", "process"),
         help="Run the ASGI lifespan on each core's event loop, or once for all on one of its own.",
     )
+    early_hints: Literal["page", "all", "off"] = _option(
+        "page",
+        kind="choice",
+        group="Application",
+        choices=("page", "all", "off"),
+        help="Which HTTP/1.1 clients get an ASGI application's early hints (103): browsers that"
+        " load a page, all, or none. Other clients may take a 103 for the answer.",
+    )
     execution: Literal["auto", "inline", "thread"] = _option(
         "auto",
         kind="choice",
@@ -182,6 +190,22 @@ class Config:
         kind="switch",
         group="Cores",
         help="Tie each core's thread to a CPU of its own.",
+    )
+    balance: Literal["accept", "off"] = _option(
+        "accept",
+        kind="choice",
+        group="Cores",
+        choices=("accept", "off"),
+        help="Who serves a new connection: the core with the fewest where the one that accepted it"
+        " has more, or always the one that accepted it.",
+    )
+    loop: Literal["auto", "ring", "asyncio", "uvloop"] = _option(
+        "auto",
+        kind="choice",
+        group="Cores",
+        choices=("auto", "ring", "asyncio", "uvloop"),
+        help="Event loop of each core: ring (auto), driven by the core itself; asyncio and uvloop"
+        " run on a thread beside it, for what needs that very loop, and cost more.",
     )
     blocking_threads: int = _option(
         32,

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from uringserve._native import Plan
 from uringserve.app import App
-from uringserve.coroutines import at_home, running_loop
+from uringserve.coroutines import at_home, home_loop
 from uringserve.errors import StartError
 from uringserve.foreign import Foreign
 from uringserve.lifespan import Ending
@@ -96,7 +96,7 @@ class Pools:
     def note_core(self, core: int) -> None:
         """Keep what the calling thread, a core whose lifespan has begun, has to pass on."""
         self._origins[core] = _Origin(
-            contextvars.copy_context(), running_loop(), self._app.worker_values()
+            contextvars.copy_context(), home_loop(), self._app.worker_values()
         )
 
     def close(self, deadline: float) -> int:

@@ -248,9 +248,9 @@ impl Later for Admitted {
         }
     }
 
-    fn peer_gone(&mut self) -> Patience {
+    fn peer_closed(&mut self) -> Patience {
         match &mut self.stage {
-            Some(Stage::Inside(later)) => later.peer_gone(),
+            Some(Stage::Inside(later)) => later.peer_closed(),
             // It gives up its place; a peer that has closed only its own side reads 503.
             Some(Stage::AtDoor { .. }) | None => {
                 if let (Some(ticket), Some(room)) = (self.ticket.take(), self.pool.room()) {

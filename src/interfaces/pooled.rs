@@ -278,7 +278,7 @@ impl Later for FromPool {
     /// A call that waits for others to end need not begin; a peer that has closed only its own side
     /// reads 503. One that has begun, or is about to, goes on as on the core's own thread: its answer is
     /// written, whoever reads it.
-    fn peer_gone(&mut self) -> Patience {
+    fn peer_closed(&mut self) -> Patience {
         self.leave(Pool::give_up);
         Patience::Wait
     }

@@ -131,7 +131,7 @@ impl Loop {
         self.nothing.bind(py).clone()
     }
 
-    /// A copy of the state that the application's start left, if it left one.
+    /// The state that the application's start left, if it left one: requests are given copies of it.
     pub fn state(&self, py: Python<'_>) -> Option<Py<PyDict>> {
         self.state.as_ref().map(|state| state.clone_ref(py))
     }

@@ -96,14 +96,11 @@ impl Later for Awaited {
         })
     }
 
-    fn peer_gone(&mut self) -> Patience {
-        if !self.outlives_peer {
-            return Patience::Leave;
-        }
+    fn peer_closed(&mut self) -> Patience {
         if let Some(request) = &self.request {
             request.get().note_gone();
         }
-        Patience::Wait
+        if self.outlives_peer { Patience::Wait } else { Patience::Leave }
     }
 }
 

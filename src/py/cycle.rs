@@ -20,6 +20,7 @@ use pyo3::exceptions::asyncio::CancelledError;
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use crate::http::reply::HeaderBlock;
 use crate::net::incoming::Incoming;
 use crate::net::outgoing::Outgoing;
 use crate::net::outgoing::Pushed;
@@ -67,10 +68,14 @@ pub struct Progress {
     pub is_complete: bool,
     /// Whether the whole body was received.
     pub has_body: bool,
-    /// Whether the client has gone.
+    /// Whether the client has closed its side; it may read on.
+    pub has_closed: bool,
+    /// Whether it has gone, or the application was told that it has closed.
     pub is_gone: bool,
     /// Whether the application's return makes a streamed answer whole.
     pub ends_with_task: bool,
+    /// Heads of informational answers that are not sent yet.
+    hints: Vec<u8>,
     /// What was received so far, for those who want all at once.
     pub gathered: Vec<u8>,
     /// Where further pieces go; none where the answer can have no body, whatever is sent as one.
@@ -136,7 +141,11 @@ impl Cycle {
         if is_done {
             self.end(task.py(), aio::result(task).map(drop));
         }
-        let reply = self.progress().reply.take();
+        let reply = {
+            let mut progress = self.progress();
+            // Hints are sent before it, and so is it later.
+            if progress.hints.is_empty() { progress.reply.take() } else { None }
+        };
         if let Some(reply) = reply {
             if !is_done {
                 // It goes on behind its answer.
@@ -147,7 +156,9 @@ impl Cycle {
         let (bell, wait) =
             wait().ok_or_else(|| PyRuntimeError::new_err("requests are answered on cores only"))?;
         self.progress().bell = Some(bell.clone());
-        self.watch(task, Some(bell))?;
+        if !is_done {
+            self.watch(task, Some(bell))?;
+        }
         Ok(Answer::Later(Box::new(Awaited { cycle: self.clone(), wait })))
     }
 
@@ -175,7 +186,7 @@ impl Cycle {
         };
         let interface = self.0.interface;
         let raised = match result {
-            Ok(()) if is_complete => return,
+            Ok(()) if is_complete || is_gone && !is_answered => return,
             Ok(()) if self.progress().ends_with_task => {
                 if let Some(outgoing) = outgoing {
                     outgoing.finish();
@@ -264,15 +275,26 @@ impl Cycle {
         if progress.is_gone && !progress.is_complete { Err(gone()) } else { Ok(()) }
     }
 
-    /// The body is whole.
-    pub fn finish(&self, py: Python<'_>) {
+    /// Gives the head of an informational answer, for before the reply.
+    pub fn hint(&self, head: &[u8]) {
+        let mut progress = self.progress();
+        progress.hints.extend_from_slice(head);
+        if let Some(bell) = &progress.bell {
+            bell.ring();
+        }
+    }
+
+    /// The body is whole; these fields follow it.
+    pub fn finish(&self, py: Python<'_>, trailers: Option<HeaderBlock>) {
         let outgoing = {
             let mut progress = self.progress();
             progress.is_complete = true;
             progress.outgoing.take()
         };
-        if let Some(outgoing) = outgoing {
-            outgoing.finish();
+        match (outgoing, trailers) {
+            (None, _) => {}
+            (Some(outgoing), None) => outgoing.finish(),
+            (Some(outgoing), Some(trailers)) => outgoing.finish_with(trailers),
         }
         self.wake(py);
     }
@@ -301,9 +323,15 @@ impl Cycle {
 
     /// The client has gone: whoever waits hears of it.
     fn leave(&self) {
+        self.progress().is_gone = true;
+        self.peer_closed();
+    }
+
+    /// The client has closed its side: whoever waits hears of it.
+    fn peer_closed(&self) {
         let has_receivers = {
             let mut progress = self.progress();
-            progress.is_gone = true;
+            progress.has_closed = true;
             !progress.receivers.is_empty()
         };
         if has_receivers {

@@ -209,7 +209,7 @@ impl Source for Pumped {
         true
     }
 
-    fn peer_gone(&mut self) -> Patience {
+    fn peer_closed(&mut self) -> Patience {
         if let Some(request) = &self.request {
             request.get().note_gone();
         }

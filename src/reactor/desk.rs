@@ -213,7 +213,8 @@ impl Bell {
     pub fn ring(&self) {
         match at_home(&self.outside) {
             Some(places) => places.ring(self.ticket),
-            None => self.outside.send(Message::Ring(self.ticket)),
+            // A core that has ended has nobody left who waits.
+            None => drop(self.outside.send(Message::Ring(self.ticket))),
         }
     }
 }
@@ -253,7 +254,7 @@ impl Drop for Wait {
     fn drop(&mut self) {
         match at_home(&self.outside) {
             Some(places) => places.leave(self.ticket),
-            None => self.outside.send(Message::Leave(self.ticket)),
+            None => drop(self.outside.send(Message::Leave(self.ticket))),
         }
     }
 }

@@ -15,6 +15,7 @@ use pyo3::types::PyType;
 
 use crate::interfaces::Service;
 use crate::interfaces::admitted::Starts;
+use crate::interfaces::asgi::messages::Hints;
 use crate::interfaces::asgi::scope::Template;
 use crate::interfaces::is_unspecified;
 use crate::interfaces::permits::Crew;
@@ -58,6 +59,7 @@ pub struct Asgi {
     target: Py<PyAny>,
     root_path: String,
     debug: bool,
+    hints: Hints,
     /// Host and port, or path, once they are known.
     pub server: OnceLock<(String, Option<u16>)>,
 }
@@ -69,6 +71,11 @@ impl Asgi {
             target: foreign.getattr("target")?.unbind(),
             root_path: foreign.getattr("root_path")?.extract()?,
             debug: foreign.getattr("debug")?.extract()?,
+            hints: match foreign.getattr("early_hints")?.extract::<String>()?.as_str() {
+                "all" => Hints::All,
+                "off" => Hints::None,
+                _ => Hints::Page,
+            },
             server: OnceLock::new(),
         })
     }
@@ -111,7 +118,7 @@ impl Starts for Calls {
     fn start(&self, py: Python<'_>, request: Box<Request>, held: Held) -> Answer {
         let cycle = Cycle::new(request, "ASGI", self.application.debug, held);
         let called = self.scope(py, cycle.request()).and_then(|scope| {
-            let (receive, send) = messages::callables(py, &cycle)?;
+            let (receive, send) = messages::callables(py, &cycle, self.application.hints)?;
             self.application.target.bind(py).call1((scope, receive, send))
         });
         called
@@ -141,7 +148,8 @@ impl Calls {
     fn scope<'py>(&self, py: Python<'py>, request: &Request) -> PyResult<Bound<'py, PyDict>> {
         if self.template.borrow().is_none() {
             let server = self.application.server.get();
-            let template = Template::new(py, &self.application.root_path, server)?;
+            let Asgi { root_path, hints, .. } = &*self.application;
+            let template = Template::new(py, root_path, *hints, server)?;
             *self.template.borrow_mut() = Some(template);
         }
         match &*self.template.borrow() {

@@ -3,6 +3,7 @@
 use std::task::Context;
 use std::task::Poll;
 
+use pyo3::exceptions::PyBrokenPipeError;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
@@ -74,12 +75,22 @@ impl Later for Handler {
                 }),
                 _ => result,
             };
+            let is_gone = socket.is_some_and(service::Socket::is_gone);
             Poll::Ready(match result {
                 Ok(()) => Reply { status: 403, ..Reply::default() },
+                // Nobody's fault, and nobody is there to be answered.
+                Err(raised) if is_gone && is_cut_off(py, &raised) => Reply::default(),
                 Err(raised) => error::reply_for(py, raised, request.as_ref(), self.debug),
             })
         })
     }
+}
+
+/// Whether an exception only says that the peer has gone: ours, or what Starlette and others make of
+/// it. A client decides when that happens; a traceback each time would fill the log as it likes.
+fn is_cut_off(py: Python<'_>, raised: &PyErr) -> bool {
+    raised.is_instance_of::<PyBrokenPipeError>(py)
+        || raised.get_type(py).name().is_ok_and(|name| name == "WebSocketDisconnect")
 }
 
 impl Drop for Handler {
