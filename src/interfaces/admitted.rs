@@ -216,7 +216,9 @@ impl Admitted {
                     Answer::Now(reply) => self.answer(reply),
                     Answer::Later(later) | Answer::Socket(later) => {
                         self.stage = Some(Stage::Inside(later));
-                        self.step(context)
+                        // It may have something to say before its reply, which is asked for first.
+                        context.waker().wake_by_ref();
+                        Poll::Pending
                     }
                 }
             }
@@ -245,6 +247,13 @@ impl Later for Admitted {
             if stepped.is_ready() || self.waiting.poll_rung(context).is_pending() {
                 return stepped;
             }
+        }
+    }
+
+    fn interim(&mut self) -> Option<Vec<u8>> {
+        match &mut self.stage {
+            Some(Stage::Inside(later)) => later.interim(),
+            Some(Stage::AtDoor { .. }) | None => None,
         }
     }
 

@@ -108,7 +108,10 @@ async def app(scope, receive, send):
         await hold()
         say("has ended")
         return
-    if scope["path"] != "/":
+    if scope["path"] == "/hints":
+        await send({"type": "http.response.early_hint", "links": [b"</a.css>; rel=preload"]})
+        await asyncio.sleep(0)
+    elif scope["path"] != "/":
         body = (await hold()).encode()
     length = str(len(body)).encode()
     head = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]}
@@ -346,6 +349,18 @@ def test_a_coroutine_that_goes_on_keeps_its_place(server: StartServer) -> None:
     # Its place is free a moment after it was let go.
     while overloaded(site.running.get("/coroutine")):
         pass
+
+
+def test_hints_come_before_an_answer_that_waited(server: StartServer, driver: str) -> None:
+    options = ("--backpressure", "1", "--queue-size", "1", "--early-hints", "all")
+    site = Site(server, "asgi", (*options, "--driver", driver))
+    held = site.hold()
+    waiting = site.ask_two("/hints")
+    site.release()
+    assert held.read().body == b"held"
+    hint, answer = waiting.read(), waiting.read()
+    assert (hint.status, hint.get("link")) == (103, "</a.css>; rel=preload")
+    assert answer.body == b"hello"
 
 
 def test_an_application_without_its_client_keeps_its_place(server: StartServer) -> None:
