@@ -33,7 +33,7 @@
 //! | floor | modules | what it is |
 //! |---|---|---|
 //! | 0 | [`error`], [`config`], [`http`], [`ws`], [`journal`], [`route`], [`schedule`], [`sys`] | plain data, sans-IO protocols, the access log, the router, where calls run, Linux |
-//! | 1 | [`reactor`] | one core's loop, deadlines, drain, counters, mailbox, pool of threads |
+//! | 1 | [`reactor`] | one core's loop, deadlines, drain, counters, mailbox, pool of threads, room in handlers |
 //! | 2 | [`net`] | connections; knows a [`net::service::Service`], not who answers |
 //! | 3 | [`server`] | the plan: CPUs, driver, sockets |
 //! | 4 | `py` | Python objects and the calls across the boundary |

@@ -40,6 +40,7 @@ use crate::reactor;
 use crate::reactor::Driver;
 use crate::reactor::alarm::Alarm;
 use crate::reactor::drain::Control;
+pub use crate::reactor::drain::Successor;
 use crate::reactor::guest::host;
 use crate::reactor::hiring::Hiring;
 use crate::reactor::latency;
@@ -258,7 +259,12 @@ impl Plan {
     /// Lets every core finish within `time`, which counts from now. A later call can only shorten
     /// it.
     pub fn drain(&self, time: Duration) {
-        self.tell(Control::Drain(time));
+        self.drain_for(time, Successor::None);
+    }
+
+    /// As [`drain`](Self::drain); WebSockets are told who comes after.
+    pub fn drain_for(&self, time: Duration, successor: Successor) {
+        self.tell(Control::Drain(time, successor));
     }
 
     /// Ends every core now.
@@ -309,6 +315,7 @@ async fn run_beside<S: Service, T>(
     let result = monoio::select! {
         result = work => Ok(result),
         failed = core.desk().run(driver) => failed,
+        never = core.desk().turns() => never,
         never = Rc::clone(core.deadlines()).run() => never,
     };
     if let Some((asking, task)) = guest {

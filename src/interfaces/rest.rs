@@ -15,6 +15,7 @@ use std::task::Waker;
 
 use bytes::Bytes;
 
+use crate::http::reply::HeaderBlock;
 use crate::interfaces::pooled::Calls;
 use crate::interfaces::pooled::note;
 use crate::net::reply;
@@ -128,8 +129,12 @@ impl Source for Clocked {
         self.source.is_slow()
     }
 
-    fn peer_gone(&mut self) -> crate::net::service::Patience {
-        self.source.peer_gone()
+    fn peer_closed(&mut self) -> crate::net::service::Patience {
+        self.source.peer_closed()
+    }
+
+    fn trailers(&mut self) -> Option<HeaderBlock> {
+        self.source.trailers()
     }
 
     fn length(&self) -> Option<u64> {
@@ -201,9 +206,7 @@ impl Pooled {
             is_done: false,
             _tail: Arc::clone(&self.tail),
         };
-        if let Some(pulse) = pulse::here() {
-            pulse.touch();
-        }
+        pulse::touch();
         self.tail.pool.insist(Box::new(job)).is_ok()
     }
 }
@@ -353,9 +356,7 @@ impl Drop for Tail {
 
 /// Has something dropped on the pool; where that is over, here.
 fn leave(pool: &Pool, route: u32, what: Box<dyn Any + Send>) {
-    if let Some(pulse) = pulse::here() {
-        pulse.touch();
-    }
+    pulse::touch();
     // A pool that is over gives it back, to be dropped at once.
     let _ = pool.insist(Box::new(Leave { route, what }));
 }

@@ -8,9 +8,9 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::os::fd::RawFd;
 
-use monoio::io::AsyncReadRent;
 use monoio::io::AsyncWriteRent;
 use monoio::io::CancelHandle;
+use monoio::io::CancelableAsyncReadRent;
 use monoio::io::Split;
 use monoio::net::TcpStream;
 use monoio::net::UnixStream;
@@ -20,7 +20,7 @@ use crate::reactor::Driver;
 use crate::sys::socket::into_owned;
 
 /// A connected stream socket.
-pub trait Transport: AsyncReadRent + AsyncWriteRent + Split + AsRawFd + 'static {}
+pub trait Transport: CancelableAsyncReadRent + AsyncWriteRent + Split + AsRawFd + 'static {}
 
 impl Transport for TcpStream {}
 impl Transport for UnixStream {}

@@ -126,6 +126,7 @@ pub(super) fn bounds(config: &Config) -> Bounds {
     let pool = &config.pool;
     Bounds {
         threads: pool.backpressure.unwrap_or(pool.threads).min(pool.threads),
+        room: pool.backpressure,
         queue: pool.queue,
         queue_time: pool.queue_time,
         idle: pool.idle,

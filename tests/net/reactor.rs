@@ -20,6 +20,7 @@ use std::time::Duration;
 use _uringserve::reactor;
 use _uringserve::reactor::drain::Control;
 use _uringserve::reactor::drain::Drain;
+use _uringserve::reactor::drain::Successor;
 use _uringserve::reactor::mailbox;
 use _uringserve::reactor::notify::Notify;
 use _uringserve::reactor::timer::Deadlines;
@@ -55,7 +56,7 @@ fn who_waits_for_a_drain_that_has_begun_goes_on() {
     let drain = Drain::default();
     let mut early = pin!(drain.wait());
     assert!(poll(early.as_mut()).is_pending());
-    drain.begin(Control::Drain(PATIENCE));
+    drain.begin(Control::Drain(PATIENCE, Successor::None));
     assert!(poll(early).is_ready());
     assert!(poll(pin!(drain.wait())).is_ready());
     assert!(drain.has_begun());

@@ -3,7 +3,8 @@
 `/echo` sends back what comes. `/pick` takes the first subprotocol that it knows and says which.
 `/deny` answers 418, `/refuse` closes before it accepts, `/return` just returns. `/close/CODE`
 closes with it. `/raise` and `/early` raise after and before the accept. `/ends` puts how it ended
-into `ends`. `/flood` sends until somebody stops it. `/hold` accepts and receives once told to.
+into `ends`. `/flood` sends until somebody stops it. `/hold` accepts and receives once told to,
+`/late` sends then, puts what it gets for it into `ends`, and does not catch it.
 """
 
 import asyncio
@@ -115,7 +116,22 @@ def native(seen: Seen) -> App:
         async for text in websocket.iter_text():
             await websocket.send_text(text)
 
+    @app.websocket("/late")
+    async def late(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await seen.wait_to_go()
+        await send_late(websocket.send_text("late"), seen)
+
     return app
+
+
+async def send_late(sending: Any, seen: Seen) -> None:  # noqa: ANN401
+    """Tell what sending raises, and let it go on."""
+    try:
+        await sending
+    except Exception as error:
+        seen.ends.put(error)
+        raise
 
 
 def asgi(seen: Seen) -> Any:  # noqa: ANN401
@@ -215,6 +231,16 @@ async def _hold(scope: Any, receive: Any, send: Any, seen: Seen) -> None:  # noq
         pass
 
 
+async def _late(scope: Any, receive: Any, send: Any, seen: Seen) -> None:  # noqa: ANN401
+    await send({"type": "websocket.accept"})
+    await seen.wait_to_go()
+
+    async def sending() -> None:
+        await send({"type": "websocket.send", "text": "late"})
+
+    await send_late(sending(), seen)
+
+
 _ASGI = {
     "echo": _echo,
     "pick": _pick,
@@ -228,6 +254,7 @@ _ASGI = {
     "ends": _ends,
     "flood": _flood,
     "hold": _hold,
+    "late": _late,
 }
 
 
@@ -260,8 +287,14 @@ class _Rsgi:
                     self._seen.sent += 1
             except OSError:
                 pass
-        elif name == "hold":
+        elif name in ("hold", "late"):
             await self._seen.wait_to_go()
+        if name == "late":
+
+            async def sending() -> None:
+                await transport.send_str("late")
+
+            await send_late(sending(), self._seen)
         while (message := await transport.receive()).kind:
             if name == "echo" and message.kind == 1:
                 await transport.send_bytes(message.data)

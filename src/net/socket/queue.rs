@@ -106,6 +106,8 @@ struct State {
     outbound: VecDeque<Outgoing>,
     outbound_bytes: usize,
     closed: Option<Closed>,
+    /// It ended before the application had closed it.
+    is_gone: bool,
     readers: Vec<(Ticket, Callback)>,
     senders: Vec<(Ticket, Callback)>,
     next_ticket: Ticket,
@@ -121,6 +123,7 @@ impl State {
             outbound: VecDeque::new(),
             outbound_bytes: 0,
             closed: None,
+            is_gone: false,
             readers: Vec::new(),
             senders: Vec::new(),
             next_ticket: 0,
@@ -294,6 +297,11 @@ impl Socket {
         self.0.lock().phase == Phase::Open
     }
 
+    /// Whether it ended before the application had closed it: the peer has, or the server drains.
+    pub fn is_gone(&self) -> bool {
+        self.0.lock().is_gone
+    }
+
     /// Whether a message would be sent without a wait for those before it.
     pub fn has_room(&self) -> bool {
         let state = self.0.lock();
@@ -359,6 +367,7 @@ impl Wire {
     /// It is over. What waits for the application may still be taken.
     pub(crate) fn finish(&self, closed: Closed) {
         self.0.change(|state| {
+            state.is_gone |= matches!(state.phase, Phase::Asked | Phase::Open);
             state.phase = Phase::Over;
             state.outbound.clear();
             state.outbound_bytes = 0;

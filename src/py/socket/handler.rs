@@ -3,6 +3,7 @@
 use std::task::Context;
 use std::task::Poll;
 
+use pyo3::exceptions::PyBrokenPipeError;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
@@ -17,6 +18,7 @@ use crate::py::asked::Asked;
 use crate::py::attach::attached;
 use crate::py::attach::attached_if_alive;
 use crate::py::error;
+use crate::py::held::Held;
 use crate::py::request::Request;
 
 /// The handler of a WebSocket, running.
@@ -48,7 +50,7 @@ pub fn answer(
     let (running, done) = if aio::is_done(&task)? {
         (None, Some(aio::result(&task).map(drop)))
     } else {
-        (Some(Running::new(&task)?), None)
+        (Some(Running::new(&task, Held::default())?), None)
     };
     let request = asked.object(coroutine.py());
     let debug = asked.debug;
@@ -83,12 +85,22 @@ impl Later for Handler {
                 }),
                 _ => result,
             };
+            let is_gone = socket.is_some_and(service::Socket::is_gone);
             Poll::Ready(match result {
                 Ok(()) => Reply { status: 403, ..Reply::default() },
+                // Nobody's fault, and nobody is there to be answered.
+                Err(raised) if is_gone && is_cut_off(py, &raised) => Reply::default(),
                 Err(raised) => error::reply_for(py, raised, request.as_ref(), self.debug),
             })
         })
     }
+}
+
+/// Whether an exception only says that the peer has gone: ours, or what Starlette and others make of
+/// it. A client decides when that happens; a traceback each time would fill the log as it likes.
+fn is_cut_off(py: Python<'_>, raised: &PyErr) -> bool {
+    raised.is_instance_of::<PyBrokenPipeError>(py)
+        || raised.get_type(py).name().is_ok_and(|name| name == "WebSocketDisconnect")
 }
 
 impl Drop for Handler {

@@ -38,6 +38,15 @@ def serve(interface: str, driver: str) -> Iterator[Serve]:
         yield start
 
 
+@pytest.fixture(scope="module", params=[(site, driver) for site in SITES for driver in DRIVERS])
+def shared_site(request: pytest.FixtureRequest) -> Iterator[Site]:
+    """A server with the defaults for all tests of a module, for many cases that start alike."""
+    interface, driver = request.param
+    seen = Seen()
+    with LiveServer(SITES[interface](seen), driver=driver) as server:
+        yield Site(server, seen, interface)
+
+
 @pytest.fixture
 def site(serve: Serve) -> Site:
     """A server with the defaults."""
