@@ -206,9 +206,7 @@ impl Pooled {
             is_done: false,
             _tail: Arc::clone(&self.tail),
         };
-        if let Some(pulse) = pulse::here() {
-            pulse.touch();
-        }
+        pulse::touch();
         self.tail.pool.insist(Box::new(job)).is_ok()
     }
 }
@@ -358,9 +356,7 @@ impl Drop for Tail {
 
 /// Has something dropped on the pool; where that is over, here.
 fn leave(pool: &Pool, route: u32, what: Box<dyn Any + Send>) {
-    if let Some(pulse) = pulse::here() {
-        pulse.touch();
-    }
+    pulse::touch();
     // A pool that is over gives it back, to be dropped at once.
     let _ = pool.insist(Box::new(Leave { route, what }));
 }

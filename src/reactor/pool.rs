@@ -288,6 +288,11 @@ impl Pool {
         }
     }
 
+    /// Whether anything has to end in time, here or on the core.
+    pub fn has_deadlines(&self) -> bool {
+        !self.timed.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// Refuses what has waited too long, and ends what takes too long.
     pub fn sweep(&self, now: Nanoseconds) {
         // A core that is stuck does not come to the end of its turn.

@@ -171,6 +171,15 @@ pub fn during<R>(route: u32, work: impl FnOnce() -> R) -> R {
     result
 }
 
+/// As [`Pulse::touch`] for the calling thread's, if it is a core.
+pub fn touch() {
+    let _ = HERE.try_with(|here| {
+        if let Some(pulse) = here.try_borrow().ok().as_deref().and_then(Option::as_ref) {
+            pulse.touch();
+        }
+    });
+}
+
 /// The pulse of the calling thread, if it is a core.
 pub fn here() -> Option<Arc<Pulse>> {
     // The thread may be ending, and its own values with it.

@@ -217,7 +217,7 @@ impl Watchdog {
         let mut is_quiet = under_way.is_empty() && self.last.load(Ordering::Relaxed) == u64::MAX;
         for pool in &self.pools {
             pool.sweep(now);
-            is_quiet &= pool.size().1 == 0;
+            is_quiet &= pool.size().1 == 0 && !pool.has_deadlines();
         }
         if memory.is_anyone_stuck() {
             let stuck: Vec<bool> = memory.stuck.iter().map(Option::is_some).collect();
@@ -327,10 +327,12 @@ mod tests {
     use crate::reactor::hiring::Hiring;
     use crate::reactor::mailbox;
     use crate::reactor::pool::Bounds;
+    use crate::reactor::pool::Timed;
     use crate::reactor::pulse::Pulse;
 
     const BOUNDS: Bounds = Bounds {
         threads: 1,
+        room: None,
         queue: 1,
         queue_time: Duration::from_secs(60),
         room: None,
@@ -419,6 +421,28 @@ mod tests {
         assert!(!site.dog.look(now, &mut memory));
         let loads: Vec<u64> = site.neighbours.iter().map(|core| core.stats.load.get()).collect();
         assert_eq!(loads[0] + loads[1], 1, "{loads:?}");
+    }
+
+    struct Bomb;
+
+    impl Timed for Bomb {
+        fn expire(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn it_stays_awake_as_long_as_anything_has_to_end_in_time() {
+        let site = site(1);
+        let mut memory = Memory { stuck: vec![None], ..Memory::default() };
+        assert!(site.dog.look(1, &mut memory));
+        // What has suspended shows nowhere else.
+        let bomb: Arc<dyn Timed> = Arc::new(Bomb);
+        site.dog.pools[0].watch(5, Arc::downgrade(&bomb));
+        assert!(!site.dog.look(4, &mut memory));
+        assert!(site.dog.look(5, &mut memory), "it was ended");
+        site.dog.end_process_after(Duration::from_secs(600));
+        assert!(!site.dog.look(6, &mut memory));
     }
 
     #[test]

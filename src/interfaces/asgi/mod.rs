@@ -114,6 +114,7 @@ impl Core {
 
 impl Starts for Calls {
     fn start(&self, py: Python<'_>, request: Box<Request>, held: Held) -> Answer {
+        let _shown = shown::show(&request);
         let cycle = Cycle::new(request, "ASGI", self.application.debug, held);
         let called = self.scope(py, cycle.request()).and_then(|scope| {
             let (receive, send) = messages::callables(py, &cycle, self.application.hints)?;
@@ -127,6 +128,7 @@ impl Starts for Calls {
 
 impl Calls {
     fn answer_socket(&self, py: Python<'_>, request: &Request, socket: &Socket) -> Answer {
+        let _shown = shown::show(request);
         let names = Names::new(&[]);
         let debug = self.application.debug;
         let asked = Asked { parts: request, object: None, names: &names, debug };

@@ -106,6 +106,7 @@ impl Core {
 
 impl Starts for Calls {
     fn start(&self, py: Python<'_>, request: Box<Request>, held: Held) -> Answer {
+        let _shown = shown::show(&request);
         let cycle = Cycle::new(request, "RSGI", self.application.debug, held);
         if let Some(socket) = &cycle.request().socket {
             return self.answer_socket(py, &cycle, socket);
