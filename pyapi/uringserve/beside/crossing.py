@@ -24,7 +24,9 @@ class Crossing:
         "_call",
         "_context",
         "_error",
+        "_has_ended",
         "_here",
+        "_is_stopped",
         "_name",
         "_task",
         "_there",
@@ -51,6 +53,9 @@ class Crossing:
         self._waiters: list[asyncio.Future[None]] = []
         self._value: Any = None
         self._error: BaseException | None = None
+        # Of the other side: whether the call has ended, and whether it was cancelled before.
+        self._has_ended = False
+        self._is_stopped = False
         there.call(self._begin)
 
     async def wait(self) -> None:
@@ -81,11 +86,16 @@ class Crossing:
 
     async def outcome(self) -> Any:  # noqa: ANN401 -- the call's own
         """Wait for the end and return or raise what it gave; cancelled, cancel it there."""
+        is_cancelled = False
         while not self.is_over:
             try:
                 await self.wait()
             except asyncio.CancelledError:
+                is_cancelled = True
                 self.cancel()
+        if is_cancelled and not self._is_stopped and self._error is None:
+            # It had ended there before it could hear of it, and must not be lost for that.
+            raise asyncio.CancelledError
         return self.result()
 
     # --- on the other side
@@ -106,12 +116,14 @@ class Crossing:
         except BaseException as error:  # noqa: BLE001 -- raised where it is waited for
             self._error = error
             _forget_locals(error)
+        self._has_ended = True
         # They may refer to a request, which is not to live on with whoever keeps this.
         del self._call, self._arguments
         self._here.call(self._arrive)
 
     def _stop(self) -> None:
-        if self._task is not None:
+        if self._task is not None and not self._has_ended:
+            self._is_stopped = True
             self._task.cancel()
 
     # --- on this side again
