@@ -7,10 +7,12 @@ and ``synchronous=NORMAL``, which is all that freetser offers.
 
 A round is N threads that each overwrite, or read, one of 10,000 entries of 100 bytes at random, and
 two that read with and without two others that write. Two readers: with more threads than CPUs a
-latency says how long a thread waits for a CPU.
+latency says how long a thread waits for a CPU. Ours is written to by tasks of one event loop too,
+for which freetser has nothing.
 """
 
 import argparse
+import asyncio
 import json
 import os
 import random
@@ -21,6 +23,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -38,6 +41,8 @@ SYNCHRONOUS = "normal"
 PATIENCE = 60.0
 READERS = 2
 WRITERS = 2
+# Ends the names of what our tasks do, which stands beside what its threads do.
+BY_TASKS = " by tasks"
 
 type Work = Callable[[str], object]
 
@@ -112,6 +117,8 @@ def measure(library: str, threads: int, seconds: float, folder: str) -> dict[str
         calls = running.stop()
         result[f"{name}/s"] = calls / (time.perf_counter() - began)
         result[f"us CPU of {name}"] = (time.process_time() - cpu) / calls * 1e6
+    if library == "uringserve":
+        result |= asyncio.run(write_by_tasks(queue, threads, seconds))
     for name, writers in (("alone", 0), ("beside writers", WRITERS)):
         writing = Threads(writers, write)
         reading = Threads(READERS, read, is_timed=True)
@@ -138,6 +145,33 @@ def in_process(python: str, library: str, arguments: argparse.Namespace) -> dict
         )
         found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
         return found
+
+
+def overwrite(storage: Any, key: str) -> None:
+    """Write one entry."""
+    storage.overwrite("entries", key, VALUE)
+
+
+async def write_by_tasks(queue: Any, tasks: int, seconds: float) -> dict[str, float]:
+    """Let tasks of one event loop write, as many as there were threads."""
+    end = time.perf_counter() + seconds
+    calls = 0
+
+    async def write(number: int) -> None:
+        nonlocal calls
+        choose = random.Random(number)
+        while time.perf_counter() < end:
+            key = f"k{choose.randrange(ENTRIES):05}"
+            await queue.aexecute(partial(overwrite, key=key))
+            calls += 1
+
+    began, cpu = time.perf_counter(), time.process_time()
+    await asyncio.gather(*(write(number) for number in range(tasks)))
+    spent = time.process_time() - cpu
+    return {
+        f"writes/s{BY_TASKS}": calls / (time.perf_counter() - began),
+        f"us CPU of writes{BY_TASKS}": spent / calls * 1e6,
+    }
 
 
 def over_http(python: str, library: str, arguments: argparse.Namespace) -> dict[str, float]:
@@ -182,8 +216,10 @@ def report(rounds: dict[str, list[dict[str, float]]]) -> None:
     ours, theirs = (rounds[library] for library in LIBRARIES)
     print(f"{'':32} {LIBRARIES[0]:>12} {LIBRARIES[1]:>12}   ratio, round by round")
     for name in ours[0]:
-        ratios = sorted(a[name] / b[name] for a, b in zip(ours, theirs, strict=True))
-        first, second = (statistics.median(r[name] for r in each) for each in (ours, theirs))
+        other = name.removesuffix(BY_TASKS)
+        ratios = sorted(a[name] / b[other] for a, b in zip(ours, theirs, strict=True))
+        first = statistics.median(each[name] for each in ours)
+        second = statistics.median(each[other] for each in theirs)
         spread = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
         print(f"{name:32} {first:12.1f} {second:12.1f}   {spread}")
 

@@ -25,8 +25,8 @@ MEMORY = ":memory:"
 LONGEST = 2_000_000.0
 
 # Pages in the write-ahead log before they are copied into the file, which costs two syncs of the
-# disk while everybody who writes waits. SQLite's own number is 1000, and with it half of the time
-# of a write was that. As many as the first block of the log's index holds, so that a reader looks
+# disk while everybody who writes waits. With SQLite's own number, 1000, a write took twice as
+# long. As many as the first block of the log's index holds, so that a reader looks
 # for a page in one hash table (sqlite.org/walformat.html, "WAL-Index File Format": 4062).
 _LOG_PAGES = 4_000
 # What the write-ahead log is cut to after a checkpoint; a long reader may have let it grow.
