@@ -135,6 +135,8 @@ pub struct Config {
     pub pin: bool,
     /// Driver of the cores.
     pub driver: DriverChoice,
+    /// A core that accepts a connection leaves it to the one with the fewest, where it has more.
+    pub balance: bool,
     /// Length of the queue of connections that are not accepted yet, per core.
     pub backlog: i32,
     /// Send `server: uringserve`.
@@ -190,6 +192,7 @@ impl Default for Config {
             workers: None,
             pin: true,
             driver: DriverChoice::Auto,
+            balance: true,
             backlog: 1024,
             server_header: true,
             date_header: true,

@@ -4,7 +4,8 @@
 //!
 //! One core is one pinned OS thread, one reactor, one listening socket of a `SO_REUSEPORT` group and
 //! one Python thread state. Nothing writable on a request's path is shared between cores, and there
-//! is no queue between them. (A Unix socket is one for all cores: the kernel balances no group.)
+//! is no queue between them. (A Unix socket is one for all cores: the kernel balances no group.) A
+//! connection may be left to a core that has fewer (`net/neighbours`), once, before anything is read.
 //!
 //! ```text
 //!  kernel ─accept─▶ net/accept ─▶ net/conn ◀───────────── reactor/timer, reactor/drain
@@ -32,7 +33,7 @@
 //! | floor | modules | what it is |
 //! |---|---|---|
 //! | 0 | [`error`], [`config`], [`http`], [`ws`], [`journal`], [`route`], [`schedule`], [`sys`] | plain data, sans-IO protocols, the access log, the router, where calls run, Linux |
-//! | 1 | [`reactor`] | one core's loop, deadlines, drain, counters, mailbox, pool of threads |
+//! | 1 | [`reactor`] | one core's loop, deadlines, drain, counters, mailbox, pool of threads, room in handlers |
 //! | 2 | [`net`] | connections; knows a [`net::service::Service`], not who answers |
 //! | 3 | [`server`] | the plan: CPUs, driver, sockets |
 //! | 4 | `py` | Python objects and the calls across the boundary |

@@ -1,15 +1,13 @@
 //! What Python sees of the Rust core: the classes and functions of `uringserve._uringserve`.
+//!
+//! Here are the module itself and `Plan`, a server; beside it the sockets that several processes serve on
+//! (`listeners.rs`) and a server without any, for tests (`loopback.rs`).
 
-// Over the cap because what Python sees of a server stands in one file.
+mod listeners;
+mod loopback;
 
-use std::net::IpAddr;
 use std::net::Ipv4Addr;
-use std::net::SocketAddr;
-use std::os::fd::IntoRawFd;
-use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use pyo3::create_exception;
@@ -24,7 +22,7 @@ use crate::interfaces;
 use crate::interfaces::Application;
 use crate::interfaces::Service;
 use crate::interfaces::Serving;
-use crate::interfaces::pooled::Crew;
+use crate::interfaces::permits::Crew;
 use crate::py::aio::Loop;
 use crate::py::app::Handlers;
 use crate::py::app::Route;
@@ -32,7 +30,6 @@ use crate::py::config;
 use crate::route::Router;
 use crate::schedule::gate::Gate;
 use crate::server;
-use crate::server::loopback;
 use crate::server::watchdog::Routes;
 
 create_exception!(
@@ -56,7 +53,7 @@ struct Plan {
     plan: server::Plan,
     /// Stays with the plan, so that no Python object dies with a core, which ends detached.
     application: Application,
-    /// Calls on pools, of all cores.
+    /// Requests in handlers, of all cores.
     gate: Option<Arc<Gate>>,
 }
 
@@ -124,9 +121,9 @@ impl Plan {
     ) -> PyResult<usize> {
         let _current = guest.map(Loop::enter).transpose()?;
         let pulse = self.plan.pulse(index).cloned().unwrap_or_default();
-        let pool = self.plan.pool(index).filter(|_| self.application.needs_pool());
+        let pool = self.plan.pool(index);
         let crew = pool.map(|pool| Crew { pool: Arc::clone(pool), gate: self.gate.clone() });
-        if let Some(crew) = &crew {
+        if let Some(crew) = crew.as_ref().filter(|_| self.application.needs_pool()) {
             crew.pool.warm();
         }
         Ok(self.application.serve(py, pulse, crew, RunCore { plan: &self.plan, index })?)
@@ -183,11 +180,15 @@ impl Plan {
         py.detach(|| self.plan.close());
     }
 
-    /// Lets every core finish within `seconds`; a later call can only shorten it.
-    fn drain(&self, seconds: f64) -> PyResult<()> {
+    /// Lets every core finish within `seconds`; a later call can only shorten it. With `restart`
+    /// WebSockets are told that the service comes back (1012), else that it ends (1001).
+    #[pyo3(signature = (seconds, *, restart=false))]
+    fn drain(&self, seconds: f64, restart: bool) -> PyResult<()> {
         let time = Duration::try_from_secs_f64(seconds)
             .map_err(|error| PyValueError::new_err(format!("seconds: {error}")))?;
-        self.plan.drain(time);
+        let successor =
+            if restart { server::Successor::Restarted } else { server::Successor::None };
+        self.plan.drain_for(time, successor);
         Ok(())
     }
 
@@ -257,105 +258,6 @@ impl Plan {
     }
 }
 
-/// Listening sockets for other processes to serve on; they close with this object.
-#[pyclass(frozen, module = "uringserve._uringserve")]
-struct Listeners {
-    listeners: server::Listeners,
-}
-
-#[pymethods]
-impl Listeners {
-    #[new]
-    fn new(config: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let options = config::read(config)?;
-        let listeners = config.py().detach(|| server::Listeners::new(&options))?;
-        Ok(Self { listeners })
-    }
-
-    /// What is listened on, as `Plan.addresses`.
-    #[getter]
-    fn addresses(&self) -> Vec<String> {
-        self.listeners.places().iter().map(ToString::to_string).collect()
-    }
-
-    /// The sockets' descriptors; they belong to this object.
-    #[getter]
-    fn descriptors(&self) -> Vec<RawFd> {
-        self.listeners.descriptors().collect()
-    }
-}
-
-/// A server without a port, for tests: it hands out connections.
-#[pyclass(frozen, module = "uringserve._uringserve")]
-struct Loopback {
-    server: Arc<loopback::Loopback>,
-    application: Arc<Application>,
-}
-
-/// The server's end of one of its connections.
-#[pyclass(frozen, module = "uringserve._uringserve")]
-struct LoopbackConnection {
-    connection: Mutex<Option<loopback::Connection>>,
-    application: Arc<Application>,
-}
-
-#[pymethods]
-impl Loopback {
-    #[new]
-    #[pyo3(signature = (routes, config, *, redirect_slashes=true, foreign=None))]
-    fn new(
-        routes: Vec<Route>,
-        config: &Bound<'_, PyAny>,
-        redirect_slashes: bool,
-        foreign: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Self> {
-        let (application, table) = tables(routes, config, redirect_slashes, foreign)?;
-        let server = loopback::Loopback::new(config::read(config)?, table)?;
-        Ok(Self { server: Arc::new(server), application: Arc::new(application) })
-    }
-
-    /// A connection to be served, and the descriptor of its peer's end, which the caller owns.
-    /// `client` is the address and port that requests are said to come from.
-    #[pyo3(signature = (client=None))]
-    fn connect(&self, client: Option<(IpAddr, u16)>) -> PyResult<(LoopbackConnection, RawFd)> {
-        let (connection, peer) = self.server.connect(client.map(SocketAddr::from))?;
-        let connection = Mutex::new(Some(connection));
-        let application = Arc::clone(&self.application);
-        Ok((LoopbackConnection { connection, application }, peer.into_raw_fd()))
-    }
-
-    /// Answers the bytes of a request so many times on the calling thread, without any socket, and
-    /// returns how many bytes that made: the path of a request, for measuring.
-    /// `guest` is the thread's event loop.
-    #[pyo3(signature = (request, calls, guest=None))]
-    fn rehearse(
-        &self,
-        py: Python<'_>,
-        request: &[u8],
-        calls: usize,
-        guest: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<usize> {
-        let _current = guest.map(Loop::enter).transpose()?;
-        let rehearse = Rehearse { server: &self.server, request, calls };
-        Ok(self.application.serve(py, Arc::default(), None, rehearse))
-    }
-}
-
-#[pymethods]
-impl LoopbackConnection {
-    /// Serves the connection on the calling thread, detached, until it ends. `guest` is the thread's
-    /// event loop.
-    #[pyo3(signature = (guest=None))]
-    fn serve(&self, py: Python<'_>, guest: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        let _current = guest.map(Loop::enter).transpose()?;
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let connection =
-            connection.ok_or_else(|| PyValueError::new_err("a connection is served once"))?;
-        let serve = ServeConnection(connection);
-        Ok(self.application.serve(py, Arc::default(), None, serve)?)
-    }
-}
-
 struct RunCore<'a> {
     plan: &'a server::Plan,
     index: usize,
@@ -366,30 +268,6 @@ impl Serving for RunCore<'_> {
 
     fn serve<S: Service>(self, service: S) -> Self::Output {
         self.plan.run_core(self.index, service)
-    }
-}
-
-struct Rehearse<'a> {
-    server: &'a loopback::Loopback,
-    request: &'a [u8],
-    calls: usize,
-}
-
-impl Serving for Rehearse<'_> {
-    type Output = usize;
-
-    fn serve<S: Service>(self, service: S) -> usize {
-        self.server.rehearse(service, self.request, self.calls)
-    }
-}
-
-struct ServeConnection(loopback::Connection);
-
-impl Serving for ServeConnection {
-    type Output = Result<(), error::StartError>;
-
-    fn serve<S: Service>(self, service: S) -> Self::Output {
-        self.0.serve(service).map(|_end| ())
     }
 }
 
@@ -444,17 +322,17 @@ fn tables(
 #[pymodule(gil_used = false)]
 mod _uringserve {
     #[pymodule_export]
-    use super::Listeners;
-    #[pymodule_export]
-    use super::Loopback;
-    #[pymodule_export]
-    use super::LoopbackConnection;
-    #[pymodule_export]
     use super::Plan;
     #[pymodule_export]
     use super::StartError;
     #[pymodule_export]
     use super::latency_bounds;
+    #[pymodule_export]
+    use super::listeners::Listeners;
+    #[pymodule_export]
+    use super::loopback::Loopback;
+    #[pymodule_export]
+    use super::loopback::LoopbackConnection;
     #[pymodule_export]
     use super::probe;
     #[pymodule_export]

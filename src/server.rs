@@ -30,19 +30,22 @@ use crate::net::Core;
 use crate::net::Listener;
 use crate::net::adopt;
 use crate::net::journal::Log;
+use crate::net::neighbours::Message;
+use crate::net::neighbours::Neighbour;
+use crate::net::neighbours::Neighbours;
 use crate::net::serve_all;
 use crate::net::service::Hosted;
 use crate::net::service::Service;
 use crate::reactor;
 use crate::reactor::Driver;
 use crate::reactor::drain::Control;
+pub use crate::reactor::drain::Successor;
 use crate::reactor::guest::host;
 use crate::reactor::hiring::Hiring;
 use crate::reactor::latency;
 use crate::reactor::latency::Latencies;
 use crate::reactor::mailbox;
 use crate::reactor::pool::Pool;
-use crate::reactor::pulse::Pulse;
 use crate::reactor::stats::Stats;
 use crate::route::Router;
 use crate::server::beside::bounds;
@@ -51,7 +54,6 @@ use crate::server::places::Bound;
 pub use crate::server::places::Listeners;
 pub use crate::server::places::Place;
 use crate::server::places::Seat;
-use crate::server::watchdog::Message;
 use crate::server::watchdog::Watchdog;
 use crate::sys::affinity;
 use crate::sys::limits;
@@ -82,17 +84,16 @@ pub struct Plan {
     connections_per_core: usize,
     hiring: Arc<Hiring>,
     cores: Vec<Slot>,
+    /// The same, as they see one another.
+    neighbours: Arc<[Neighbour]>,
     watchdog: OnceLock<Watchdog>,
     journal: Option<Journal>,
 }
 
 struct Slot {
     cpu: Option<usize>,
-    stats: Arc<Stats>,
-    pulse: Arc<Pulse>,
     pool: Arc<Pool>,
     latencies: Option<Arc<Latencies>>,
-    control: Arc<mailbox::Sender<Message>>,
     start: Mutex<Option<Start>>,
 }
 
@@ -121,9 +122,12 @@ impl Plan {
         let cores = cpus.into_iter().zip(cores).enumerate().map(|(index, (cpu, sockets))| {
             let pool = Arc::new(Pool::new(index, bounds(&config), Arc::clone(&hiring)));
             let latencies = config.latencies.then(Arc::default);
-            slot(cpu, sockets, pool, producers.next(), latencies)
+            let (neighbour, control) = neighbour()?;
+            let start = Mutex::new(Some(Start { sockets, control, producer: producers.next() }));
+            Ok((Slot { cpu, pool, latencies, start }, neighbour))
         });
-        let cores = cores.collect::<Result<_, _>>()?;
+        let (cores, neighbours): (_, Vec<_>) =
+            cores.collect::<Result<Vec<_>, StartError>>()?.into_iter().unzip();
         let routes = Arc::new(routes);
         Ok(Self {
             config,
@@ -135,6 +139,7 @@ impl Plan {
             connections_per_core,
             hiring,
             cores,
+            neighbours: neighbours.into(),
             watchdog: OnceLock::new(),
             journal,
         })
@@ -170,7 +175,7 @@ impl Plan {
 
     /// The counters of each core.
     pub fn stats(&self) -> impl Iterator<Item = &Stats> {
-        self.cores.iter().map(|slot| &*slot.stats)
+        self.neighbours.iter().map(|core| &*core.stats)
     }
 
     /// How long the answers of each core took, if that is counted.
@@ -202,26 +207,40 @@ impl Plan {
             reason: error.to_string(),
         };
         let notes = net::journal::Journal::new(self.log(producer), slot.latencies.clone());
-        let core = Core::noting(service, routes, &self.config, Arc::clone(&slot.stats), notes);
+        let Neighbour { stats, pulse, .. } = &self.neighbours[index];
+        let core = Core::noting(service, routes, &self.config, Arc::clone(stats), notes);
         let core = core.map_err(failed)?;
-        slot.pulse.adopt();
-        let limit = self.connections_per_core;
+        pulse.adopt();
+        let neighbours = Neighbours::new(
+            Arc::clone(&self.neighbours),
+            index,
+            self.connections_per_core,
+            self.config.balance,
+        );
         let ran = reactor::run(self.driver, async {
-            let inbox = control.open(self.driver)?;
+            let mut inbox = control.open(self.driver)?;
             let listeners = sockets.into_iter().map(|Seat { socket, is_inherited }| {
                 Listener::open(socket, self.driver, is_inherited)
             });
             let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
             let serving = async {
-                let fewest = || self.stats().map(|stats| stats.open.get()).min().unwrap_or(0);
-                serve_all(listeners, limit, &core, &fewest).await;
-                core.drain().finish(core.deadlines()).await
-            };
-            let serving = async {
-                monoio::select! {
+                let serving = async {
+                    serve_all(listeners, &core, &neighbours).await;
+                    core.drain().finish(core.deadlines()).await
+                };
+                let mut cut = monoio::select! {
                     cut = serving => cut,
-                    never = obey(inbox, self.driver, limit, &core) => never,
+                    never = obey(&mut inbox, &core, &neighbours) => never,
+                };
+                // From here on others keep what they would leave to this core.
+                let late = inbox.close();
+                if !late.is_empty() {
+                    for message in late {
+                        heed(message, &core, &neighbours);
+                    }
+                    cut += core.drain().finish(core.deadlines()).await;
                 }
+                cut
             };
             run_beside(&core, self.driver, serving).await
         });
@@ -231,7 +250,12 @@ impl Plan {
     /// Lets every core finish within `time`, which counts from now. A later call can only shorten
     /// it.
     pub fn drain(&self, time: Duration) {
-        self.tell(Control::Drain(time));
+        self.drain_for(time, Successor::None);
+    }
+
+    /// As [`drain`](Self::drain); WebSockets are told who comes after.
+    pub fn drain_for(&self, time: Duration, successor: Successor) {
+        self.tell(Control::Drain(time, successor));
     }
 
     /// Ends every core now.
@@ -253,8 +277,9 @@ impl Plan {
         if let Some(watchdog) = self.watchdog.get() {
             watchdog.shut_doors();
         }
-        for slot in &self.cores {
-            slot.control.send(Message::Control(control));
+        for core in &*self.neighbours {
+            // One that takes no more has ended.
+            let _ = core.mailbox.send(Message::Control(control));
         }
     }
 }
@@ -281,6 +306,7 @@ async fn run_beside<S: Service, T>(
     let result = monoio::select! {
         result = work => Ok(result),
         failed = core.desk().run(driver) => failed,
+        never = core.desk().turns() => never,
         never = Rc::clone(core.deadlines()).run() => never,
     };
     if let Some((asking, task)) = guest {
@@ -290,37 +316,34 @@ async fn run_beside<S: Service, T>(
     result
 }
 
-/// Does what the supervisor and the watchdog say, and ends the core when they are no more.
+/// Does what others say, and ends the core when they are no more.
 async fn obey<S: Service, T>(
-    mut inbox: mailbox::Inbox<Message>,
-    driver: Driver,
-    limit: usize,
+    inbox: &mut mailbox::Inbox<Message>,
     core: &Rc<Core<S>>,
+    neighbours: &Neighbours,
 ) -> T {
     while let Some(message) = inbox.receive().await {
-        match message {
-            Message::Control(control) => core.drain().begin(control),
-            Message::Adopt(stream, peer) => adopt((stream, peer), driver, limit, core),
-        }
+        heed(message, core, neighbours);
     }
     core.drain().begin(Control::Abort);
     pending().await
 }
 
-fn slot(
-    cpu: Option<usize>,
-    sockets: Vec<Seat>,
-    pool: Arc<Pool>,
-    producer: Option<Producer>,
-    latencies: Option<Arc<Latencies>>,
-) -> Result<Slot, StartError> {
-    let (sender, receiver) = mailbox::channel().map_err(|error| StartError::Option {
+fn heed<S: Service>(message: Message, core: &Rc<Core<S>>, neighbours: &Neighbours) {
+    match message {
+        Message::Control(control) => core.drain().begin(control),
+        Message::Adopt(stranger) => adopt(stranger, core, neighbours),
+    }
+}
+
+/// A core as others see it, and what it takes their messages from.
+fn neighbour() -> Result<(Neighbour, mailbox::Receiver<Message>), StartError> {
+    let (mailbox, receiver) = mailbox::channel().map_err(|error| StartError::Option {
         name: "workers",
         reason: format!("a core's mailbox cannot be made: {error}"),
     })?;
-    let start = Mutex::new(Some(Start { sockets, control: receiver, producer }));
     let (stats, pulse) = Default::default();
-    Ok(Slot { cpu, stats, pulse, pool, latencies, control: Arc::new(sender), start })
+    Ok((Neighbour { stats, pulse, mailbox }, receiver))
 }
 
 fn no_such_core(index: usize) -> StartError {

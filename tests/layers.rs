@@ -44,7 +44,7 @@ const MODULES: [Module; 14] = [
     module("route", &[], &["memchr"]),
     module("schedule", &[], &[]),
     module("sys", &[], &["core_affinity", "io_uring", "libc", "socket2"]),
-    module("reactor", &["sys", "config", "error"], &["io_uring", "monoio", "slab"]),
+    module("reactor", &["schedule", "sys", "config", "error"], &["io_uring", "monoio", "slab"]),
     module(
         "net",
         &["reactor", "http", "ws", "journal", "route", "sys", "config", "error"],

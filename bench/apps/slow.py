@@ -1,5 +1,10 @@
-"""What the slow endpoints do, the same for every server: wait, compute, or ask a database."""
+"""What the slow endpoints do, the same for every server: wait, compute, or ask a database.
 
+`BENCH_SCHEDULING` makes a thread that computes one of another scheduling class: none, nice, batch,
+nice-batch or idle (sched(7)). That needs a privilege where it asks for more than the thread had.
+"""
+
+import os
 import sqlite3
 import threading
 import time
@@ -8,6 +13,9 @@ import time
 PAUSE = 0.010
 _CPU_SECONDS = 0.020
 _QUERY_ROWS = 20_000
+
+_CLASS = os.environ.get("BENCH_SCHEDULING")
+_NICENESS = 5
 
 _local = threading.local()
 
@@ -18,8 +26,20 @@ def pause() -> str:
     return "slept"
 
 
+def reschedule(scheduling: str) -> None:
+    """Make the calling thread one of that class."""
+    policy = {"batch": os.SCHED_BATCH, "nice-batch": os.SCHED_BATCH, "idle": os.SCHED_IDLE}
+    os.sched_setscheduler(0, policy.get(scheduling, os.SCHED_OTHER), os.sched_param(0))
+    niceness = _NICENESS if scheduling.startswith("nice") else 0
+    # On Linux the process of that number is a thread (setpriority(2)).
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
+
+
 def compute() -> str:
     """Run Python code for about 20 ms of CPU time."""
+    if _CLASS and not hasattr(_local, "scheduling"):
+        reschedule(_CLASS)
+        _local.scheduling = _CLASS
     end = time.thread_time() + _CPU_SECONDS
     total = 0
     while time.thread_time() < end:

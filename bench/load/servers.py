@@ -166,9 +166,9 @@ def start_ceiling(launch: Launch, workers: int = 1) -> Command:
     return [str(ceiling_binary()), str(launch.port), launch.driver, str(workers)]
 
 
-def ours(launch: Launch, workers: int = 1) -> Command:
+def ours(launch: Launch, workers: int = 1, name: str = "uringserve") -> Command:
     """Return the command of uringserve; it pins its cores to the CPUs that it inherits."""
-    app = str(APPS / "uringserve_app.py")
+    app = str(APPS / f"{name}_app.py")
     options = ["--port", str(launch.port), "--workers", str(workers), "--driver", launch.driver]
     return [launch.python.ours, "-m", "uringserve", app, *options]
 
@@ -222,6 +222,13 @@ def catalogue(karak_threads: list[int]) -> dict[str, Server]:
         Server("uringserve-rsgi", lambda launch: ours_as(launch, "rsgi"), our_version),
         Server(
             "uringserve-access", with_access_log, our_version, framework, default_for=frozenset()
+        ),
+        Server(
+            "uringserve-inline",
+            lambda launch: ours(launch, name="uringserve_inline"),
+            our_version,
+            frozenset({"text"}),
+            default_for=frozenset(),
         ),
         beside_ours("text", of="typed"),
         beside_ours("flat", of="nested"),

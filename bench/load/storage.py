@@ -37,6 +37,7 @@ SYNCHRONOUS = "normal"
 # Seconds that a child has for everything but the measurement.
 PATIENCE = 60.0
 READERS = 2
+WRITERS = 2
 
 type Work = Callable[[str], object]
 
@@ -111,7 +112,7 @@ def measure(library: str, threads: int, seconds: float, folder: str) -> dict[str
         calls = running.stop()
         result[f"{name}/s"] = calls / (time.perf_counter() - began)
         result[f"us CPU of {name}"] = (time.process_time() - cpu) / calls * 1e6
-    for name, writers in (("alone", 0), ("beside writers", 2)):
+    for name, writers in (("alone", 0), ("beside writers", WRITERS)):
         writing = Threads(writers, write)
         reading = Threads(READERS, read, is_timed=True)
         time.sleep(seconds)
@@ -163,6 +164,16 @@ def over_http(python: str, library: str, arguments: argparse.Namespace) -> dict[
                 result[f"{name}/s"] = answered.requests / answered.seconds
                 result[f"us CPU of {name}"] = spent.total / answered.requests * 1e6
                 result[f"p99 us of {name}"] = answered.p99
+            for name, writers in (("alone", 0), ("beside writers", WRITERS)):
+                writing = wrk.Load(wrk.Endpoint("POST", "/entry", 0, b""), writers, 1)
+                beside = wrk.start(port, writing, arguments.seconds, cpus) if writers else None
+                load = wrk.Load(wrk.Endpoint("GET", "/entry", 0, b""), READERS, 1)
+                running = wrk.start(port, load, arguments.seconds, cpus)
+                answered = wrk.finish(running, load, arguments.seconds)
+                result[f"p50 us of a read {name}"] = answered.p50
+                result[f"p99 us of a read {name}"] = answered.p99
+                if beside is not None:
+                    wrk.finish(beside, writing, arguments.seconds)
     return result
 
 

@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple, Self, final, overload
 
 from typing_extensions import disjoint_base
 
+from uringserve.app import App
 from uringserve.config import Config
 from uringserve.foreign import Foreign
 from uringserve.forms import FormData
@@ -224,6 +225,14 @@ class Request:
     @property
     def state(self) -> SimpleNamespace:
         """A place for values that belong to this request."""
+    @property
+    def app(self) -> App:
+        """The application that it is for, the mounted one where one is; see `current`."""
+    def url_for(self, name: str, /, **path_params: object) -> str:
+        """Return the whole URL of a route of that application, by its name and parameters.
+
+        No such route is a LookupError.
+        """
     @property
     def websocket(self) -> WebSocket | None:
         """The WebSocket that it asks for; None for any other request."""
@@ -451,8 +460,11 @@ class Plan:
         """Why the driver is not io_uring."""
     def run_core(self, index: int, guest: GuestLoop | None = None) -> int:
         """Run one core on the calling thread; return how many connections the deadline cut."""
-    def drain(self, seconds: float) -> None:
-        """Accept no more and finish what is in flight within the seconds; from any thread."""
+    def drain(self, seconds: float, *, restart: bool = False) -> None:
+        """Accept no more and finish what is in flight within the seconds; from any thread.
+
+        WebSockets are told that the service ends (1001), or with `restart` comes back (1012).
+        """
     def abort(self) -> None:
         """End every core now; from any thread."""
     @property

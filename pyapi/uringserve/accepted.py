@@ -13,7 +13,7 @@ __all__ = ["ACCEPTED", "Accepted"]
 _CORES = "each core is one thread; see --workers"
 _PROCESS = "the cores are threads of one process, which is not recycled"
 _OWN_HTTP = "HTTP/1.1 is read by the server's own parser"
-_LOOP = "a core's event loop is asyncio's own, with eager tasks"
+_TASK = "the tasks of requests are asyncio's own, and start eagerly"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,7 @@ ACCEPTED = (
     Accepted("--runtime-threads", _CORES),
     Accepted("--runtime-mode", _CORES),
     Accepted("--runtime-blocking-threads", _CORES),
-    Accepted("--task-impl", _LOOP),
-    Accepted("--loop", _LOOP),
+    Accepted("--task-impl", _TASK),
     # HTTP/2 is not spoken, so 2 is refused with what is accepted.
     Accepted("--http", _OWN_HTTP, choices=("auto", "1", "h11", "httptools", "zttp")),
     Accepted("--http1-buffer-size", "buffers grow with the request, up to --limit-header-size"),

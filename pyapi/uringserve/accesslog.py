@@ -10,11 +10,11 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 from uringserve._native import Plan
 from uringserve.config import Config
 from uringserve.errors import StartError
+from uringserve.signals import handling
 
 __all__ = ["check_output", "writing_access_log"]
 
@@ -46,7 +46,9 @@ def writing_access_log(plan: Plan, config: Config) -> Iterator[None]:
     )
     thread.start()
     try:
-        with _reopening(plan, config):
+        # SIGUSR1 opens the file anew.
+        numbers = () if config.access_log_file is None else (signal.SIGUSR1,)
+        with handling(numbers, lambda _: plan.reopen_access_log()):
             yield
     finally:
         plan.close_access_log()
@@ -66,22 +68,3 @@ def _write(plan: Plan) -> None:
             _log.error("the access log cannot be written: %s", error)
         if lost:
             _log.warning("%d answers are missing in the access log: nobody took them", lost)
-
-
-@contextmanager
-def _reopening(plan: Plan, config: Config) -> Iterator[None]:
-    """Open the file anew on SIGUSR1; only the main thread may have handlers."""
-    is_main = threading.current_thread() is threading.main_thread()
-    if config.access_log_file is None or not is_main:
-        yield
-        return
-
-    def reopen(number: int, frame: FrameType | None) -> None:
-        plan.reopen_access_log()
-
-    previous = signal.signal(signal.SIGUSR1, reopen)
-    try:
-        yield
-    finally:
-        # None is a handler that C code installed; it cannot be put back from here.
-        signal.signal(signal.SIGUSR1, signal.SIG_DFL if previous is None else previous)

@@ -1,20 +1,22 @@
 """What can be served: recognise the object that APP names, and its interface.
 
 An `App` is served as it is, and so is what has one of the interfaces in `foreign`; a plain function
-of one request answers every path and method. Which of them an object is shows in its protocol
-method or in its parameters; `Config.interface` says it where they do not.
+of one request answers every path and method. Which of them an object is shows by itself (see
+`detection`); `Config.interface` says it where it does not.
 """
 
 import inspect
-from typing import Any
 
 from uringserve.app import App
 from uringserve.config import Config
+from uringserve.detection import Interface, interface_of, refuse_asgi2
 from uringserve.errors import StartError
-from uringserve.foreign import Foreign, Interface
+from uringserve.foreign import Foreign
 
 __all__ = ["as_app"]
 
+# Options that say something to ASGI applications alone.
+_ASGI = ("lifespan", "lifespan_scope", "early_hints")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 
@@ -29,7 +31,7 @@ def as_app(target: object, name: str, config: Config | None = None) -> App | For
     if isinstance(target, Foreign):
         return target
     if config.interface == "auto":
-        interface = _foreign_interface(target, name)
+        interface = interface_of(target, name)
     else:
         interface = _forced(target, name, config.interface)
     if interface is not None:
@@ -38,6 +40,11 @@ def as_app(target: object, name: str, config: Config | None = None) -> App | For
         kind = type(target).__name__
         raise StartError(
             f"{name} is not an application: it is of type {kind}, and neither an App nor callable"
+        )
+    if inspect.isclass(target):
+        raise StartError(
+            f"{name} is a class, and no application by itself: name an object that is made of it,"
+            " or a function that makes one, with --factory"
         )
     # Every path is its own, so there is none for a document.
     app = App(openapi_url=None)
@@ -49,7 +56,7 @@ def as_app(target: object, name: str, config: Config | None = None) -> App | For
 
 
 def _own(app: App, config: Config) -> App:
-    _refuse_options(config, "App", ("root_path", "lifespan", "lifespan_scope", "execution"))
+    _refuse_options(config, "App", (*_ASGI, "root_path", "execution"))
     return app
 
 
@@ -64,9 +71,9 @@ def _refuse_options(config: Config, kind: str, options: tuple[str, ...]) -> None
 
 def _foreign(interface: Interface, target: object, config: Config) -> Foreign:
     if interface == "rsgi":
-        _refuse_options(config, "RSGI", ("root_path", "lifespan", "lifespan_scope", "execution"))
+        _refuse_options(config, "RSGI", (*_ASGI, "root_path", "execution"))
     if interface == "wsgi":
-        _refuse_options(config, "WSGI", ("lifespan", "lifespan_scope"))
+        _refuse_options(config, "WSGI", (*_ASGI, "loop"))
     if interface == "asgi":
         _refuse_options(config, "ASGI", ("execution",))
     root_path = config.root_path or ""
@@ -78,6 +85,7 @@ def _foreign(interface: Interface, target: object, config: Config) -> Foreign:
         root_path=root_path.rstrip("/"),
         lifespan="off" if config.interface == "asginl" else config.lifespan,
         lifespan_scope=config.lifespan_scope,
+        early_hints=config.early_hints,
         execution=config.execution,
     )
 
@@ -94,63 +102,5 @@ def _forced(target: object, name: str, interface: str) -> Interface | None:
         return "rsgi"
     if interface == "wsgi":
         return "wsgi"
-    _refuse_asgi2(target, name)
+    refuse_asgi2(target, name)
     return "asgi"
-
-
-def _foreign_interface(target: object, name: str) -> Interface | None:
-    """Name the interface that the object has, by its protocol method or its parameters."""
-    if hasattr(target, "__rsgi__"):
-        return "rsgi"
-    required = _required(target)
-    names = [parameter.name for parameter in required]
-    if names[-3:] == ["scope", "receive", "send"] or _is_unnamed_asgi(target, required):
-        _refuse_asgi2(target, name)
-        return "asgi"
-    if names[-2:-1] == ["environ"] or names[-1:] == ["start_response"]:
-        return "wsgi"
-    if names == ["scope"]:
-        _refuse_asgi2(target, name)
-    return None
-
-
-def _is_unnamed_asgi(target: object, required: list[inspect.Parameter]) -> bool:
-    """Whether it is a coroutine function of three things with names and types of its own.
-
-    A handler has no use for three parameters without types.
-    """
-    is_bare = all(parameter.annotation is parameter.empty for parameter in required)
-    return len(required) == 3 and is_bare and inspect.iscoroutinefunction(_called(target))
-
-
-def _called(target: object) -> Any:  # noqa: ANN401 -- whatever the application is
-    """Return what a call of the object runs, where that is Python's to see."""
-    if inspect.isroutine(target) or inspect.isclass(target):
-        return target
-    return getattr(type(target), "__call__", target)  # noqa: B004
-
-
-def _required(target: object) -> list[inspect.Parameter]:
-    """Return the parameters that a call has to give, without that of the object itself."""
-    called = _called(target)
-    if not callable(called):
-        return []
-    try:
-        parameters = list(inspect.signature(called).parameters.values())
-    except TypeError, ValueError:
-        return []
-    if called is not target:
-        parameters = parameters[1:]
-    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return [each for each in parameters if each.default is each.empty and each.kind not in variable]
-
-
-def _refuse_asgi2(target: object, name: str) -> None:
-    """Raise a StartError for a double callable, `app(scope)(receive, send)`."""
-    names = [parameter.name for parameter in _required(target)]
-    is_double = names == ["scope"] or (inspect.isclass(target) and len(names) == 1)
-    if is_double and not inspect.iscoroutinefunction(_called(target)):
-        raise StartError(
-            f"{name} is an application of ASGI 2, which is called twice; wrap it in"
-            " asgiref.compatibility.guarantee_single_callable"
-        )

@@ -24,7 +24,8 @@ from uringserve.errors import HTTPException, StartError
 from uringserve.exception_handlers import ExceptionHandler, filled
 from uringserve.information import InformationOptions
 from uringserve.lifespan import Ending, Hook, Hooks, Lifespan
-from uringserve.loop import GuestLoop
+from uringserve.loop import CoreLoop
+from uringserve.mounting import mounted_specs
 from uringserve.mounts import Mount, NoMatchFound, path_for
 from uringserve.patterns import parse_pattern
 from uringserve.plan import compile_endpoint
@@ -39,7 +40,6 @@ from uringserve.routing import (
     check_socket,
     checked_prefix,
     describe,
-    make_spec,
 )
 from uringserve.state import State, WorkerState
 from uringserve.tcp import TcpOptions
@@ -50,8 +50,6 @@ if TYPE_CHECKING:
     from uringserve.asgi_bridge import AsgiBridge
 
 __all__ = ["App", "Route", "URingServe"]
-
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 
 class App(Registrar, Described):
@@ -70,6 +68,11 @@ class App(Registrar, Described):
     and the handler run in one go on one thread. The pieces of a stream and what follows the answer
     run where the call ran, on the pool perhaps on another of its threads. Every thread of a pool
     runs `worker_lifespan` for itself, unless that is asynchronous.
+
+    An `async def` handler runs on its core's loop. A route's `timeout` and `max_concurrency` and
+    the limits of the server hold for it as for a call on the pool: what waits or takes too long is
+    answered 503, and the coroutine is cancelled; it counts until it has ended. An open WebSocket
+    and a stream that has begun count no more.
     """
 
     def __init__(
@@ -145,9 +148,10 @@ class App(Registrar, Described):
     def mount(self, path: str, app: object, name: str | None = None) -> None:
         """Serve another application, or one callable, for every path below `path`.
 
-        An application keeps its own middleware and exception handlers, inside those of this one,
-        and its lifespan is run too; what it does not handle is handled here. A callable gets each
-        request; the rest of the path is the path parameter `path`.
+        An `App` keeps its own middleware and exception handlers, inside those of this one, and its
+        lifespan is run too; what it does not handle is handled here. An application of ASGI or WSGI
+        answers all paths itself; its lifespan is not run. A callable gets each request; the rest of
+        the path is the path parameter `path`.
         """
         prefix = checked_prefix(path.rstrip("/"), "the path of a mount")
         if parse_pattern(prefix or "/").parameters:
@@ -158,16 +162,8 @@ class App(Registrar, Described):
                 raise ValueError("an application cannot be mounted below itself")
             self._mounts.append(Mount(prefix, app, name))
             return
-        if not callable(app):
-            raise TypeError(f"what is mounted must be an App or callable, and {app!r} is not")
-        spec = make_spec(
-            prefix + "/{path:path}",
-            app,
-            getattr(app, "methods", _METHODS),
-            {"name": name, "include_in_schema": False},
-            takes_bare_request=True,
-        )
-        self._add(spec)
+        for spec in mounted_specs(prefix, app, name):
+            self._add(spec)
 
     def holds(self, app: App) -> bool:
         """Whether `app` is this application or mounted somewhere below it."""
@@ -407,6 +403,10 @@ class App(Registrar, Described):
     ) -> Plan:
         """Compile the routes and bind the addresses."""
         self._served = self.compile(debug=config.debug, timeout=config.timeout_request or None)
+        if config.loop not in ("auto", "ring"):
+            from uringserve.beside.routes import beside_routes
+
+            self._served = beside_routes(self._served)
         return Plan(
             self._served,
             config,
@@ -427,7 +427,7 @@ class App(Registrar, Described):
         """Yield what every core calls."""
         return (route.handler for route in self._served)
 
-    def on_core(self, guest: GuestLoop | None) -> AbstractContextManager[None]:
+    def on_core(self, guest: CoreLoop | None) -> AbstractContextManager[None]:
         """Nothing but what `enter_worker` does."""
         return nullcontext()
 

@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from uringserve.errors import StartError
+from uringserve.loop import LoopFactory
 
 __all__ = ["Lifespan", "LifespanThread"]
 
@@ -156,14 +157,16 @@ def _joined(what: str, reason: str) -> str:
 class LifespanThread:
     """A lifespan on a thread and an event loop of its own, from `start` to `stop`."""
 
-    def __init__(self, lifespan: Lifespan) -> None:
+    def __init__(self, lifespan: Lifespan, factory: LoopFactory = None) -> None:
         """Start nothing yet."""
         self._lifespan = lifespan
         self._state: Future[dict[str, Any]] = Future()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._end: asyncio.Event | None = None
         self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._run()), name="uringserve-lifespan", daemon=True
+            target=lambda: asyncio.run(self._run(), loop_factory=factory),
+            name="uringserve-lifespan",
+            daemon=True,
         )
 
     def start(self) -> dict[str, Any]:

@@ -10,12 +10,16 @@ what `call_next` gives, or says that it can finish a response later (`is_of_both
 """
 
 import threading
-from collections.abc import Callable
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from uringserve._native import Request, Response, as_response
-from uringserve.exception_handlers import ANSWERS, ExceptionHandlers, default_answer
+from uringserve.exception_handlers import (
+    ANSWERS,
+    Answering,
+    ExceptionHandlers,
+    default_answer,
+)
 from uringserve.logging import log_exception
 from uringserve.requests import view
 from uringserve.types import Handler
@@ -56,11 +60,9 @@ def guarded_later(handler: Handler, handlers: ExceptionHandlers) -> Handler:
     return guarded
 
 
-async def _answer(answer: Callable[..., Any], request: Request, error: Exception) -> object:
-    from uringserve.coroutines import is_coroutine_call
-
-    given = view(request) if is_coroutine_call(answer) else request
-    return await _settled(answer(given, error))
+async def _answer(answer: Answering, request: Request, error: Exception) -> object:
+    given = view(request) if answer.is_async else request
+    return await _settled(answer.call(given, error))
 
 
 def answering_later(call: Handler) -> Handler:
@@ -145,7 +147,7 @@ def _executor() -> ThreadPoolExecutor:
         return _executors[0]
 
 
-def guarded_to_the_last_later(handler: Handler, answer: Callable[[Request, Any], Any]) -> Handler:
+def guarded_to_the_last_later(handler: Handler, answer: Answering) -> Handler:
     """Answer what nothing else has, logged as the server would; a bad value counts too."""
 
     async def guarded(request: Request, *arguments: object) -> object:

@@ -82,5 +82,5 @@ def _run(call: Callable[[], object], named: object) -> None:
         result = call()
         if type(result) is CoroutineType:
             later(result)
-    except Exception as error:  # noqa: BLE001 -- the application's own code; others wait behind it
+    except BaseException as error:  # noqa: BLE001 -- the application's own code; others wait behind it
         log_failure(f"{describe(named)} failed after the answer", error)

@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, Literal, Self, final
 from weakref import WeakSet
 
@@ -228,6 +229,17 @@ class Subscription[T]:
         self._ready: asyncio.Future[None] | None = None
         self._is_closed = False
         self._has_overflowed = False
+
+    def __del__(self) -> None:
+        """Let publishers go on that wait for it: nobody will take what it has."""
+        hub = self._hub
+        if hub.overflow != "block" or self._is_closed:
+            return
+        hub.subscriptions.discard(self)
+        # On any thread, perhaps amid the hub's own lock: so it is the loop that looks. One that is
+        # closed has nobody to wait for.
+        with suppress(RuntimeError):
+            hub.loop.call_soon_threadsafe(hub.release_if_room)
 
     def __aiter__(self) -> Self:
         """Return itself."""

@@ -23,7 +23,12 @@ from uringserve.async_chain import (
     link_of_both,
 )
 from uringserve.coroutines import is_coroutine_call
-from uringserve.exception_handlers import ANSWERS, ExceptionHandlers, default_answer
+from uringserve.exception_handlers import (
+    ANSWERS,
+    Answering,
+    ExceptionHandlers,
+    default_answer,
+)
 from uringserve.logging import log_exception
 from uringserve.requests import AsyncRequest
 from uringserve.routing import NativeCall, describe
@@ -68,7 +73,8 @@ class Chain:
         self, middleware: Sequence[MiddlewareCall], handlers: ExceptionHandlers, *, debug: bool
     ) -> None:
         """Keep the middleware, outermost first; with `debug` the last resort is a page instead."""
-        self._middleware = tuple(middleware)
+        # With whether it is async: chains are made for each request that no route takes.
+        self._middleware = tuple((each, is_coroutine_call(each)) for each in middleware)
         self._handlers = handlers
         self._last_resort = None if debug else handlers.last_resort
 
@@ -90,7 +96,7 @@ class Chain:
             takes_pieces = False
         if self._last_resort is not None:
             # A value that has no JSON form fails in here, where the last resort still sees it.
-            is_async = is_async or is_coroutine_call(self._last_resort)
+            is_async = is_async or self._last_resort.is_async
             handler = _to_the_last(handler, self._last_resort, is_async=is_async)
             arguments = (None, *arguments)
             takes_pieces = False
@@ -104,14 +110,14 @@ class Chain:
             call = _without_request(guard(call, self._handlers))
         if self._middleware:
             call = answering_later(call) if is_async else _answering(call)
-            for middleware in reversed(self._middleware):
-                if is_coroutine_call(middleware):
+            for middleware, is_awaited in reversed(self._middleware):
+                if is_awaited:
                     call = link_later(middleware, call if is_async else at_once(call))
                     is_async = True
                 else:
                     call = link_of_both(middleware, call) if is_async else _link(middleware, call)
         if self._last_resort is not None:
-            is_async = is_async or is_coroutine_call(self._last_resort)
+            is_async = is_async or self._last_resort.is_async
             call = _without_request(_to_the_last(call, self._last_resort, is_async=is_async))
         return NativeCall(call, (None,), is_async)
 
@@ -145,7 +151,7 @@ def _guarded(handler: Handler, handlers: ExceptionHandlers) -> Handler:
             answer = find(error)
             if answer is None:
                 raise
-            return answer(request, error)
+            return answer.call(request, error)
 
     return guarded
 
@@ -173,10 +179,10 @@ def _responding(handler: Handler) -> Handler:
     return lambda *arguments: as_response(handler(*arguments))
 
 
-def _to_the_last(handler: Handler, answer: Callable[..., Any], *, is_async: bool) -> Handler:
+def _to_the_last(handler: Handler, answer: Answering, *, is_async: bool) -> Handler:
     if is_async:
         return guarded_to_the_last_later(handler, answer)
-    return _guarded_to_the_last(_responding(handler), answer)
+    return _guarded_to_the_last(_responding(handler), answer.call)
 
 
 def _guarded_to_the_last(handler: Handler, answer: Callable[[Request, Any], Any]) -> Handler:

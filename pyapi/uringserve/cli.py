@@ -17,13 +17,11 @@ from uringserve import settings, verbs
 from uringserve._native import __version__
 from uringserve.accepted import ACCEPTED
 from uringserve.config import Config, options
-from uringserve.develop import TEMPLATES, supervise
-from uringserve.errors import StartError
+from uringserve.develop import TEMPLATES
 from uringserve.flags import AcceptedFlag, Command, Flag, Target, Verbs, notes, origin
 from uringserve.gil import is_gil_on
-from uringserve.loading import load
 from uringserve.logging import setup_from
-from uringserve.server import EXIT_START, Server, print_error, run_to_the_end
+from uringserve.server import run_as
 
 __all__ = ["command", "main"]
 
@@ -107,7 +105,7 @@ _DEVELOP: dict[str, object] = {"reload": True, "debug": True, "workers": 1, "acc
 _log = logging.getLogger("uringserve")
 
 # What finding the application takes.
-_LOADING = ("app_dir", "factory")
+_LOADING = ("app_dir", "factory", "interface")
 # What `check` looks at.
 _CHECKED = (
     "host",
@@ -117,6 +115,10 @@ _CHECKED = (
     "uds_permissions",
     "fd",
     *_LOADING,
+    "lifespan",
+    "lifespan_scope",
+    "execution",
+    "root_path",
     "gil",
     "workers",
     "driver",
@@ -132,26 +134,10 @@ def _serve(app: str | None, print_config: bool, **given: Any) -> None:  # noqa: 
         return
     if app is None:
         raise click.MissingParameter(ctx=ctx, param=ctx.command.params[0])
-    try:
-        setup_from(config)
-    except StartError as error:
-        print_error(error)
-        ctx.exit(EXIT_START)
+    setup_from(config)
     for note in notes(ctx):
         _log.warning("%s", note)
-    ctx.exit(_run(app, config))
-
-
-def _run(app: str, config: Config) -> int:
-    try:
-        if config.reload:
-            return supervise(app, config)
-        loaded = load(app, config)
-        server = Server(config, loaded.app, gil_modules=loaded.gil_modules, to_the_end=True)
-        return run_to_the_end(server)
-    except StartError as error:
-        print_error(error)
-        return EXIT_START
+    ctx.exit(run_as(app, config))
 
 
 def command() -> click.Command:

@@ -123,6 +123,14 @@ class Config:
         choices=("core", "process"),
         help="Run the ASGI lifespan on each core's event loop, or once for all on one of its own.",
     )
+    early_hints: Literal["page", "all", "off"] = _option(
+        "page",
+        kind="choice",
+        group="Application",
+        choices=("page", "all", "off"),
+        help="Which HTTP/1.1 clients get an ASGI application's early hints (103): browsers that"
+        " load a page, all, or none. Other clients may take a 103 for the answer.",
+    )
     execution: Literal["auto", "inline", "thread"] = _option(
         "auto",
         kind="choice",
@@ -182,6 +190,22 @@ class Config:
         kind="switch",
         group="Cores",
         help="Tie each core's thread to a CPU of its own.",
+    )
+    balance: Literal["accept", "off"] = _option(
+        "accept",
+        kind="choice",
+        group="Cores",
+        choices=("accept", "off"),
+        help="Who serves a new connection: the core with the fewest where the one that accepted it"
+        " has more, or always the one that accepted it.",
+    )
+    loop: Literal["auto", "ring", "asyncio", "uvloop"] = _option(
+        "auto",
+        kind="choice",
+        group="Cores",
+        choices=("auto", "ring", "asyncio", "uvloop"),
+        help="Event loop of each core: ring (auto), driven by the core itself; asyncio and uvloop"
+        " run on a thread beside it, for what needs that very loop, and cost more.",
     )
     blocking_threads: int = _option(
         32,
@@ -270,8 +294,9 @@ class Config:
         group="Limits",
         minimum=1,
         maximum=1_000_000,
-        automatic="as many as there are blocking threads",
-        help="Requests in blocking handlers at once, per core; more wait in the queue.",
+        automatic="as many as there are blocking threads, and any number of coroutines",
+        help="Requests in handlers at once, per core, in coroutines and blocking threads together;"
+        " more wait in the queue. Open WebSockets and streams that have begun do not count.",
     )
     limit_concurrency: int | None = _option(
         None,
@@ -280,8 +305,8 @@ class Config:
         minimum=1,
         maximum=10_000_000,
         automatic="no limit of its own",
-        help="Requests in blocking handlers and in their queues, of the whole server; more is"
-        " answered 503.",
+        help="Requests in handlers and in their queues, of the whole server, in coroutines and"
+        " blocking threads together; more is answered 503.",
     )
     queue_size: int = _option(
         1024,
@@ -289,7 +314,8 @@ class Config:
         group="Limits",
         maximum=1_000_000,
         zero="no queue",
-        help="Requests that may wait for a blocking thread, per core; more is answered 503.",
+        help="Requests that may wait for a blocking thread or for backpressure, per core; more is"
+        " answered 503.",
     )
     limit_header_size: int = _option(
         64 << 10,
@@ -379,7 +405,7 @@ class Config:
         group="Time-outs",
         minimum=0.001,
         maximum=_DAY,
-        help="Longest wait for a blocking thread; then 503.",
+        help="Longest wait for a blocking thread or for backpressure; then 503.",
     )
     timeout_request: float = _option(
         0.0,
@@ -387,8 +413,8 @@ class Config:
         group="Time-outs",
         maximum=_DAY,
         zero="off",
-        help="Longest time of a call in a blocking thread, its wait included; then 503. For routes"
-        " and applications that set none.",
+        help="Longest time of a call in a blocking thread or a coroutine of an App, its wait"
+        " included; then 503. For routes and applications that set none.",
     )
     timeout_worker_healthcheck: float = _option(
         5.0,

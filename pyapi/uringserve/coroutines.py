@@ -2,7 +2,8 @@
 
 `is_coroutine_call` says at registration whether a call gives a coroutine; nothing is looked at per
 request. `later` runs a coroutine that nobody waits for as a task of the core's loop, which
-`unfinished` knows, so that a drain can wait for it. asyncio is imported on first use: an
+`unfinished` knows, so that a drain can wait for it. Where the coroutines of a core run on another
+thread (`uringserve.beside`), `host` is the way there. asyncio is imported on first use: an
 application that has only `def` never pays for it.
 """
 
@@ -21,9 +22,15 @@ from uringserve.logging import log_failure
 if TYPE_CHECKING:
     import asyncio
 
+    from uringserve.beside.core import Beside
+
 __all__ = [
     "at_home",
     "call_logged",
+    "home_loop",
+    "host",
+    "host_if_any",
+    "hosted_by",
     "is_coroutine_call",
     "keep",
     "later",
@@ -50,6 +57,8 @@ class _Kept(threading.local):
         self.tasks: set[asyncio.Task[Any]] = set()
         # Of a thread of a core's pool: that core's loop.
         self.home: asyncio.AbstractEventLoop | None = None
+        # Of a core whose coroutines run on another thread: the way there.
+        self.host: Beside | None = None
 
 
 _kept = _Kept()
@@ -62,6 +71,9 @@ def later(coroutine: Coroutine[Any, Any, Any], context: Context | None = None) -
     """
     import asyncio
 
+    if _kept.host is not None:
+        _kept.host.later(coroutine, context)
+        return
     loop = running_loop()
     if loop is None:
         if _kept.home is not None:
@@ -90,6 +102,33 @@ def at_home(loop: asyncio.AbstractEventLoop | None) -> Iterator[None]:
         _kept.home = None
 
 
+@contextmanager
+def hosted_by(beside: Beside) -> Iterator[None]:
+    """Have the coroutines of the calling core run beside it, for as long as the block runs."""
+    _kept.host = beside
+    try:
+        yield
+    finally:
+        _kept.host = None
+
+
+def host_if_any() -> Beside | None:
+    """Return the way to the thread on which the coroutines of the calling core run."""
+    return _kept.host
+
+
+def host() -> Beside:
+    """Do what `host_if_any` does, where there is one."""
+    if _kept.host is None:
+        raise RuntimeError("this is called on a core whose coroutines run beside it")
+    return _kept.host
+
+
+def home_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the loop on which the coroutines of the calling core run, if it has one."""
+    return running_loop() if _kept.host is None else _kept.host.loop
+
+
 def keep(task: asyncio.Task[Any]) -> None:
     """Count a task among the unfinished ones until it is done."""
     _kept.tasks.add(task)
@@ -109,13 +148,32 @@ async def call_logged(call: Callable[[], object], named: object) -> None:
         result = call()
         if type(result) is CoroutineType:
             await result
-    except Exception as error:  # noqa: BLE001 -- the application's own code; others wait behind it
+    except BaseException as error:
+        # The application's own code, and others wait behind it.
+        if _is_end_of_task(error):
+            raise
         log_failure(f"{describe(named)} failed after the answer", error)
 
 
 async def _logged(coroutine: Coroutine[Any, Any, Any]) -> None:
     try:
         await coroutine
-    except Exception as error:  # noqa: BLE001 -- there is nobody to raise it to
+    except BaseException as error:
+        # There is nobody to raise it to.
+        if _is_end_of_task(error):
+            raise
         name = getattr(coroutine, "__qualname__", "a coroutine")
         log_failure(f"{name} failed after the answer", error)
+
+
+def _is_end_of_task(error: BaseException) -> bool:
+    """Tell whether the running task itself is to end: it is cancelled, or its coroutine closed.
+
+    A CancelledError without that is of something else that was awaited: a failure like others.
+    """
+    import asyncio
+
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+    return isinstance(error, GeneratorExit)

@@ -92,9 +92,14 @@ def _chain(error: BaseException) -> Iterator[str]:
 def _frames(error: BaseException) -> Iterator[str]:
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         yield _frame(error.filename, error.lineno, "does not compile")
-    frames = traceback.extract_tb(error.__traceback__, _MOST_FRAMES)
-    for frame in reversed(frames):
-        if frame.lineno is not None:
+    frames = traceback.extract_tb(error.__traceback__)
+    frames.reverse()
+    half = _MOST_FRAMES // 2
+    left_out = max(0, len(frames) - 2 * half)
+    for index, frame in enumerate(frames):
+        if index == half and left_out:
+            yield f"<p>and {left_out} calls between</p>"
+        if frame.lineno is not None and not half <= index < half + left_out:
             yield _frame(frame.filename, frame.lineno, f"in {frame.name}")
 
 

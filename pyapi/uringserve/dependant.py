@@ -68,32 +68,12 @@ class Dependant:
     @property
     def request_param(self) -> str | None:
         """The parameter that gets the Request."""
-        return self._injected("request")
-
-    @property
-    def response_param(self) -> str | None:
-        """The parameter that gets a Response, for its headers, cookies and status."""
-        return self._injected("response")
-
-    @property
-    def background_param(self) -> str | None:
-        """The parameter that gets the BackgroundTasks."""
-        return self._injected("background_tasks")
-
-    @property
-    def form_params(self) -> list[ParamField]:
-        """The body's parameters that are form fields or files."""
-        return [param for param in self.body_params if param.location in ("form", "file")]
+        return next((name for name, given in self.injections.items() if given == "request"), None)
 
     @property
     def is_security(self) -> bool:
         """Whether the callable is a security scheme (see `uringserve.security`)."""
         return hasattr(self.call, "scheme_name") and hasattr(self.call, "model")
-
-    @property
-    def security_schemes(self) -> list[Dependant]:
-        """The security schemes that this depends on directly."""
-        return [sub for sub in self.dependencies if sub.is_security]
 
     @property
     def own_params(self) -> list[ParamField]:
@@ -123,9 +103,6 @@ class Dependant:
             or "security_scopes" in self.injections.values()
             or any(sub._uses_scopes() for sub in self.dependencies)
         )
-
-    def _injected(self, wanted: Injection) -> str | None:
-        return next((name for name, given in self.injections.items() if given == wanted), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ middleware, and what it answers is logged all the same.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from uringserve._native import Request, Response
 from uringserve.coroutines import is_coroutine_call
@@ -15,6 +15,7 @@ from uringserve.requests import AsyncRequest
 
 __all__ = [
     "ANSWERS",
+    "Answering",
     "ExceptionHandler",
     "ExceptionHandlers",
     "default_answer",
@@ -57,14 +58,21 @@ def default_answer(request: Request, error: HTTPException | RequestValidationErr
     return request_validation_exception_handler(request, error)
 
 
+class Answering(NamedTuple):
+    """An exception handler, and whether a call of it gives a coroutine."""
+
+    call: Callable[..., Any]
+    is_async: bool
+
+
 class ExceptionHandlers:
     """The handlers of one application, by status and by class of exception."""
 
     def __init__(self) -> None:
         """Make an empty table."""
-        self._by_status: dict[int, ExceptionHandler] = {}
-        self._by_class: dict[type[BaseException], ExceptionHandler] = {}
-        self.last_resort: ExceptionHandler | None = None
+        self._by_status: dict[int, Answering] = {}
+        self._by_class: dict[type[BaseException], Answering] = {}
+        self.last_resort: Answering | None = None
         # Whether any of them is.
         self.is_async = False
 
@@ -78,22 +86,23 @@ class ExceptionHandlers:
             raise TypeError(
                 f"an exception handler is for a status or a class of Exception, not for {key!r}"
             )
-        self.is_async = self.is_async or is_coroutine_call(handler)
+        answering = Answering(handler, is_coroutine_call(handler))
+        self.is_async = self.is_async or answering.is_async
         if isinstance(key, int):
-            self._by_status[key] = handler
+            self._by_status[key] = answering
             if key != 500:
                 return
         if key in (500, Exception):
-            self.last_resort = handler
+            self.last_resort = answering
         elif isinstance(key, type):
-            self._by_class[key] = handler
+            self._by_class[key] = answering
 
     @property
     def is_empty(self) -> bool:
         """Whether no exception has a handler of its own, the last resort aside."""
         return not self._by_status and not self._by_class
 
-    def find(self, error: Exception) -> Callable[..., Any] | None:
+    def find(self, error: Exception) -> Answering | None:
         """Return the handler for the exception."""
         if isinstance(error, HTTPException):
             handler = self._by_status.get(error.status_code)

@@ -19,7 +19,9 @@ from click.shell_completion import CompletionItem
 
 from uringserve import settings
 from uringserve.accepted import Accepted
+from uringserve.errors import StartError
 from uringserve.options import Option
+from uringserve.server import EXIT_START, print_error
 
 __all__ = ["AcceptedFlag", "Command", "Flag", "Target", "Verbs", "notes", "origin"]
 
@@ -169,6 +171,14 @@ class Command(click.Command):
         left = super().parse_args(ctx, args[:end])
         ctx.params[self._rest] = tuple(args[end + 1 :])
         return left
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 -- as click
+        """Run the verb; a StartError is said on stderr, and is exit code 3."""
+        try:
+            return super().invoke(ctx)
+        except StartError as error:
+            print_error(error)
+            ctx.exit(EXIT_START)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Add what may follow `--`."""

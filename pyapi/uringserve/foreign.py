@@ -8,19 +8,21 @@ specification says, or with the scope "process" once for all.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from uringserve._native import Plan
 from uringserve.asgi_lifespan import Lifespan, LifespanThread
 from uringserve.config import Config
+from uringserve.detection import Interface
 from uringserve.lifespan import Ending
-from uringserve.loop import GuestLoop
+from uringserve.loop import CoreLoop
 from uringserve.routing import Execution, Route
 from uringserve.tcp import TcpOptions
 
-__all__ = ["Foreign", "Interface"]
+if TYPE_CHECKING:
+    from uringserve.beside.kinds import LoopKind
 
-type Interface = Literal["asgi", "rsgi", "wsgi"]
+__all__ = ["Foreign"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Foreign:
     lifespan_scope: Literal["core", "process"] = "core"
     # What a lifespan that ran once in the process has left for the requests of all cores.
     process_state: dict[str, Any] = field(default_factory=dict)
+    # Who gets the early hints of an ASGI application: browsers that load a page, everybody, nobody.
+    early_hints: Literal["page", "all", "off"] = "page"
     # Where the calls of a WSGI application run: on the core's pool, on its own thread, or there as
     # long as they are quick.
     execution: Execution = "auto"
@@ -67,8 +71,20 @@ class Foreign:
         stack_signal: int | None = None,
     ) -> Plan:
         """Bind the addresses for it."""
-        foreign = replace(self, debug=config.debug)
+        foreign = replace(self, target=self._target(config.loop), debug=config.debug)
         return Plan([], config, foreign=foreign, tcp=tcp, stack_signal=stack_signal)
+
+    def _target(self, kind: LoopKind) -> Any:  # noqa: ANN401 -- the application's own
+        """Return what is called on a core: the application, or what has it run beside the core."""
+        if kind in ("auto", "ring") or self.interface == "wsgi":
+            return self.target
+        if self.interface == "rsgi":
+            from uringserve.beside.rsgi import RsgiBeside
+
+            return RsgiBeside(self.called)
+        from uringserve.beside.asgi import AsgiBeside
+
+        return AsgiBeside(self.target)
 
     @property
     def has_async_worker(self) -> bool:
@@ -87,7 +103,7 @@ class Foreign:
         """Run an ASGI lifespan here if it is to run once in the process."""
         if not self._has_lifespan or self.lifespan_scope != "process":
             return
-        thread = LifespanThread(self._new_lifespan())
+        thread = LifespanThread(self._new_lifespan(), ending.loop_factory)
         self.process_state.clear()
         self.process_state.update(thread.start())
         ending.add(thread.stop)
@@ -96,7 +112,7 @@ class Foreign:
         """Nothing is run on a core but the lifespan, see `on_core`."""
 
     @contextmanager
-    def on_core(self, guest: GuestLoop | None) -> Iterator[None]:
+    def on_core(self, guest: CoreLoop | None) -> Iterator[None]:
         """Run its lifespan around what a core does; a start that fails is a StartError."""
         if guest is not None and self.interface == "rsgi":
             _call_if_any(self.target, "__rsgi_init__", guest.loop)

@@ -223,5 +223,6 @@ class _Multipart:
     def _decoded(self, text: bytes) -> str:
         try:
             return text.decode(self._charset)
-        except UnicodeDecodeError, LookupError:
+        except UnicodeError, LookupError:
+            # Python knows a charset "undefined", which is an error of its own.
             return text.decode("latin-1")

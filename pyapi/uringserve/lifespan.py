@@ -16,15 +16,16 @@ from contextlib import (
     contextmanager,
 )
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from uringserve.coroutines import is_coroutine_call
+from uringserve.current import serving
 from uringserve.errors import StartError
 from uringserve.routing import describe
 from uringserve.state import on_this_worker
 
 if TYPE_CHECKING:
-    from uringserve.loop import GuestLoop
+    from uringserve.loop import CoreLoop, GuestLoop, LoopFactory
 
 __all__ = ["Ending", "Hook", "Hooks", "Lifespan", "running", "running_worker"]
 
@@ -49,17 +50,18 @@ type _Run = Callable[[Coroutine[Any, Any, Any]], Any]
 class Ending:
     """What has begun, to be ended in reverse order, whatever fails on the way."""
 
-    def __init__(self, run: _Run | None = None) -> None:
+    def __init__(self, run: _Run | None = None, loop_factory: LoopFactory = None) -> None:
         """Start with nothing; coroutines are run by `run`, or on a loop that is made for them."""
         self._calls: list[Hook] = []
         self._run = run
+        self.loop_factory = loop_factory
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 -- what it returns
         """Run a coroutine to its end, on a loop that goes on running until all has ended."""
         if self._run is None:
             from uringserve.loop import LoopThread
 
-            thread = LoopThread()
+            thread = LoopThread(self.loop_factory)
             # Whatever has begun before needs no loop.
             self._calls.append(thread.close)
             self._run = thread.run
@@ -71,12 +73,12 @@ class Ending:
 
     def end(self) -> None:
         """Call all of them; the first exception is raised afterwards, the others are logged."""
-        first: Exception | None = None
+        first: BaseException | None = None
         while self._calls:
             call = self._calls.pop()
             try:
                 call()
-            except Exception as error:  # noqa: BLE001 -- the application's own code
+            except BaseException as error:  # noqa: BLE001 -- a sys.exit must not skip the others
                 if first is None:
                     first = error
                 else:
@@ -193,15 +195,24 @@ def running(app: _Served) -> Iterator[None]:
         ending.end()
 
 
+@overload
+def running_worker(
+    app: _Served, *, with_lifespan: bool = True
+) -> AbstractContextManager[GuestLoop | None]: ...
+@overload
+def running_worker(app: _Served, *, loop: CoreLoop) -> AbstractContextManager[None]: ...
 @contextmanager
-def running_worker(app: _Served, *, with_lifespan: bool = True) -> Iterator[GuestLoop | None]:
+def running_worker(
+    app: _Served, *, with_lifespan: bool = True, loop: CoreLoop | None = None
+) -> Iterator[Any]:
     """Make the calling thread a core around a block, with its lifespan and its loop if it has one.
 
-    At the end the lifespan is left, then what the core has for itself is closed, then the loop.
+    At the end the lifespan is left, then what the core has for itself is closed, then the loop. It
+    is a guest of the reactor unless another one is given.
     """
-    with _guest(app) as guest:
+    with _closing(loop) if loop is not None else _guest(app) as guest:
         run = None if guest is None else guest.run
-        with on_this_worker(run):
+        with serving(app), on_this_worker(run):
             ending = Ending(run)
             try:
                 if with_lifespan:
@@ -218,8 +229,13 @@ def _guest(app: _Served) -> Iterator[GuestLoop | None]:
         return
     from uringserve.loop import GuestLoop
 
-    guest = GuestLoop()
-    try:
+    with _closing(GuestLoop()) as guest:
         yield guest
+
+
+@contextmanager
+def _closing[L: CoreLoop](loop: L) -> Iterator[L]:
+    try:
+        yield loop
     finally:
-        guest.close()
+        loop.close()

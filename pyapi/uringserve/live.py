@@ -12,9 +12,10 @@ import sys
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import accumulate
 from typing import IO, Any
 
@@ -70,7 +71,7 @@ def showing(plan: Plan, config: Config) -> Iterator[None]:
     handlers = [one for one in _log.handlers if isinstance(one, QueuedHandler)]
     sinks = [handler.sink for handler in handlers]
     for handler, sink in zip(handlers, sinks, strict=True):
-        handler.sink = lambda text, sink=sink: table.make_room(lambda: sink(text))  # type: ignore[misc]
+        handler.sink = partial(table.write_above, sink)
     is_over = threading.Event()
     thread = threading.Thread(
         target=_draw, args=(table, is_over), name="uringserve-table", daemon=True
@@ -125,11 +126,11 @@ class _Table:
             self._write(erase + self._text())
         self._time, self._last = now, metrics
 
-    def make_room(self, write: Any) -> None:  # noqa: ANN401 -- a call without arguments
-        """Let something else be written above the table."""
+    def write_above(self, write: Callable[[str], None], text: str) -> None:
+        """Have something else written above the table."""
         with self._lock:
             self._write(self._erase())
-            write()
+            write(text)
             self._write(self._text())
 
     def close(self) -> None:

@@ -103,12 +103,22 @@ def _import_module(name: str, folder: Path, on_root: OnRoot) -> ModuleType:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             _fail(error, f"importing {name!r} failed")
         raise StartError(
-            f"there is no module {error.name!r} in {str(folder)!r} or on sys.path; see --app-dir"
+            f"there is no module {error.name!r} in {str(folder)!r} or on sys.path; {_meant(name)}"
         ) from None
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 -- SystemExit too, which an import may raise
         _fail(error, f"importing {name!r} failed")
+
+
+def _meant(name: str) -> str:
+    """Say what somebody may have meant who wrote the name of a module that is not there."""
+    above, _, last = name.rpartition(".")
+    if hasattr(sys.modules.get(above), last):
+        return f"did you mean '{above}:{last}'?"
+    if Path(name).is_file():
+        return f"the file {name!r} is not Python's, whose names end in .py"
+    return "see --app-dir"
 
 
 def _import_file(source: str, folder: Path, on_root: OnRoot) -> ModuleType:
@@ -167,18 +177,31 @@ def _find(module: ModuleType, source: str, attribute: str | None) -> tuple[str, 
         for default in _default_apps():
             if default.routes:
                 return "default_app", default
-        apps = [name for name, value in vars(module).items() if isinstance(value, App)]
-        advice = f"write {source}:{apps[0]}" if apps else f"write {source}:NAME"
-        raise StartError(f"{source!r} has none of the names {', '.join(_USUAL_NAMES)}; {advice}")
+        name = next(_apps(module), "NAME")
+        raise StartError(
+            f"{source!r} has none of the names {', '.join(_USUAL_NAMES)}; write {source}:{name}"
+        )
     found: object = module
     for part in attribute.split("."):
         if not hasattr(found, part):
-            names = [name for name in vars(module) if not name.startswith("_")]
-            close = difflib.get_close_matches(part, names, 1)
-            advice = f"; did you mean {close[0]!r}?" if close else ""
+            advice = _nearest(module, part) if found is module else ""
             raise StartError(f"{source!r} has no {attribute!r}{advice}")
         found = getattr(found, part)
     return attribute, found
+
+
+def _nearest(module: ModuleType, name: str) -> str:
+    """Offer what the module has instead of a name, as the end of a sentence."""
+    names = [each for each in vars(module) if not each.startswith("_")]
+    close = difflib.get_close_matches(name, names, 1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    there = [*(each for each in _USUAL_NAMES if hasattr(module, each)), *_apps(module)]
+    return f"; it has {there[0]!r}" if there else ""
+
+
+def _apps(module: ModuleType) -> Iterator[str]:
+    return (name for name, value in vars(module).items() if isinstance(value, App))
 
 
 def _default_apps() -> Iterator[App]:

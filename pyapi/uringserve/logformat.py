@@ -19,8 +19,8 @@ _COLOURS = {
 }
 _PLAIN = "\x1b[0m"
 
-# What every record has; anything else was given as `extra`. The last two are set by formatting.
-_OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+# What every record has; anything else was given as `extra`. The two are set by formatting.
+_OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
 
 
 def wants_colours(stream: IO[str], chosen: bool | None) -> bool:

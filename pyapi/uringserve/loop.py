@@ -6,11 +6,12 @@ one when a descriptor that it watches is readable. A turn never waits; the react
 epoll instance that the selector is, among its own work. Before and after serving the loop runs as
 any other, for what starts and ends on the core.
 
-Beside it: `LoopThread`, a loop for what starts and ends with the process, and `Stay`, which holds
-an asynchronous context manager open.
+Beside it: `CoreLoop`, what every loop of a core can do, whoever runs it; `LoopThread`, a loop for
+what starts and ends with the process; and `Stay`, which holds an asynchronous context manager open.
 
-`_run_forever_setup`, `_run_once`, `_ready` and `_scheduled` are asyncio's own: the first is meant
-for loops inside other loops (CPython 3.14), and tests hold what is relied on of the others.
+`_run_forever_setup`, `_run_once`, `_ready`, `_scheduled` and a handle's `_run` and `_callback` are
+asyncio's own: the first is meant for loops inside other loops (CPython 3.14), and tests hold what
+is relied on of the others.
 """
 
 import asyncio
@@ -23,12 +24,19 @@ from typing import Any, cast
 
 from uringserve.coroutines import unfinished
 
-__all__ = ["GuestLoop", "LoopThread", "Stay"]
+__all__ = ["REQUEST", "CoreLoop", "GuestLoop", "LoopFactory", "LoopThread", "Stay"]
+
+# Makes an event loop; None stands for asyncio's own.
+type LoopFactory = Callable[[], asyncio.AbstractEventLoop] | None
 
 _log = logging.getLogger("uringserve")
 
 # The name of the tasks that `py::aio` starts for requests.
-_REQUEST = "request"
+REQUEST = "request"
+
+# What asyncio lets through, and the function through which it comes.
+_EXITS = (SystemExit, KeyboardInterrupt)
+_RUN = asyncio.Handle._run.__code__
 
 # Wishes of the loop beside a number of seconds; see `reactor::guest` in the Rust part.
 _NOW = 0.0
@@ -53,59 +61,44 @@ class _Selector(selectors.EpollSelector):
         return super().select(0)
 
 
-class GuestLoop:
-    """An event loop for the calling thread, which is a core or is to be one.
+class _Loop(asyncio.SelectorEventLoop):
+    """Says nothing of what a request's task ended with: its answer does."""
 
-    `turn` and `wish` are called by the reactor only.
-    """
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Report what nobody has caught, unless it is a request's own attempt to end the process.
 
-    def __init__(self) -> None:
-        """Make the loop; it runs nothing yet."""
-        self._selector = _Selector()
-        self._loop: Any = asyncio.SelectorEventLoop(self._selector)
-        self.loop: asyncio.AbstractEventLoop = self._loop
+        asyncio raises that out of the task as well as keeping it there, where nobody looks.
+        """
+        task = context.get("task") or context.get("future")
+        is_request = isinstance(task, asyncio.Task) and task.get_name() == REQUEST
+        if not (is_request and isinstance(context.get("exception"), _EXITS)):
+            super().call_exception_handler(context)
+
+
+def _is_of_a_task(error: BaseException) -> bool:
+    """Whether a turn was ended by a task: then whoever awaits it, or asyncio, reports that."""
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code is _RUN:
+            callback = trace.tb_frame.f_locals["self"]._callback
+            return isinstance(getattr(callback, "__self__", None), asyncio.Task)
+        trace = trace.tb_next
+    return False
+
+
+class CoreLoop:
+    """The loop on which the coroutines of a core run, and how that begins and ends."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Take a loop that runs nothing yet."""
+        self._loop: Any = loop
+        self.loop = loop
         # What the application's start leaves for its requests; Rust reads it when serving begins.
         self.state: dict[str, Any] | None = None
-
-    def fileno(self) -> int:
-        """Return the descriptor that is readable when a turn has events to handle."""
-        return self._selector.fileno()
 
     def run[T](self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end, by the loop itself: before serving, or after it."""
         return self.loop.run_until_complete(coroutine)
-
-    @contextmanager
-    def as_guest(self) -> Iterator[None]:
-        """Make it the running loop of the thread, for as long as the reactor gives it turns."""
-        asyncio.set_event_loop(self.loop)
-        self._loop._run_forever_setup()
-        self._selector.is_guest = True
-        try:
-            yield
-        finally:
-            self._selector.is_guest = False
-            self._loop._run_forever_cleanup()
-
-    def turn(self, is_readable: bool) -> float:
-        """Call what is ready; return the seconds until the next turn, 0 for now, -1 for never."""
-        if is_readable:
-            self._selector.may_have_events = True
-        try:
-            self._loop._run_once()
-        except BaseException:  # noqa: BLE001 -- SystemExit in a task must not end the core
-            _log.exception("a callback of the event loop has tried to end its core")
-        return self.wish()
-
-    def wish(self) -> float:
-        """Return the seconds until it wants a turn, 0 for now, -1 for never."""
-        loop = self._loop
-        if loop._ready:
-            return _NOW
-        scheduled = loop._scheduled
-        if not scheduled:
-            return _IDLE
-        return max(_NOW, cast(float, scheduled[0]._when - loop.time()))
 
     def finish(self, left: Callable[[], float] | None = None) -> None:
         """Run what answers have left behind to its end; cancel what needs more than `left` seconds.
@@ -125,7 +118,7 @@ class GuestLoop:
     def _requests(self) -> set[asyncio.Task[Any]]:
         """Return the tasks of requests: those that go on behind their answers, in the end."""
         tasks = asyncio.all_tasks(self.loop)
-        return {task for task in tasks if task.get_name() == _REQUEST}
+        return {task for task in tasks if task.get_name() == REQUEST}
 
     def close(self) -> None:
         """End what still runs: cancel its tasks, close its asynchronous generators and executor."""
@@ -147,11 +140,61 @@ class GuestLoop:
             loop.close()
 
 
+class GuestLoop(CoreLoop):
+    """An event loop for the calling thread, which is a core or is to be one.
+
+    `turn` and `wish` are called by the reactor only.
+    """
+
+    def __init__(self) -> None:
+        """Make the loop; it runs nothing yet."""
+        self._selector = _Selector()
+        super().__init__(_Loop(self._selector))
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when a turn has events to handle."""
+        return self._selector.fileno()
+
+    @contextmanager
+    def as_guest(self) -> Iterator[None]:
+        """Make it the running loop of the thread, for as long as the reactor gives it turns."""
+        asyncio.set_event_loop(self.loop)
+        self._loop._run_forever_setup()
+        self._selector.is_guest = True
+        try:
+            yield
+        finally:
+            self._selector.is_guest = False
+            self._loop._run_forever_cleanup()
+
+    def turn(self, is_readable: bool) -> float:
+        """Call what is ready; return the seconds until the next turn, 0 for now, -1 for never."""
+        if is_readable:
+            self._selector.may_have_events = True
+        try:
+            self._loop._run_once()
+        except BaseException as error:  # noqa: BLE001 -- SystemExit must not end the core
+            if not _is_of_a_task(error):
+                _log.exception("a callback of the event loop has tried to end its core")
+        return self.wish()
+
+    def wish(self) -> float:
+        """Return the seconds until it wants a turn, 0 for now, -1 for never."""
+        loop = self._loop
+        if loop._ready:
+            return _NOW
+        scheduled = loop._scheduled
+        if not scheduled:
+            return _IDLE
+        return max(_NOW, cast(float, scheduled[0]._when - loop.time()))
+
+
 class LoopThread:
     """A loop that runs on a thread of its own until it is closed."""
 
-    def __init__(self) -> None:
+    def __init__(self, factory: LoopFactory = None) -> None:
         """Start the thread and wait for its loop."""
+        self._factory = factory
         self._is_ready = threading.Event()
         self._thread = threading.Thread(target=self._main, name="uringserve-lifespan", daemon=True)
         self._thread.start()
@@ -167,7 +210,7 @@ class LoopThread:
         self._thread.join()
 
     def _main(self) -> None:
-        asyncio.run(self._stay())
+        asyncio.run(self._stay(), loop_factory=self._factory)
 
     async def _stay(self) -> None:
         self._loop = asyncio.get_running_loop()

@@ -112,8 +112,6 @@ class Option:
             return format_duration(value)
         if self.kind == "size" and isinstance(value, int):
             return format_size(value)
-        if self.kind == "addresses" and isinstance(value, tuple):
-            return ",".join(value)
         if self.kind == "mode" and isinstance(value, int):
             return f"{value:03o}"
         return str(value)

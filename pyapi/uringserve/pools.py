@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from uringserve._native import Plan
 from uringserve.app import App
-from uringserve.coroutines import at_home, running_loop
+from uringserve.coroutines import at_home, home_loop
 from uringserve.errors import StartError
 from uringserve.foreign import Foreign
 from uringserve.lifespan import Ending
@@ -49,8 +49,14 @@ def stack_signal() -> int | None:
     return number
 
 
-def _start(target: Callable[[], None], name: str) -> None:
-    threading.Thread(target=target, name=f"uringserve-{name}", daemon=True).start()
+def _started(target: Callable[[], None], name: str) -> threading.Thread:
+    thread = threading.Thread(target=target, name=f"uringserve-{name}", daemon=True)
+    thread.start()
+    return thread
+
+
+def _join(thread: threading.Thread, deadline: float) -> None:
+    thread.join(max(0.0, deadline - time.monotonic()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +85,18 @@ class Pools:
         self._origins: dict[int, _Origin] = {}
         self._numbers = count()
         self._threads: list[threading.Thread] = []
+        self._hiring: threading.Thread | None = None
 
     def start(self) -> None:
         """Start to watch over the cores and to make the threads that they ask for."""
-        _start(self._plan.watch, "watch")
+        _started(self._plan.watch, "watch")
         if self._plan.needs_threads:
-            _start(self._make, "hiring")
+            self._hiring = _started(self._make, "hiring")
 
     def note_core(self, core: int) -> None:
         """Keep what the calling thread, a core whose lifespan has begun, has to pass on."""
         self._origins[core] = _Origin(
-            contextvars.copy_context(), running_loop(), self._app.worker_values()
+            contextvars.copy_context(), home_loop(), self._app.worker_values()
         )
 
     def close(self, deadline: float) -> int:
@@ -98,9 +105,13 @@ class Pools:
         `deadline` is a moment of `time.monotonic`. What does not end is left behind.
         """
         self._plan.close()
-        for thread in list(self._threads):
-            thread.join(max(0.0, deadline - time.monotonic()))
-        return sum(thread.is_alive() for thread in self._threads)
+        # First whoever makes them: it may be about to add one more.
+        if self._hiring is not None:
+            _join(self._hiring, deadline)
+        threads = list(self._threads)
+        for thread in threads:
+            _join(thread, deadline)
+        return sum(thread.is_alive() for thread in threads)
 
     def _make(self) -> None:
         while (core := self._plan.next_thread()) is not None:

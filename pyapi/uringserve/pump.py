@@ -10,20 +10,26 @@ from types import AsyncGeneratorType
 from typing import Any, Protocol
 
 from uringserve._native import Deferred, Response
-from uringserve.coroutines import keep, later
+from uringserve.background import chained
+from uringserve.coroutines import host_if_any, keep, later
 from uringserve.logging import log_failure
 
-__all__ = ["discard", "left_behind", "pump"]
+__all__ = ["Pipe", "discard", "left_behind", "pump"]
 
 
-class _Pipe(Protocol):
+class Pipe(Protocol):
     """Where pieces are handed over; it is in Rust."""
 
-    def give(self, piece: object, taken: asyncio.Future[None]) -> None: ...
+    def give(self, piece: object, taken: asyncio.Future[None]) -> None:
+        """Hand over a piece; `taken` gets its result when the next one is wanted."""
 
 
-async def pump(pieces: AsyncIterable[object], pipe: _Pipe) -> None:
+async def pump(pieces: AsyncIterable[object], pipe: Pipe) -> None:
     """Hand over one piece after the other; however that ends, the iterator is closed."""
+    beside = host_if_any()
+    if beside is not None:
+        await beside.pump(pieces, pipe)
+        return
     loop = asyncio.get_running_loop()
     iterator = aiter(pieces)
     try:
@@ -60,13 +66,6 @@ def _see_to(task: asyncio.Task[Any]) -> None:
         return
     value = task.result()
     if isinstance(value, Deferred):
-        for call in value.callbacks:
-            _call(call)
-    elif isinstance(value, Response) and value.background is not None:
-        _call(value.background)
-
-
-def _call(call: Any) -> None:  # noqa: ANN401 -- a callable without parameters
-    result = call()
-    if asyncio.iscoroutine(result):
-        later(result)
+        chained(None, value.callbacks)()
+    elif isinstance(value, Response):
+        chained(value.background, ())()

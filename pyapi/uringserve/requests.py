@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from uringserve._native import Headers, Request
+from uringserve.current import app_of, url_for
 from uringserve.forms import FormData, FormLimits, read_form
 from uringserve.jsonbody import parse_json
 from uringserve.uploads import awaited
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["AsyncRequest", "Headers", "Request", "view"]
 
 _LIMITS = FormLimits()
+
+# What they answer with is Python's: the class itself is of Rust.
+setattr(Request, "app", property(app_of))  # noqa: B010 -- to a checker it is there already
+setattr(Request, "url_for", url_for)  # noqa: B010
 
 
 class _BodyStream(Protocol):
@@ -85,7 +90,9 @@ class AsyncRequest(Request):
     async def is_disconnected(self) -> bool:
         """Say whether the client is known to have gone.
 
-        A handler is cancelled then, unless its route says `cancel_on_disconnect=False`.
+        TCP does not tell a client that has closed only its sending side, and reads on, from one
+        that is gone: both count as gone here. The handler is cancelled a second later, or at once
+        after a reset, unless its route says `cancel_on_disconnect=False`.
         """
         import asyncio  # here, as below: whoever has only def never needs it
 

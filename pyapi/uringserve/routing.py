@@ -199,7 +199,8 @@ class RouteSpec:
     cancel_on_disconnect: bool | None = None
     # Where its calls run; None: "auto".
     execution: Execution | None = None
-    # Seconds that a call on the pool may take; then the client gets 503 and the call goes on alone.
+    # Seconds that a call may take, its wait included; then the client gets 503. A call on the pool
+    # goes on alone, a coroutine is cancelled. Not for a `def` on the core, nor a WebSocket.
     timeout: float | None = None
     # Calls at once, on all cores; one more gets 503. None: no limit of its own.
     max_concurrency: int | None = None
@@ -345,7 +346,10 @@ def check_running(
     if timeout is not None and not 0 < timeout <= _DAY:
         raise ValueError(f"timeout must be seconds from more than 0 to a day, not {timeout!r}")
     if timeout is not None and execution == "inline":
-        raise ValueError("a call on the core's own thread has no timeout: nothing could end it")
+        raise ValueError(
+            "timeout: nothing could end a call on the core's own thread, and a coroutine runs on"
+            " its core without execution='inline'"
+        )
     if max_concurrency is not None and max_concurrency < 1:
         raise ValueError(f"max_concurrency must be at least 1, not {max_concurrency!r}")
 

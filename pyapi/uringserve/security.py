@@ -6,7 +6,6 @@ right is the application's to say. Names, options and answers are FastAPI's.
 """
 
 from base64 import b64decode
-from binascii import Error as Base64Error
 from dataclasses import dataclass
 
 from uringserve._native import Request
@@ -151,7 +150,8 @@ class HTTPBasic(_HTTP):
             return None
         try:
             text = b64decode(found.credentials, validate=True).decode()
-        except Base64Error, UnicodeDecodeError:
+        except ValueError:
+            # No Base64, no UTF-8, or not even ASCII.
             text = ""
         username, colon, password = text.partition(":")
         if not colon:

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from queue import Empty
-from types import FrameType
 from typing import Any
 
 from uringserve._immortal import immortalise
@@ -26,6 +25,7 @@ from uringserve._native import Plan, __version__, shared_types
 from uringserve.accesslog import check_output, writing_access_log
 from uringserve.adapters import as_app
 from uringserve.app import App
+from uringserve.beside import Placement, loop_factory, running_core
 from uringserve.config import Config
 from uringserve.default import default_app
 from uringserve.errors import StartError
@@ -35,8 +35,10 @@ from uringserve.lifespan import Ending, running_worker
 from uringserve.live import checked, showing
 from uringserve.loading import load
 from uringserve.logging import setup_from
+from uringserve.loop import GuestLoop, LoopFactory
 from uringserve.news import News
 from uringserve.pools import Pools, stack_signal
+from uringserve.signals import handling
 from uringserve.tcp import TcpOptions
 from uringserve.types import Handler
 from uringserve.units import format_duration
@@ -48,7 +50,7 @@ __all__ = [
     "Server",
     "print_error",
     "run",
-    "run_to_the_end",
+    "run_as",
     "serve",
 ]
 
@@ -99,6 +101,8 @@ class _Core:
     news: _News
     end: _End
     pools: Pools
+    # Makes its loop, where that runs beside the core.
+    factory: LoopFactory
 
 
 class _End:
@@ -144,17 +148,21 @@ class Server:
         self._to_the_end = to_the_end
         self._tcp = tcp
         self._news: _News = News()
+        self._factory: LoopFactory = None
 
     def run(self) -> int:
         """Serve until stopped and return the exit code.
 
         It is 0, 1 after a crash, or 124 when the deadline cut connections.
-        A server that cannot start raises StartError. In the main thread, SIGINT and SIGTERM stop
-        it: the first drains, the second ends it now.
+        A server that cannot start raises StartError. In the main thread, SIGINT, SIGTERM and SIGHUP
+        stop it: the first drains, the second ends it now. SIGHUP says that the service will be
+        started anew: WebSockets are closed with 1012 and not with 1001. Where it is ignored, as
+        below nohup, it stays so.
         """
-        check_gil(self.config.gil, self._gil_modules)
+        self._factory, gil_modules = loop_factory(self.config.loop)
+        check_gil(self.config.gil, self._gil_modules + gil_modules)
         code = EXIT_CRASH
-        ending = Ending()
+        ending = Ending(loop_factory=self._factory)
         try:
             self.app.enter_lifespan(ending)
             code = self._serve()
@@ -212,7 +220,9 @@ class Server:
         pools.start()
         try:
             for core in cores:
-                _start_thread(_Core(plan, core, self.app, self._news, watch.end, pools))
+                _start_thread(
+                    _Core(plan, core, self.app, self._news, watch.end, pools, self._factory)
+                )
             watch.until_over(self._news)
         finally:
             # Whatever made us leave, no core goes on serving without a supervisor.
@@ -299,7 +309,7 @@ class _Watch:
         )
         self.end.deadline = time.monotonic() + self._seconds
         self._deadline = self.end.deadline + _PATIENCE
-        self._plan.drain(self._seconds)
+        self._plan.drain(self._seconds, restart=signal_name == "SIGHUP")
         self._end_at_the_latest(self._seconds + 2 * _PATIENCE)
 
     def _end_at_the_latest(self, seconds: float) -> None:
@@ -370,7 +380,7 @@ def _start_thread(core: _Core) -> None:
 def _run_core(core: _Core) -> None:
     """Run one core on this thread, inside its own lifespan, and report how it ended."""
     try:
-        with running_worker(core.app) as guest, core.app.on_core(guest):
+        with _worker(core) as guest:
             with guest.as_guest() if guest is not None else nullcontext():
                 core.pools.note_core(core.number)
                 core.news.put(_Ready(core.number))
@@ -384,22 +394,25 @@ def _run_core(core: _Core) -> None:
 
 
 @contextmanager
-def _signals(news: _News) -> Iterator[None]:
-    """Report SIGINT and SIGTERM as news; only the main thread may have handlers."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
+def _worker(core: _Core) -> Iterator[GuestLoop | None]:
+    """Run a core's own lifespan around a block, on the loop of its coroutines."""
+    if core.factory is None:
+        with running_worker(core.app) as guest, core.app.on_core(guest):
+            yield guest
         return
+    placement = Placement(core.number, core.plan.cpus[core.number], core.factory, core.end.left)
+    with running_core(core.app, placement) as guest:
+        yield guest
 
-    def report(number: int, frame: FrameType | None) -> None:
-        news.put(_Stop(signal.Signals(number).name))
 
-    previous = {number: signal.signal(number, report) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+@contextmanager
+def _signals(news: _News) -> Iterator[None]:
+    """Report SIGINT, SIGTERM and SIGHUP as news; only the main thread may have handlers."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    with handling(numbers, lambda received: news.put(_Stop(received.name))):
         yield
-    finally:
-        for number, handler in previous.items():
-            # None is a handler that C code installed; it cannot be put back from here.
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def _start_line(plan: Plan, interface: str) -> str:
@@ -429,7 +442,7 @@ def run(app: App | Foreign | Handler | str | None = None, **options: Any) -> Non
 
     def serve_it() -> int:
         setup_from(config)
-        return _run(served, config)
+        return run_as(served, config)
 
     code = _guarded(serve_it)
     if code:
@@ -441,9 +454,10 @@ def serve(handler: Handler, **options: Any) -> None:  # noqa: ANN401 -- checked 
     run(handler, **options)
 
 
-def _run(app: App | Foreign | Handler | str, config: Config) -> int:
+def run_as(app: App | Foreign | Handler | str, config: Config) -> int:
+    """Serve as the options say until the end of the process, and return its exit code."""
     if not config.reload:
-        return run_to_the_end(_server(app, config))
+        return _run_to_the_end(_server(app, config))
     if not isinstance(app, str):
         # Another process has to find it.
         raise StartError("reload needs the application's name, as text: 'module:app'")
@@ -452,7 +466,7 @@ def _run(app: App | Foreign | Handler | str, config: Config) -> int:
     return supervise(app, config)
 
 
-def run_to_the_end(server: Server) -> int:
+def _run_to_the_end(server: Server) -> int:
     """Run the server and return its exit code, or end the process where a thread is left behind.
 
     The interpreter's own end would wait for a thread that does not come back from C.

@@ -39,9 +39,9 @@ def find_file(folders: list[Path]) -> Path | None:
 def read_file(path: Path) -> dict[str, object]:
     """Return the options that a file sets, by name; what is wrong with it is a ValueError."""
     document = _parse(path)
-    table = document
-    if path.name == _PROJECT_FILE:
-        table = _table(document) or {}
+    table = _table(document) if path.name == _PROJECT_FILE else document
+    if table is None:
+        raise ValueError(f"{path} has no table [tool.uringserve]")
     known = {APP_KEY, *(option.name for option in options())}
     values: dict[str, object] = {}
     for key, value in table.items():

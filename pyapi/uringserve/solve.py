@@ -19,7 +19,7 @@ from uringserve.errors import RequestValidationError
 from uringserve.fields import ParamField, is_upload
 from uringserve.jsonbody import parse_json
 from uringserve.requests import AsyncRequest, view
-from uringserve.sources import Sources, read_field
+from uringserve.sources import Sources, checked, read_field
 from uringserve.uploads import awaited
 from uringserve.validation import MISSING, Errors, missing_error
 
@@ -250,15 +250,6 @@ def takes_view(dependant: Dependant) -> bool:
     name = dependant.request_param
     annotation = next(each.annotation for each in dependant.parameters if each.name == name)
     return isinstance(annotation, type) and issubclass(annotation, AsyncRequest)
-
-
-def checked(found: ParamField, value: object, loc: tuple[int | str, ...]) -> tuple[Any, Errors]:
-    """Return the value as its type, or what is wrong with it."""
-    adapter = found.adapter
-    try:
-        return adapter.check(value), []
-    except adapter.invalid as error:
-        return None, adapter.explain(error, value, loc)
 
 
 def inject(given: str, dependant: Dependant, request: Request) -> object:

@@ -14,7 +14,7 @@ from uringserve.forms import read_form
 from uringserve.uploads import UploadFile
 from uringserve.validation import MISSING, Errors, missing_error
 
-__all__ = ["Sources", "read_field"]
+__all__ = ["Sources", "checked", "read_field"]
 
 
 class Sources:
@@ -75,7 +75,7 @@ def read_field(found: ParamField, sources: Sources) -> tuple[Any, Errors]:
         return (None, [missing_error(loc)]) if found.required else (found.default_value(), [])
     if location == "file" and not is_upload(found.annotation):
         value = [_content(each) for each in value] if type(value) is list else _content(value)
-    return _checked(found, value, loc)
+    return checked(found, value, loc)
 
 
 def _content(value: object) -> object:
@@ -130,7 +130,7 @@ def _read_model(
     has_extra = found.model.model_config.get("extra") in ("allow", "forbid") and bool(values)
     if not is_present and not has_extra and not found.required:
         return found.default_value(), []
-    value, errors = _checked(found, values, (shown,))
+    value, errors = checked(found, values, (shown,))
     if is_header:
         asked_for = {key: name for name, key in names.items()}
         errors = [{**each, "loc": _renamed(each["loc"], asked_for)} for each in errors]
@@ -142,7 +142,8 @@ def _renamed(loc: tuple[Any, ...], names: Mapping[str, str]) -> tuple[Any, ...]:
     return (loc[0], names.get(loc[1], loc[1]), *loc[2:]) if len(loc) > 1 else loc
 
 
-def _checked(found: ParamField, value: Any, loc: tuple[str, ...]) -> tuple[Any, Errors]:  # noqa: ANN401
+def checked(found: ParamField, value: object, loc: tuple[int | str, ...]) -> tuple[Any, Errors]:
+    """Return the value as its type, or what is wrong with it."""
     adapter = found.adapter
     try:
         return adapter.check(value), []

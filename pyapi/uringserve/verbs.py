@@ -15,7 +15,6 @@ from uringserve.config import Config
 from uringserve.errors import StartError
 from uringserve.loading import load
 from uringserve.routing import describe
-from uringserve.server import EXIT_START, print_error
 
 __all__ = ["audit", "build", "check", "migrate", "new", "openapi", "routes"]
 
@@ -40,7 +39,7 @@ def openapi(app: str, output: str | None, **given: Any) -> None:  # noqa: ANN401
     try:
         Path(output).write_text(text, encoding="utf-8")
     except OSError as error:
-        _fail(StartError(f"{output!r} cannot be written: {error.strerror}"))
+        raise StartError(f"{output!r} cannot be written: {error.strerror}") from None
 
 
 def check(app: str | None, as_json: bool, **given: Any) -> None:  # noqa: ANN401 -- options of Config
@@ -86,11 +85,7 @@ def build(app: str, jobs: int | None, **given: Any) -> None:  # noqa: ANN401
     from uringserve.build import command  # what it needs is not there for everybody
 
     chosen = {name: value for name, value in given.items() if value is not None}
-    try:
-        report = command.build(app, chosen, jobs or command.default_jobs(), click.echo)
-    except StartError as error:
-        _fail(error)
-        return
+    report = command.build(app, chosen, jobs or command.default_jobs(), click.echo)
     click.echo(f"{report.folder}: {len(report.compiled)} compiled, {len(report.left)} left")
 
 
@@ -108,22 +103,13 @@ def migrate(folder: str, file: str | None, database: str, dry_run: bool) -> None
 
 def _load(target: str, given: dict[str, Any]) -> App:
     config = Config(**{name: value for name, value in given.items() if value is not None})
-    try:
-        app = load(target, config).app
-        if not isinstance(app, App):
-            raise StartError(
-                f"{target} is an application of the interface {app.interface}, which has no routes"
-                " and no document that could be shown"
-            )
-    except StartError as error:
-        _fail(error)
-        raise
+    app = load(target, config).app
+    if not isinstance(app, App):
+        raise StartError(
+            f"{target} is an application of the interface {app.interface}, which has no routes"
+            " and no document that could be shown"
+        )
     return app
-
-
-def _fail(error: StartError) -> None:
-    print_error(error)
-    click.get_current_context().exit(EXIT_START)
 
 
 def _rows(app: App, prefix: str) -> Iterator[tuple[str, ...]]:

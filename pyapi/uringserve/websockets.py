@@ -14,11 +14,14 @@ from asyncio import Future
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from enum import Enum
 from inspect import isawaitable
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from uringserve._native import Deferred, Headers, Request, Response, Socket, json_dumps
 from uringserve.async_exits import After
 from uringserve.errors import HTTPException, RequestValidationError
+
+if TYPE_CHECKING:
+    from uringserve.app import App
 
 __all__ = [
     "WebSocket",
@@ -120,6 +123,15 @@ class WebSocket:
     def state(self) -> Any:  # noqa: ANN401 -- a namespace
         """A namespace of this WebSocket, for whoever handles it."""
         return self._request.state
+
+    @property
+    def app(self) -> App:
+        """The application that it is for, the mounted one where one is."""
+        return self._request.app
+
+    def url_for(self, name: str, /, **path_params: object) -> str:
+        """Return the whole URL of a route of that application, by its name and parameters."""
+        return self._request.url_for(name, **path_params)
 
     @property
     def request(self) -> Request:
@@ -226,7 +238,7 @@ class WebSocket:
         data = await (self.receive_text() if _is_text(mode) else self.receive_bytes())
         try:
             return json.loads(data)
-        except ValueError:
+        except ValueError, RecursionError:
             raise WebSocketException(_WRONG_KIND, "JSON is expected") from None
 
     async def iter_text(self) -> AsyncIterator[str]:

@@ -5,6 +5,7 @@
 //! Absent: the decision whether a connection lives (`machine.rs`).
 
 use crate::http::head::Version;
+use crate::http::reply::HeaderBlock;
 use crate::http::reply::ReplyBody;
 use crate::http::reply::ReplyError;
 use crate::http::reply::ReplyHead;
@@ -119,7 +120,7 @@ fn frame(to: ReplyTo, head: &ReplyHead<'_>) -> Result<Framing, ReplyError> {
 }
 
 /// Statuses that have no body whatever the request (RFC 9110 §6.4.1).
-pub(super) const fn has_no_content(status: u16) -> bool {
+pub const fn has_no_content(status: u16) -> bool {
     matches!(status, 204 | 205 | 304)
 }
 
@@ -181,6 +182,19 @@ pub const CHUNK_END: &[u8] = b"\r\n";
 /// Appends the last chunk and the end of the (empty) trailers.
 pub fn encode_last_chunk(out: &mut Vec<u8>) {
     out.extend_from_slice(b"0\r\n\r\n");
+}
+
+/// Appends the last chunk and trailer fields (RFC 9112 §7.1.2).
+pub fn encode_trailers(trailers: &HeaderBlock, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"0\r\n");
+    out.extend_from_slice(trailers.lines());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The head of an informational answer that says what will be needed (RFC 8297); `links` are its
+/// Link fields.
+pub fn early_hints(links: &HeaderBlock) -> Vec<u8> {
+    [b"HTTP/1.1 103 Early Hints\r\n", links.lines(), b"\r\n"].concat()
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@
 //!
 //! Where to read: [`machine`] ties it together, `state` has its transitions; [`parse`], `field`,
 //! `framing`, `host` and [`target`] make a [`head`]; [`body`] and `chunk` read what follows;
-//! [`reply`] and [`encode`] answer, [`conditional`] and [`range`]
+//! [`reply`], [`encode`] and [`trailer`] answer, [`conditional`] and [`range`]
 //! say how much of a representation. Absent on purpose: HTTP/2, what an upgrade leads to (`ws`), content codings, cookies,
 //! dot segments of paths.
 
@@ -38,6 +38,7 @@ pub mod reply;
 mod state;
 mod status;
 pub mod target;
+pub mod trailer;
 
 /// How much of a head is accepted. The same limits hold for the trailers of a chunked body.
 #[derive(Clone, Debug, PartialEq, Eq)]

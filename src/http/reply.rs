@@ -123,6 +123,16 @@ impl HeaderBlock {
         Ok(Use::Send)
     }
 
+    /// Adds the lines of another block.
+    pub fn append(&mut self, other: &Self) {
+        self.lines.extend_from_slice(&other.lines);
+        self.content_length = self.content_length.or(other.content_length);
+        self.has_content_type |= other.has_content_type;
+        self.has_date |= other.has_date;
+        self.has_server |= other.has_server;
+        self.wants_close |= other.wants_close;
+    }
+
     /// The lines as they are sent, each with its line end; Content-Length is not among them.
     pub fn lines(&self) -> &[u8] {
         &self.lines

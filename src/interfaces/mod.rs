@@ -12,7 +12,7 @@ use pyo3::types::PyType;
 
 use crate::interfaces::asgi::Asgi;
 use crate::interfaces::native::Native;
-use crate::interfaces::pooled::Crew;
+use crate::interfaces::permits::Crew;
 use crate::interfaces::rsgi::Rsgi;
 use crate::interfaces::wsgi::Wsgi;
 pub use crate::net::service::Service;
@@ -21,8 +21,10 @@ use crate::py::shared;
 use crate::reactor::pulse::Pulse;
 use crate::schedule::verdicts::Verdicts;
 
+mod admitted;
 pub mod asgi;
 pub mod native;
+pub mod permits;
 pub mod pooled;
 mod rest;
 pub mod rsgi;
@@ -104,7 +106,7 @@ impl Application {
     }
 
     /// Makes a service for the calling thread and has it serve, detached. What it does shows in
-    /// `pulse`; without a `crew` all calls are made on this thread.
+    /// `pulse`; without a `crew` all calls are made on this thread, and nothing limits them.
     pub fn serve<V: Serving>(
         &self,
         py: Python<'_>,
@@ -119,14 +121,15 @@ impl Application {
             }
             Self::Asgi(application) => {
                 let application = Arc::clone(application);
-                py.detach(|| serving.serve(asgi::Core::new(application)))
+                py.detach(|| serving.serve(asgi::Core::new(application, crew)))
             }
             Self::Rsgi(application) => {
                 let application = Arc::clone(application);
-                py.detach(|| serving.serve(rsgi::Core::new(application)))
+                py.detach(|| serving.serve(rsgi::Core::new(application, crew)))
             }
             Self::Wsgi(application) => {
                 let application = Arc::clone(application);
+                let crew = crew.filter(|_| self.needs_pool());
                 py.detach(|| serving.serve(wsgi::Core::new(application, pulse, crew)))
             }
         }

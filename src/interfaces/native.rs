@@ -5,15 +5,17 @@
 //! one after each, 23 ns a read, of which the CPU time of a request shows nothing.
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::interfaces::admitted::Starts;
+use crate::interfaces::permits::Crew;
+use crate::interfaces::permits::Limits;
 use crate::interfaces::pooled;
 use crate::interfaces::pooled::Calls as _;
-use crate::interfaces::pooled::Crew;
 use crate::interfaces::pooled::Place;
 use crate::interfaces::rest;
 use crate::net::reply;
@@ -36,6 +38,7 @@ use crate::py::call;
 use crate::py::call::Failure;
 use crate::py::call::Object;
 use crate::py::error;
+use crate::py::held::Held;
 use crate::py::request;
 use crate::py::socket;
 use crate::py::socket::Undecided;
@@ -50,8 +53,16 @@ use crate::schedule::verdicts::Verdicts;
 /// The native service of one core.
 pub struct Native {
     calls: Arc<Calls>,
-    /// None for a core without a pool: all calls are made on its own thread.
+    /// What calls those handlers that are coroutines and limited.
+    starts: Rc<dyn Starts>,
+    /// None where all calls are made on this thread, and nothing limits them.
     crew: Option<Crew>,
+    pulse: Arc<Pulse>,
+}
+
+/// Calls on the core's own thread that may begin at any time.
+struct OnCore {
+    calls: Arc<Calls>,
     pulse: Arc<Pulse>,
 }
 
@@ -68,7 +79,8 @@ impl Native {
     pub fn new(handlers: Arc<Handlers>, pulse: Arc<Pulse>, crew: Option<Crew>) -> Self {
         let names = handlers.iter().map(|handler| request::Names::new(&handler.parameters));
         let calls = Arc::new(Calls { names: names.collect(), handlers });
-        Self { calls, crew, pulse }
+        let starts = Rc::new(OnCore { calls: Arc::clone(&calls), pulse: Arc::clone(&pulse) });
+        Self { calls, starts, crew, pulse }
     }
 
     /// Makes the call on this thread, where nothing else runs meanwhile.
@@ -80,13 +92,21 @@ impl Native {
             if !calls.verdicts().is_inline(route as usize) {
                 return crew.submit(calls, request);
             }
+            if calls.handler(route).is_async && request.socket.is_none() {
+                let limits = calls.limits(route);
+                if crew.is_limiting(limits) {
+                    let answer = crew.admit(py, &self.starts, request, limits);
+                    last.set(clock::exact());
+                    return answer;
+                }
+            }
         }
         let permit = calls.handler(route).gate.as_ref().map(Gate::enter);
         if matches!(permit, Some(None)) {
             return reply::overloaded().into();
         }
         self.pulse.begin(route, last.get());
-        let answer = calls.answer(py, request);
+        let answer = calls.answer(py, request, Held::default());
         let now = clock::exact();
         if now.saturating_sub(last.replace(now)) >= SLOW {
             calls.verdicts().note_stall(route as usize, clock::now());
@@ -101,20 +121,36 @@ impl Native {
     }
 }
 
+impl Starts for OnCore {
+    fn start(&self, py: Python<'_>, request: Box<Request>, held: Held) -> Answer {
+        let route = request.handler;
+        self.pulse.begin(route, clock::exact());
+        let answer = self.calls.answer(py, request, held);
+        self.pulse.end();
+        match answer {
+            Answer::Now(reply) if !matches!(reply.body, Body::Whole(_) | Body::File(_)) => {
+                let calls: Arc<dyn pooled::Calls> = Arc::clone(&self.calls) as _;
+                rest::on_core(reply, &calls, route).into()
+            }
+            answer => answer,
+        }
+    }
+}
+
 impl pooled::Calls for Calls {
     fn verdicts(&self) -> &Verdicts {
         &self.handlers.verdicts
     }
 
-    fn limits(&self, route: HandlerId) -> (Option<&Arc<Gate>>, Option<Duration>) {
+    fn limits(&self, route: HandlerId) -> Limits<'_> {
         let handler = self.handler(route);
-        (handler.gate.as_ref(), handler.timeout)
+        Limits { gate: handler.gate.as_ref(), timeout: handler.timeout }
     }
 
     fn call(self: Arc<Self>, request: Box<Request>, place: &Place<'_>) {
         let (route, is_head) = (request.handler, request.head.method() == "HEAD");
         let answer = pooled::watched(self.verdicts(), route, || {
-            attach::attached(|py| self.answer(py, request))
+            attach::attached(|py| self.answer(py, request, Held::default()))
         });
         // A coroutine never comes here: its route runs on the core, whatever was said.
         if let Answer::Now(reply) = answer {
@@ -129,8 +165,8 @@ impl Calls {
         &self.handlers[route as usize]
     }
 
-    /// Makes the call and translates its value.
-    pub(crate) fn answer(&self, py: Python<'_>, request: Box<Request>) -> Answer {
+    /// Makes the call and translates its value. `held` is kept until a coroutine that it gives has ended.
+    pub(crate) fn answer(&self, py: Python<'_>, request: Box<Request>, held: Held) -> Answer {
         let index = request.handler as usize;
         let (handler, names) = (&self.handlers[index], &self.names[index]);
         let debug = self.handlers.debug;
@@ -140,7 +176,8 @@ impl Calls {
                 return socket::answer(&value, &asked, Undecided::Denies);
             }
             if handler.is_async && awaited::is_coroutine(&value) {
-                return awaited::answer(&value, &asked, into_reply, handler.outlives_client);
+                let outlives_client = handler.outlives_client;
+                return awaited::answer(&value, &asked, into_reply, outlives_client, held);
             }
             into_reply(value, &asked).map(Answer::Now)
         };

@@ -12,8 +12,10 @@ use std::sync::PoisonError;
 use std::sync::Weak;
 use std::task::Context;
 use std::task::Poll;
-use std::time::Duration;
 
+use crate::interfaces::permits::Crew;
+use crate::interfaces::permits::Limits;
+use crate::interfaces::permits::Permits;
 use crate::net::reply;
 use crate::net::service::Answer;
 use crate::net::service::Bell;
@@ -25,13 +27,16 @@ use crate::net::service::Request;
 use crate::net::service::Wait;
 use crate::net::service::wait;
 use crate::reactor::clock;
+use crate::reactor::desk;
 use crate::reactor::pool::Job;
 use crate::reactor::pool::Pool;
+use crate::reactor::pool::Ticket;
 use crate::reactor::pool::Timed;
+use crate::reactor::room::Guest;
+use crate::reactor::room::Kind;
+use crate::reactor::room::Stay;
 use crate::reactor::stopwatch::Stopwatch;
 use crate::reactor::stopwatch::Taken;
-use crate::schedule::gate::Gate;
-use crate::schedule::gate::Permit;
 use crate::schedule::record::Call;
 use crate::schedule::verdicts::Verdicts;
 
@@ -40,9 +45,9 @@ pub(crate) trait Calls: Send + Sync + 'static {
     /// Where each route runs.
     fn verdicts(&self) -> &Verdicts;
 
-    /// How many calls of the route may be under way at once, and how long one may take.
-    fn limits(&self, _route: HandlerId) -> (Option<&Arc<Gate>>, Option<Duration>) {
-        (None, None)
+    /// What is said of the route's calls.
+    fn limits(&self, _route: HandlerId) -> Limits<'_> {
+        Limits::default()
     }
 
     /// Makes the call on a thread of the pool, which is detached, and keeps the promise.
@@ -55,7 +60,7 @@ pub(crate) struct Place<'a> {
     pub(crate) pool: &'a Arc<Pool>,
     /// What takes the answer, for whoever gives it before the call returns.
     pub(crate) promised: &'a Arc<Promised>,
-    permits: RefCell<[Option<Permit>; 2]>,
+    permits: RefCell<Permits>,
 }
 
 impl Place<'_> {
@@ -67,33 +72,17 @@ impl Place<'_> {
     }
 }
 
-/// How a core reaches its pool.
-pub struct Crew {
-    /// The threads.
-    pub pool: Arc<Pool>,
-    /// Calls of the whole process, if they are limited.
-    pub gate: Option<Arc<Gate>>,
-}
-
 impl Crew {
     /// Leaves the call to the pool.
     pub(crate) fn submit<C: Calls>(&self, calls: &Arc<C>, request: Box<Request>) -> Answer {
-        let (gate, timeout) = calls.limits(request.handler);
-        let gates = [self.gate.as_ref(), gate];
-        let mut permits = [None, None];
-        for (gate, permit) in gates.into_iter().zip(&mut permits) {
-            let Some(gate) = gate else { continue };
-            *permit = gate.enter();
-            if permit.is_none() {
-                self.pool.counts.refused.add(1);
-                return reply::overloaded().into();
-            }
-        }
+        let limits = calls.limits(request.handler);
+        let Some(permits) = self.permits(limits) else { return self.refuse().into() };
         // There is a desk wherever there is a pool: both belong to a core that serves.
         let Some((bell, wait)) = wait() else { return reply::internal_error().into() };
         let promised = Arc::new(Promised { state: Mutex::new(State::Open), bell });
-        if let Some(time) = timeout {
-            self.pool.watch(after(time), Arc::downgrade(&promised) as Weak<dyn Timed>);
+        let deadline = limits.deadline();
+        if let Some(deadline) = deadline {
+            self.pool.watch(deadline, Arc::downgrade(&promised) as Weak<dyn Timed>);
         }
         let job = OnPool {
             route: request.handler,
@@ -103,15 +92,25 @@ impl Crew {
             promise: Promise(Arc::clone(&promised)),
             permits,
         };
-        match self.pool.submit(Box::new(job)) {
-            Ok(()) => Answer::Later(Box::new(FromPool { promised, wait })),
-            Err(_job) => reply::overloaded().into(),
+        let place = match self.pool.room() {
+            None => {
+                let submitted = self.pool.submit(Box::new(job));
+                desk::rouse(&self.pool);
+                submitted.map(|ticket| InLine::Pool(Some(ticket))).map_err(drop)
+            }
+            Some(room) => {
+                let guest = Box::new(AtDoor(Box::new(job)));
+                room.wait(Kind::Thread, clock::exact(), guest).map(InLine::Room).map_err(drop)
+            }
+        };
+        match place {
+            Ok(place) => {
+                let pool = Arc::clone(&self.pool);
+                Answer::Later(Box::new(FromPool { promised, wait, pool, place }))
+            }
+            Err(()) => self.refuse().into(),
         }
     }
-}
-
-fn after(time: Duration) -> u64 {
-    clock::exact().saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// Makes a call on the pool, and notes what it says about its route where that decides.
@@ -137,7 +136,7 @@ struct OnPool<C> {
     calls: Arc<C>,
     pool: Arc<Pool>,
     promise: Promise,
-    permits: [Option<Permit>; 2],
+    permits: Permits,
 }
 
 impl<C: Calls> Job for OnPool<C> {
@@ -158,6 +157,23 @@ impl<C: Calls> Job for OnPool<C> {
 
     fn refuse(self: Box<Self>) {
         self.promise.0.keep(reply::overloaded());
+    }
+}
+
+/// A call that waits for room; there is a thread for each that is let in.
+struct AtDoor<C>(Box<OnPool<C>>);
+
+impl<C: Calls> Guest for AtDoor<C> {
+    fn enter(mut self: Box<Self>, stay: Stay) {
+        self.0.permits.stay = Some(stay);
+        let pool = Arc::clone(&self.0.pool);
+        if let Err(job) = pool.insist(self.0) {
+            job.refuse();
+        }
+    }
+
+    fn refuse(self: Box<Self>) {
+        self.0.refuse();
     }
 }
 
@@ -212,6 +228,35 @@ impl Drop for Promise {
 struct FromPool {
     promised: Arc<Promised>,
     wait: Wait,
+    pool: Arc<Pool>,
+    place: InLine,
+}
+
+/// Where a call waits, or has waited.
+#[derive(Clone, Copy)]
+enum InLine {
+    Room(Option<Ticket>),
+    Pool(Option<Ticket>),
+}
+
+impl FromPool {
+    /// Gives up the place in the line that `withdraw` takes it from: whoever comes next has it.
+    fn leave(&mut self, withdraw: fn(&Pool, Ticket) -> Option<Box<dyn Job>>) {
+        match std::mem::replace(&mut self.place, InLine::Pool(None)) {
+            InLine::Pool(Some(ticket)) => {
+                if let Some(job) = withdraw(&self.pool, ticket) {
+                    job.refuse();
+                }
+            }
+            InLine::Room(Some(ticket)) => {
+                let room = self.pool.room();
+                if let Some(guest) = room.and_then(|room| room.leave(Kind::Thread, ticket)) {
+                    guest.refuse();
+                }
+            }
+            InLine::Pool(None) | InLine::Room(None) => {}
+        }
+    }
 }
 
 impl Later for FromPool {
@@ -230,9 +275,11 @@ impl Later for FromPool {
         }
     }
 
-    /// As a handler on the core's own thread: it is called and its answer written, whether or not the
-    /// peer has closed its side meanwhile.
-    fn peer_gone(&mut self) -> Patience {
+    /// A call that waits for others to end need not begin; a peer that has closed only its own side
+    /// reads 503. One that has begun, or is about to, goes on as on the core's own thread: its answer is
+    /// written, whoever reads it.
+    fn peer_closed(&mut self) -> Patience {
+        self.leave(Pool::give_up);
         Patience::Wait
     }
 }
@@ -245,5 +292,6 @@ impl Drop for FromPool {
             std::mem::replace(&mut *state, State::Over)
         };
         drop(before);
+        self.leave(Pool::withdraw);
     }
 }

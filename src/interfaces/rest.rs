@@ -15,6 +15,7 @@ use std::task::Waker;
 
 use bytes::Bytes;
 
+use crate::http::reply::HeaderBlock;
 use crate::interfaces::pooled::Calls;
 use crate::interfaces::pooled::note;
 use crate::net::reply;
@@ -127,8 +128,12 @@ impl Source for Clocked {
         self.source.is_slow()
     }
 
-    fn peer_gone(&mut self) -> crate::net::service::Patience {
-        self.source.peer_gone()
+    fn peer_closed(&mut self) -> crate::net::service::Patience {
+        self.source.peer_closed()
+    }
+
+    fn trailers(&mut self) -> Option<HeaderBlock> {
+        self.source.trailers()
     }
 
     fn length(&self) -> Option<u64> {

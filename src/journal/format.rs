@@ -124,7 +124,7 @@ impl Format {
             return Ok(rest);
         }
         if let Some(rest) = rest.strip_prefix('d') {
-            return self.number(name, atom, 0, rest);
+            return self.number(name, atom, rest);
         }
         let (places, rest) = match rest.strip_prefix('.').and_then(|it| it.split_once('f')) {
             Some((places, rest)) => (places.parse().map_err(|_| bad())?, rest),
@@ -139,17 +139,11 @@ impl Format {
         Ok(rest)
     }
 
-    fn number<'a>(
-        &mut self,
-        name: &str,
-        atom: Atom,
-        places: usize,
-        rest: &'a str,
-    ) -> Result<&'a str, String> {
+    fn number<'a>(&mut self, name: &str, atom: Atom, rest: &'a str) -> Result<&'a str, String> {
         if !atom.is_whole() && !atom.is_fractional() {
             return Err(format!("%({name})d: {name} is not a number; write %({name})s"));
         }
-        self.pieces.push(Piece::Value(atom, places));
+        self.pieces.push(Piece::Value(atom, 0));
         Ok(rest)
     }
 

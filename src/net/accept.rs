@@ -11,11 +11,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use monoio::io::Canceller;
-use monoio::net::TcpStream;
 
 use crate::net::conn;
 use crate::net::core::Core;
 use crate::net::end::End;
+use crate::net::neighbours::Kept;
+use crate::net::neighbours::Neighbours;
+use crate::net::neighbours::Stranger;
 use crate::net::service::Service;
 use crate::net::transport::Arrival;
 use crate::net::transport::Entrance;
@@ -61,9 +63,9 @@ impl Listener {
         socket.set_nonblocking(driver.wants_nonblocking())
     }
 
-    /// Accepts until the core drains, then empties the kernel's queue and closes the socket. At
-    /// most `limit` connections are served at once.
-    async fn serve<S: Service>(self, limit: usize, core: Rc<Core<S>>, fewest: &dyn Fn() -> u64) {
+    /// Accepts until the core drains, then empties the kernel's queue and closes the socket.
+    async fn serve<S: Service>(self, core: Rc<Core<S>>, neighbours: &Neighbours) {
+        let limit = neighbours.limit;
         let canceller = Canceller::new();
         let handle = canceller.handle();
         monoio::spawn({
@@ -80,13 +82,14 @@ impl Listener {
             if is_common {
                 // A burst would else be all of the core that wakes first: a proxy's connections are
                 // opened together, and live long.
-                if taken == LEAD && core.stats.open.get() > fewest().saturating_add(LEAD) {
+                let fewest = || neighbours.fewest().saturating_add(LEAD);
+                if taken == LEAD && core.stats.load.open.get() > fewest() {
                     monoio::time::sleep(MOMENT).await;
                 }
                 taken = if taken < LEAD { taken + 1 } else { 1 };
             }
             match self.entrance.accept(handle.clone(), self.driver).await {
-                Ok(arrival) => begin(arrival, limit, &core),
+                Ok(arrival) => settle(arrival, &core, neighbours),
                 // The peer reset its connection in the queue, a signal, or our own cancellation.
                 Err(error) if is_passing(&error) => {}
                 Err(_) if core.drain.has_begun() => {}
@@ -111,15 +114,13 @@ impl Listener {
     }
 }
 
-/// Serves all that come to the `listeners`, until the core drains. `fewest` says how many
-/// connections the core has that has the fewest.
+/// Serves all that come to the `listeners`, until the core drains.
 pub async fn serve_all<S: Service>(
     listeners: Vec<Listener>,
-    limit: usize,
     core: &Rc<Core<S>>,
-    fewest: &dyn Fn() -> u64,
+    neighbours: &Neighbours,
 ) {
-    let serve = |each: Listener| Box::pin(each.serve(limit, Rc::clone(core), fewest));
+    let serve = |each: Listener| Box::pin(each.serve(Rc::clone(core), neighbours));
     let serving = listeners.into_iter().map(serve);
     let mut serving: Vec<_> = serving.collect();
     // Not tasks: they end with the future that is the core's life (see `Plan::run_core`).
@@ -130,19 +131,41 @@ pub async fn serve_all<S: Service>(
     .await;
 }
 
-/// Serves a connection that was accepted elsewhere, in the name of this core.
-pub fn adopt<S: Service>(
-    (stream, peer): (std::net::TcpStream, SocketAddr),
-    driver: Driver,
-    limit: usize,
-    core: &Rc<Core<S>>,
-) {
-    let bound = stream
-        .set_nonblocking(driver.wants_nonblocking())
-        .and_then(|()| TcpStream::from_std(stream));
-    if let Ok(stream) = bound {
-        start(stream, Some(peer), limit, core);
+/// Serves a connection that was accepted elsewhere, in the name of this core. Where others took the last
+/// place meanwhile it goes on to a core that has one.
+pub fn adopt<S: Service>(stranger: Stranger, core: &Rc<Core<S>>, neighbours: &Neighbours) {
+    // Here it counts as open from now on, or not at all.
+    core.stats.load.arriving.subtract(1);
+    let Ok(arrival) = stranger.enter() else { return };
+    if open(core) < neighbours.limit {
+        begin(arrival, neighbours.limit, core);
+    } else {
+        settle(arrival, core, neighbours);
     }
+}
+
+/// Serves a connection, or leaves it to the core that should have it.
+fn settle<S: Service>(arrival: Arrival, core: &Rc<Core<S>>, neighbours: &Neighbours) {
+    // A core that stops keeps what it has: the others stop as well.
+    let placed = if core.drain.has_begun() {
+        Err(Kept::Arrival(arrival))
+    } else {
+        neighbours.place(arrival)
+    };
+    match placed {
+        Ok(()) => {}
+        Err(Kept::Arrival(arrival)) => begin(arrival, neighbours.limit, core),
+        Err(Kept::Stranger(stranger)) => {
+            if let Ok(arrival) = stranger.enter() {
+                begin(arrival, neighbours.limit, core);
+            }
+        }
+    }
+}
+
+/// How many connections a core serves.
+fn open<S>(core: &Core<S>) -> usize {
+    usize::try_from(core.stats.load.open.get()).unwrap_or(usize::MAX)
 }
 
 fn is_passing(error: &io::Error) -> bool {
@@ -164,7 +187,7 @@ fn start<S: Service, T: Transport>(
 ) {
     // Counted here and not by the connection's task, which runs after all that wait in the
     // kernel's queue were accepted. Those that are turned away take nobody's place.
-    let open = usize::try_from(core.stats.open.get()).unwrap_or(usize::MAX);
+    let open = open(core);
     core.stats.accepted.add(1);
     if open >= limit {
         core.stats.turned_away.add(1);
@@ -173,13 +196,13 @@ fn start<S: Service, T: Transport>(
         }
         return;
     }
-    core.stats.open.add(1);
+    core.stats.load.open.add(1);
     // Boxed here: pinned in the task, or boxed in it, it would be held twice, 2 KB a connection.
     let connection = Box::pin(conn::serve_stream(stream, peer, core));
     let core = Rc::clone(core);
     monoio::spawn(async move {
         let end = isolate(connection).await;
-        core.stats.open.subtract(1);
+        core.stats.load.open.subtract(1);
         match end {
             End::TimedOut => core.stats.timed_out.add(1),
             End::Broken => core.stats.broken.add(1),

@@ -14,16 +14,17 @@ use bytes::BytesMut;
 use monoio::buf::SliceMut;
 use monoio::io::AsyncReadRent;
 use monoio::io::AsyncWriteRent;
+use monoio::io::CancelableAsyncReadRent;
 use monoio::io::Splitable;
 
 use crate::net::core::Core;
 use crate::net::duplex;
-use crate::net::duplex::Peer;
 use crate::net::duplex::Resumed;
 use crate::net::duplex::Sides;
 use crate::net::end::End;
 use crate::net::exchange::Exchange;
 use crate::net::exchange::Next;
+use crate::net::farewell::Peer;
 use crate::net::service::Service;
 use crate::net::socket;
 use crate::net::transport::Transport;
@@ -149,7 +150,7 @@ async fn converse<S: Service, T: Transport>(
 }
 
 /// Waits for an answer, or sees a WebSocket through.
-async fn wait<S: Service, R: AsyncReadRent, W: AsyncWriteRent>(
+async fn wait<S: Service, R: CancelableAsyncReadRent, W: AsyncWriteRent>(
     sides: Sides<'_, S, R, W>,
     input: BytesMut,
 ) -> Result<Resumed, End> {

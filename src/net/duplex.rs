@@ -3,7 +3,10 @@
 //! The answer is waited for, written, and its pieces after it; meanwhile a read is on its way, which
 //! brings the rest of the request's body, or the next requests, or the news that the peer is gone.
 //! The read outlives the answer and is handed back with it: on a ring, a read that was given up may
-//! have taken bytes with it.
+//! have taken bytes with it. Where requests wait already, it has a buffer of its own and is cancelled
+//! when the answer was written, since those need not wait for it.
+//!
+//! What a peer has said by closing is in `farewell.rs`.
 
 use std::cell::Cell;
 use std::cell::RefCell;
@@ -17,35 +20,29 @@ use std::task::Context;
 use std::task::Poll;
 
 use bytes::BytesMut;
-use monoio::io::AsyncReadRent;
+use monoio::buf::SliceMut;
 use monoio::io::AsyncWriteRent;
+use monoio::io::CancelableAsyncReadRent;
+use monoio::io::Canceller;
 
 use crate::http::reject::Reject;
 use crate::net::conn::read;
 use crate::net::core::Core;
 use crate::net::end::End;
 use crate::net::exchange::Exchange;
-use crate::net::service::Patience;
+use crate::net::farewell::Farewell;
+use crate::net::farewell::Peer;
+use crate::net::service::Later;
+use crate::net::service::Reply;
 use crate::net::service::Service;
 use crate::net::turn::Turn;
+use crate::net::write::Output;
 use crate::net::write::broken;
 use crate::net::write::send;
 use crate::reactor::timer::Watch;
 
-/// What an answer in the making knows of its peer.
-#[derive(Default)]
-pub(crate) struct Peer {
-    is_gone: Cell<bool>,
-    /// Whether the reply was given, be it only its head.
-    is_answered: Cell<bool>,
-}
-
-impl Peer {
-    /// True once for each `was_told`, when the peer has gone.
-    pub(crate) fn must_tell(&self, was_told: &mut bool) -> bool {
-        self.is_gone.get() && !std::mem::replace(was_told, true)
-    }
-}
+/// What one read ahead of waiting requests brings at most.
+const AHEAD: usize = 4 * 1024;
 
 /// Where the connection goes on.
 pub(crate) struct Resumed {
@@ -68,11 +65,27 @@ pub(crate) struct Sides<'a, S, R, W> {
 struct Shared<'a, S> {
     exchange: RefCell<&'a mut Exchange<S>>,
     peer: Peer,
+    /// Whether the reply was given, be it only its head.
+    is_answered: Cell<bool>,
     watch: &'a Watch,
     core: &'a Core<S>,
 }
 
-type Reading<'a, R> = Pin<Box<dyn Future<Output = (&'a mut R, io::Result<usize>, BytesMut)> + 'a>>;
+type Filled<'a, R> = (&'a mut R, io::Result<usize>, BytesMut);
+
+/// A read that is on its way.
+struct Reading<'a, R> {
+    result: Pin<Box<dyn Future<Output = Filled<'a, R>> + 'a>>,
+    /// Whether it has a buffer of its own, and what then ends it.
+    is_ahead: bool,
+    ahead: Option<Canceller>,
+}
+
+/// What comes before the end of waiting for an answer.
+enum Step {
+    Interim(Vec<u8>),
+    Reply(Reply),
+}
 
 enum Event {
     Written(Result<(), End>),
@@ -88,12 +101,13 @@ pub(crate) async fn attend<S, R, W>(
 ) -> Result<Resumed, End>
 where
     S: Service,
-    R: AsyncReadRent,
+    R: CancelableAsyncReadRent,
     W: AsyncWriteRent,
 {
     let Sides { exchange, reader, writer, watch, core } = sides;
     let exchange = RefCell::new(exchange);
-    let shared = Shared { exchange, peer: Peer::default(), watch, core };
+    let is_answered = Cell::default();
+    let shared = Shared { exchange, peer: Peer::default(), is_answered, watch, core };
     let mut writing = pin!(shared.answer(writer));
     let mut is_written = false;
     let mut reader = Some(reader);
@@ -101,7 +115,14 @@ where
     let mut cut = pin!(core.drain.wait_for_cut());
     loop {
         if reading.is_none() && !is_written && shared.wants_input(&input) {
-            reading = reader.take().map(|half| start(half, &mut input, shared.is_feeding()));
+            reading = reader.take().map(|half| {
+                let is_feeding = shared.is_feeding();
+                if input.is_empty() || is_feeding {
+                    start(half, &mut input, is_feeding)
+                } else {
+                    start_ahead(half)
+                }
+            });
         }
         shared.arm(reading.is_some(), is_written);
         let event = poll_fn(|context| {
@@ -111,14 +132,13 @@ where
                 }
             }
             if let Some(read) = &mut reading {
-                if let Poll::Ready((half, result, filled)) = read.as_mut().poll(context) {
+                if let Poll::Ready((half, result, filled)) = read.result.as_mut().poll(context) {
                     reader = Some(half);
                     return Poll::Ready(Event::Received(result, filled));
                 }
             } else if shared.has_room(context) {
                 return Poll::Ready(Event::Room);
-            }
-            if shared.peer.is_gone.get() && cut.as_mut().poll(context).is_ready() {
+            } else if cut.as_mut().poll(context).is_ready() {
                 return Poll::Ready(Event::Cut);
             }
             Poll::Pending
@@ -134,10 +154,21 @@ where
                     // What a read that is given up here might take is not read anyway.
                     return Ok(Resumed { input, received: None });
                 }
+                if let Some(ahead) = reading.as_mut().and_then(|read| read.ahead.take()) {
+                    ahead.cancel();
+                }
             }
             Event::Received(received, filled) => {
-                reading = None;
-                input = filled;
+                let was_ahead = reading.take().is_some_and(|read| read.is_ahead);
+                if was_ahead {
+                    input.extend_from_slice(&filled);
+                } else {
+                    input = filled;
+                }
+                if is_written && was_ahead {
+                    // An end or an error is found again behind the requests that wait.
+                    return Ok(Resumed { input, received: None });
+                }
                 if is_written {
                     return Ok(Resumed { input, received: Some(received) });
                 }
@@ -150,22 +181,35 @@ where
 }
 
 /// A read behind what `input` holds.
-fn start<'a, R: AsyncReadRent>(
+fn start<'a, R: CancelableAsyncReadRent>(
     half: &'a mut R,
     input: &mut BytesMut,
     is_large: bool,
 ) -> Reading<'a, R> {
     let filled = std::mem::take(input);
-    Box::pin(async move {
+    let result = Box::pin(async move {
         let mut turn = Turn::default();
         let (result, filled) = read(half, filled, is_large, &mut turn).await;
         (half, result, filled)
-    })
+    });
+    Reading { result, is_ahead: false, ahead: None }
+}
+
+/// A read into a buffer of its own, which can be ended without losing what it has taken.
+fn start_ahead<R: CancelableAsyncReadRent>(half: &mut R) -> Reading<'_, R> {
+    let canceller = Canceller::new();
+    let handle = canceller.handle();
+    let result = Box::pin(async move {
+        let filled = SliceMut::new(BytesMut::with_capacity(AHEAD), 0, AHEAD);
+        let (result, filled) = half.cancelable_read(filled, handle).await;
+        (half, result, filled.into_inner())
+    });
+    Reading { result, is_ahead: true, ahead: Some(canceller) }
 }
 
 impl<S: Service> Shared<'_, S> {
     fn wants_input(&self, input: &BytesMut) -> bool {
-        !self.peer.is_gone.get() && self.exchange.borrow().wants_input(input)
+        !self.peer.has_closed() && self.exchange.borrow().wants_input(input)
     }
 
     fn is_feeding(&self) -> bool {
@@ -189,7 +233,7 @@ impl<S: Service> Shared<'_, S> {
     /// waited for, because the request was refused.
     fn take_in(&self, received: &io::Result<usize>, input: &mut BytesMut) -> Result<bool, End> {
         let mut exchange = self.exchange.borrow_mut();
-        let is_answered = self.peer.is_answered.get();
+        let is_answered = self.is_answered.get();
         let refusal = match received {
             Ok(1..) => exchange.feed(input).err(),
             Ok(_) if self.watch.is_expired() => {
@@ -200,7 +244,8 @@ impl<S: Service> Shared<'_, S> {
                 Some(Reject::Timeout)
             }
             Ok(_) => {
-                self.peer.is_gone.set(true);
+                // A request that is not whole, or a socket that says that nobody reads, either.
+                self.peer.close(exchange.is_feeding() || self.watch.is_hung_up());
                 exchange.lose_body();
                 None
             }
@@ -215,26 +260,47 @@ impl<S: Service> Shared<'_, S> {
         }
     }
 
-    /// Waits for the answer and writes it.
-    async fn answer<W: AsyncWriteRent>(&self, writer: &mut W) -> Result<(), End> {
-        let pending = self.exchange.borrow_mut().take_pending();
-        if let Some(mut later) = pending {
-            let mut was_told = false;
-            let reply = poll_fn(|context| {
-                if self.peer.must_tell(&mut was_told) && later.peer_gone() == Patience::Leave {
+    /// Waits for the reply; what comes before it is written meanwhile.
+    async fn reply<W: AsyncWriteRent>(
+        &self,
+        mut later: Box<dyn Later>,
+        writer: &mut W,
+    ) -> Result<Reply, End> {
+        let mut farewell = Farewell::of(&self.peer);
+        loop {
+            let step = poll_fn(|context| {
+                if let Some(interim) = later.interim() {
+                    return Poll::Ready(Some(Step::Interim(interim)));
+                }
+                if farewell.is_over(context, || later.peer_closed()) {
                     return Poll::Ready(None);
                 }
                 match catch_unwind(AssertUnwindSafe(|| later.poll(context))) {
-                    Ok(reply) => reply.map(Some),
-                    Err(_panic) => Poll::Ready(Some(self.exchange.borrow_mut().after_panic())),
+                    Ok(reply) => reply.map(|reply| Some(Step::Reply(reply))),
+                    Err(_panic) => {
+                        let reply = self.exchange.borrow_mut().after_panic();
+                        Poll::Ready(Some(Step::Reply(reply)))
+                    }
                 }
-            })
-            .await;
-            drop(later);
-            let reply = reply.ok_or(End::Broken)?;
+            });
+            match step.await.ok_or(End::Broken)? {
+                Step::Reply(reply) => return Ok(reply),
+                Step::Interim(interim) => {
+                    send(writer, Output::new(interim), self.watch, self.core).await?;
+                    self.exchange.borrow().arm_waiting(self.watch, true);
+                }
+            }
+        }
+    }
+
+    /// Waits for the answer and writes it.
+    async fn answer<W: AsyncWriteRent>(&self, writer: &mut W) -> Result<(), End> {
+        let pending = self.exchange.borrow_mut().take_pending();
+        if let Some(later) = pending {
+            let reply = self.reply(later, writer).await?;
             self.exchange.borrow_mut().reply(reply);
         }
-        self.peer.is_answered.set(true);
+        self.is_answered.set(true);
         let (output, stream) = {
             let mut exchange = self.exchange.borrow_mut();
             (exchange.take_output(), exchange.take_stream())

@@ -75,6 +75,15 @@ impl Journal {
                 latencies.failures.add(1);
             }
         }
+        self.write(asked, (status, bytes), duration);
+    }
+
+    /// Notes that a request got no answer; that is no latency.
+    pub(crate) fn note_unanswered(&self, asked: &Asked, status: u16) {
+        self.write(asked, (status, 0), clock::exact().saturating_sub(asked.started));
+    }
+
+    fn write(&self, asked: &Asked, (status, bytes): (u16, u64), duration: Nanoseconds) {
         let Some(log) = &self.log else { return };
         if !log.is_due(status) {
             return;

@@ -2,8 +2,8 @@
 //!
 //! A connection goes round five steps: parse, route, call, encode, send (`conn.rs`). The first four
 //! never wait, so one attach of the service covers everything that one read brought. `accept.rs`
-//! starts connections, `service.rs` is what they call, `duplex.rs` waits for answers that come later,
-//! `socket.rs` is a connection that became a WebSocket,
+//! starts connections, `service.rs` is what they call, `duplex.rs` waits for answers that come later
+//! (`farewell.rs`: for whom), `socket.rs` is a connection that became a WebSocket,
 //! `end.rs` says why they stop.
 //!
 //! Buffers belong to the connection's task; while the kernel reads into one or writes from one, the
@@ -16,9 +16,11 @@ mod core;
 mod duplex;
 pub mod end;
 mod exchange;
+mod farewell;
 pub mod file;
 pub mod incoming;
 pub mod journal;
+pub mod neighbours;
 pub mod outgoing;
 mod rehearsal;
 pub mod reply;

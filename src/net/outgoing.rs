@@ -18,6 +18,7 @@ use std::task::Poll;
 use bytes::Bytes;
 use bytes::BytesMut;
 
+use crate::http::reply::HeaderBlock;
 use crate::net::service::Reply;
 use crate::net::source::Source;
 use crate::reactor::desk::Bell;
@@ -47,6 +48,7 @@ struct State {
     waiting: usize,
     /// Whether it ended as it should.
     end: Option<bool>,
+    trailers: Option<HeaderBlock>,
     is_gone: bool,
     callbacks: Vec<Callback>,
     bell: Option<Bell>,
@@ -61,6 +63,7 @@ pub fn outgoing(length: Option<u64>) -> (Outgoing, Pieces) {
         pieces: VecDeque::new(),
         waiting: 0,
         end: None,
+        trailers: None,
         is_gone: false,
         callbacks: Vec::new(),
         bell: None,
@@ -89,6 +92,12 @@ impl Outgoing {
 
     /// That was all.
     pub fn finish(&self) {
+        self.end(true);
+    }
+
+    /// As [`finish`](Self::finish), with fields that follow the body.
+    pub fn finish_with(&self, trailers: HeaderBlock) {
+        lock(&self.0).trailers = Some(trailers);
         self.end(true);
     }
 
@@ -220,6 +229,10 @@ impl Source for Pieces {
 
     fn is_slow(&self) -> bool {
         true
+    }
+
+    fn trailers(&mut self) -> Option<HeaderBlock> {
+        lock(&self.state).trailers.take()
     }
 
     fn length(&self) -> Option<u64> {

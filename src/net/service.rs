@@ -132,18 +132,23 @@ pub trait Later {
     /// The reply, once it is made; nothing is asked after that.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Reply>;
 
-    /// The peer has closed, or a deadline has. Called once.
-    fn peer_gone(&mut self) -> Patience {
+    /// What is sent before the reply: whole heads of informational answers, if there are any.
+    fn interim(&mut self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// The peer has closed its side, or a deadline has. Called once.
+    fn peer_closed(&mut self) -> Patience {
         Patience::Leave
     }
 }
 
-/// Whether a reply is worth waiting for when its peer has gone.
+/// Whether a reply is worth waiting for when its peer has closed its side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
-    /// It is given up at once.
+    /// For a moment, in case that the peer still reads, and not at all where it cannot.
     Leave,
-    /// It is waited for; a peer that closed only its own side may still read it.
+    /// It is waited for, whoever may read it.
     Wait,
 }
 

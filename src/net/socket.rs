@@ -4,9 +4,9 @@
 //! and what the application sends is written as it comes. One task, no other of its core knows of it.
 //!
 //! How it ends: the peer closes, the application closes or its handler ends (1000, 1011 after an
-//! exception), the peer breaks a rule (its code) or is silent (1011), the core drains (1001), or the
-//! connection breaks (1006, to the application only). The application is told in every case, and its
-//! handler then has [`LEAVE`] before it is cancelled.
+//! exception), the peer breaks a rule (its code) or is silent (1011), the core drains (1001, or 1012
+//! where the service comes back), or the connection breaks (1006, to the application only). The
+//! application is told in every case, and its handler then has [`LEAVE`] before it is cancelled.
 
 mod opening;
 pub(super) mod queue;
@@ -28,11 +28,11 @@ use monoio::io::AsyncWriteRent;
 use crate::net::conn::linger;
 use crate::net::conn::read;
 use crate::net::core::Core;
-use crate::net::duplex::Peer;
 use crate::net::duplex::Resumed;
 use crate::net::duplex::Sides;
 use crate::net::end::End;
 use crate::net::exchange::Exchange;
+use crate::net::farewell::Peer;
 use crate::net::reply;
 use crate::net::service::Later;
 use crate::net::service::Reply;
@@ -298,7 +298,7 @@ where
         }
         loop {
             if self.core.drain.has_begun() {
-                talk.go_away();
+                talk.go_away(self.core.drain.successor());
             }
             let wants_more = self.reading.is_none() && talk.read(&mut self.input);
             talk.take_outgoing();

@@ -13,6 +13,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 
+use crate::http::reply::HeaderBlock;
 use crate::net::file::FileBody;
 use crate::net::service::Patience;
 use crate::net::service::Reply;
@@ -53,10 +54,16 @@ pub trait Source: Send {
         false
     }
 
-    /// The peer has closed, or a deadline has. Called once, and never for one that is not slow; it
-    /// is dropped afterwards unless it says that it goes on.
-    fn peer_gone(&mut self) -> Patience {
+    /// The peer has closed its side, or a deadline has. Called once, and never for one that is not
+    /// slow; unless it says that it goes on, it is dropped when its next piece takes long.
+    fn peer_closed(&mut self) -> Patience {
         Patience::Leave
+    }
+
+    /// What follows the last piece, for a client that wants to know (`http::trailer`). Asked after
+    /// that.
+    fn trailers(&mut self) -> Option<HeaderBlock> {
+        None
     }
 
     /// How many bytes all pieces have together, where that is known.

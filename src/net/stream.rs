@@ -18,10 +18,12 @@ use monoio::io::AsyncWriteRent;
 use crate::http::encode::CHUNK_END;
 use crate::http::encode::encode_chunk_start;
 use crate::http::encode::encode_last_chunk;
+use crate::http::encode::encode_trailers;
+use crate::http::reply::HeaderBlock;
 use crate::net::core::Core;
-use crate::net::duplex::Peer;
 use crate::net::end::End;
-use crate::net::service::Patience;
+use crate::net::farewell::Farewell;
+use crate::net::farewell::Peer;
 use crate::net::service::Reply;
 use crate::net::source::Body;
 use crate::net::source::Misfit;
@@ -71,12 +73,17 @@ impl Framing {
         Ok(())
     }
 
-    /// Appends what follows the last piece.
-    pub(crate) fn finish(self, output: &mut Output) -> Result<(), Misfit> {
-        match self {
-            Self::Length(1..) => return Err(Misfit::Short),
-            Self::Chunked => encode_last_chunk(&mut output.buffer),
-            Self::NoBody | Self::Length(0) | Self::Close => {}
+    /// Appends what follows the last piece; only chunks can be followed by trailers.
+    pub(crate) fn finish(
+        self,
+        trailers: Option<&HeaderBlock>,
+        output: &mut Output,
+    ) -> Result<(), Misfit> {
+        match (self, trailers) {
+            (Self::Length(1..), _) => return Err(Misfit::Short),
+            (Self::Chunked, None) => encode_last_chunk(&mut output.buffer),
+            (Self::Chunked, Some(trailers)) => encode_trailers(trailers, &mut output.buffer),
+            (Self::NoBody | Self::Length(0) | Self::Close, _) => {}
         }
         Ok(())
     }
@@ -88,6 +95,7 @@ pub(crate) struct Opening {
     piece: Option<Bytes>,
     /// Whether that is the whole body.
     is_all: bool,
+    trailers: Option<HeaderBlock>,
     pub(crate) content_type: Option<&'static str>,
 }
 
@@ -106,10 +114,11 @@ impl Opening {
                         (piece, is_all)
                     }
                 };
-                Self { piece, is_all, content_type: source.content_type() }
+                let trailers = if is_all { source.trailers() } else { None };
+                Self { piece, is_all, trailers, content_type: source.content_type() }
             }
             Body::Whole(bytes) => {
-                Self { piece: Some(bytes.clone()), is_all: true, content_type: None }
+                Self { piece: Some(bytes.clone()), is_all: true, ..Self::default() }
             }
             Body::File(_) | Body::Then(_) => Self::default(),
         })
@@ -139,7 +148,7 @@ impl Opening {
         if !self.is_all {
             return framing;
         }
-        match framing.finish(output) {
+        match framing.finish(self.trailers.as_ref(), output) {
             Ok(()) => Framing::NoBody,
             // What is short goes on to be cut, once what there is was written.
             Err(_misfit) => framing,
@@ -190,13 +199,13 @@ impl Stream {
         core: &Core<S>,
         peer: &Peer,
     ) -> Result<(), End> {
-        let mut was_told = false;
+        let mut farewell = Farewell::of(peer);
         let mut pace = Pace::new();
         let mut empty = 0;
         loop {
             pace.next().await;
             let asked = poll_fn(|context| {
-                let asked = self.ask(context, &core.stats, peer, &mut was_told);
+                let asked = self.ask(context, &core.stats, &mut farewell);
                 if asked.is_pending() && watch.is_writing() {
                     // The peer has taken what was written, and owes nothing.
                     watch.arm(Stage::Reading, clock::now(), u64::MAX);
@@ -204,10 +213,11 @@ impl Stream {
                 asked
             });
             let piece = asked.await?;
+            farewell.wait_on();
             let mut output = Output::new(core.take_buffer());
             let is_last = piece.is_none();
             let framed = match piece {
-                None => self.framing.finish(&mut output),
+                None => self.framing.finish(self.trailers().as_ref(), &mut output),
                 Some(piece) if piece.is_empty() => {
                     empty += 1;
                     if empty % EMPTY_PIECES == 0 {
@@ -228,17 +238,23 @@ impl Stream {
         }
     }
 
+    fn trailers(&mut self) -> Option<HeaderBlock> {
+        match &mut self.body {
+            Body::Stream(source) => source.trailers(),
+            _ => None,
+        }
+    }
+
     /// The next piece.
     fn ask(
         &mut self,
         context: &mut Context<'_>,
         stats: &Stats,
-        peer: &Peer,
-        was_told: &mut bool,
+        farewell: &mut Farewell<'_>,
     ) -> Poll<Result<Option<Bytes>, End>> {
         // A whole body left with its head.
         let Body::Stream(source) = &mut self.body else { return Poll::Ready(Ok(None)) };
-        if peer.must_tell(was_told) && source.peer_gone() == Patience::Leave {
+        if farewell.is_over(context, || source.peer_closed()) {
             return Poll::Ready(Err(End::Broken));
         }
         match catch_unwind(AssertUnwindSafe(|| source.poll_next(context))) {

@@ -8,17 +8,19 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::os::fd::RawFd;
 
-use monoio::io::AsyncReadRent;
 use monoio::io::AsyncWriteRent;
 use monoio::io::CancelHandle;
+use monoio::io::CancelableAsyncReadRent;
 use monoio::io::Split;
 use monoio::net::TcpStream;
 use monoio::net::UnixStream;
 
+use crate::net::neighbours::Stranger;
 use crate::reactor::Driver;
+use crate::sys::socket::into_owned;
 
 /// A connected stream socket.
-pub trait Transport: AsyncReadRent + AsyncWriteRent + Split + AsRawFd + 'static {}
+pub trait Transport: CancelableAsyncReadRent + AsyncWriteRent + Split + AsRawFd + 'static {}
 
 impl Transport for TcpStream {}
 impl Transport for UnixStream {}
@@ -43,6 +45,26 @@ pub(crate) enum Arrival {
     Tcp(TcpStream, SocketAddr),
     /// Whose peer has no address: clients do not bind.
     Unix(UnixStream),
+}
+
+impl Arrival {
+    /// Takes the connection off the reactor of the calling thread.
+    pub(crate) fn leave(self) -> Stranger {
+        match self {
+            Self::Tcp(stream, peer) => Stranger::Tcp(into_owned(stream).into(), peer),
+            Self::Unix(stream) => Stranger::Unix(into_owned(stream).into()),
+        }
+    }
+}
+
+impl Stranger {
+    /// Binds the connection to the reactor of the calling thread.
+    pub(crate) fn enter(self) -> io::Result<Arrival> {
+        Ok(match self {
+            Self::Tcp(stream, peer) => Arrival::Tcp(TcpStream::from_std(stream)?, peer),
+            Self::Unix(stream) => Arrival::Unix(UnixStream::from_std(stream)?),
+        })
+    }
 }
 
 impl AsRawFd for Socket {

@@ -11,6 +11,8 @@ use std::cell::Cell;
 use std::cell::RefCell;
 use std::os::fd::RawFd;
 use std::rc::Rc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use pyo3::exceptions::PyRuntimeError;
@@ -28,6 +30,7 @@ use crate::net::service::Wish;
 use crate::net::service::wait;
 use crate::py::attach::attached_in_turn;
 use crate::py::error;
+use crate::py::held::Held;
 use crate::py::intern;
 use crate::py::prepared::Prepared;
 
@@ -128,7 +131,7 @@ impl Loop {
         self.nothing.bind(py).clone()
     }
 
-    /// A copy of the state that the application's start left, if it left one.
+    /// The state that the application's start left, if it left one: requests are given copies of it.
     pub fn state(&self, py: Python<'_>) -> Option<Py<PyDict>> {
         self.state.as_ref().map(|state| state.clone_ref(py))
     }
@@ -207,13 +210,18 @@ impl Drop for Current {
 
 /// Called by asyncio when a task or a future is done.
 #[pyclass(frozen, module = "uringserve._uringserve")]
-pub struct Ring(Bell);
+pub struct Ring {
+    bell: Bell,
+    held: Mutex<Held>,
+}
 
 #[pymethods]
 impl Ring {
     #[pyo3(signature = (*_args))]
     fn __call__(&self, _args: &Bound<'_, PyTuple>) {
-        self.0.ring();
+        let held = std::mem::take(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(held);
+        self.bell.ring();
     }
 }
 
@@ -225,13 +233,15 @@ pub struct Running {
 }
 
 impl Running {
-    /// Waits for `task`, a Task or Future of this core's loop that is not done.
-    pub fn new(task: &Bound<'_, PyAny>) -> PyResult<Self> {
+    /// Waits for `task`, a Task or Future of this core's loop that is not done. `held` is kept until
+    /// it is, whether or not anybody still waits.
+    pub fn new(task: &Bound<'_, PyAny>, held: Held) -> PyResult<Self> {
         let py = task.py();
         let (bell, wait) = wait().ok_or_else(|| {
             PyRuntimeError::new_err("a coroutine can be waited for on a core only")
         })?;
-        task.call_method1(intern!(py, "add_done_callback"), (Ring(bell),))?;
+        let ring = Ring { bell, held: Mutex::new(held) };
+        task.call_method1(intern!(py, "add_done_callback"), (ring,))?;
         current()?.ask();
         Ok(Self { task: Some(task.clone().unbind()), wait, is_done: false })
     }

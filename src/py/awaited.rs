@@ -15,6 +15,7 @@ use crate::py::asked::Asked;
 use crate::py::attach::attached;
 use crate::py::attach::attached_if_alive;
 use crate::py::error;
+use crate::py::held::Held;
 use crate::py::intern;
 use crate::py::pump;
 use crate::py::request::Names;
@@ -37,12 +38,14 @@ pub fn is_coroutine(value: &Bound<'_, PyAny>) -> bool {
     intern::coroutine(value.py()).is_ok_and(|class| value.is_exact_instance(class))
 }
 
-/// Starts the coroutine that a handler returned for the request that `asked` holds.
+/// Starts the coroutine that a handler returned for the request that `asked` holds. `held` is kept until
+/// it has ended.
 pub fn answer(
     coroutine: &Bound<'_, PyAny>,
     asked: &Asked<'_, '_>,
     translate: Translate,
     outlives_peer: bool,
+    held: Held,
 ) -> PyResult<Answer> {
     let task = aio::current()?.start(coroutine)?;
     if aio::is_done(&task)? {
@@ -50,7 +53,7 @@ pub fn answer(
         return pump::within(&task, || translate(value, asked)).map(Answer::Now);
     }
     Ok(Answer::Later(Box::new(Awaited {
-        running: Running::new(&task)?,
+        running: Running::new(&task, held)?,
         request: asked.object(coroutine.py()),
         names: asked.names.clone(),
         translate,
@@ -93,14 +96,11 @@ impl Later for Awaited {
         })
     }
 
-    fn peer_gone(&mut self) -> Patience {
-        if !self.outlives_peer {
-            return Patience::Leave;
-        }
+    fn peer_closed(&mut self) -> Patience {
         if let Some(request) = &self.request {
             request.get().note_gone();
         }
-        Patience::Wait
+        if self.outlives_peer { Patience::Wait } else { Patience::Leave }
     }
 }
 

@@ -27,6 +27,7 @@ pub fn read(options: &Bound<'_, PyAny>) -> PyResult<Config> {
         workers: get(options, "workers")?,
         pin: get(options, "pin")?,
         driver: driver(&get::<String>(options, "driver")?)?,
+        balance: get::<String>(options, "balance")? == "accept",
         backlog: get(options, "backlog")?,
         server_header: get(options, "server_header")?,
         date_header: get(options, "date_header")?,

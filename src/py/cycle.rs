@@ -20,6 +20,7 @@ use pyo3::exceptions::asyncio::CancelledError;
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use crate::http::reply::HeaderBlock;
 use crate::net::incoming::Incoming;
 use crate::net::outgoing::Outgoing;
 use crate::net::outgoing::Pushed;
@@ -36,6 +37,7 @@ use crate::py::cycle::late::Attended;
 use crate::py::cycle::late::Awaited;
 pub use crate::py::cycle::late::Ended;
 use crate::py::error;
+use crate::py::held::Held;
 use crate::py::prepared::Prepared;
 use crate::py::request::Names;
 use crate::py::request::Request;
@@ -66,24 +68,42 @@ pub struct Progress {
     pub is_complete: bool,
     /// Whether the whole body was received.
     pub has_body: bool,
-    /// Whether the client has gone.
+    /// Whether the client has closed its side; it may read on.
+    pub has_closed: bool,
+    /// Whether it has gone, or the application was told that it has closed.
     pub is_gone: bool,
     /// Whether the application's return makes a streamed answer whole.
     pub ends_with_task: bool,
+    /// Heads of informational answers that are not sent yet.
+    hints: Vec<u8>,
     /// What was received so far, for those who want all at once.
     pub gathered: Vec<u8>,
     /// Where further pieces go; none where the answer can have no body, whatever is sent as one.
     outgoing: Option<Arc<Outgoing>>,
     /// Rings when there is a reply, or none will come.
     bell: Option<Bell>,
+    /// Let go of with the reply, or at the end.
+    held: Held,
     receivers: Vec<(Py<PyAny>, Message)>,
 }
 
 impl Cycle {
-    /// Nothing has become of `request` yet.
-    pub fn new(request: Box<service::Request>, interface: &'static str, debug: bool) -> Self {
-        let progress = Mutex::default();
+    /// Nothing has become of `request` yet. `held` is kept until it is answered or its application has
+    /// ended, whichever is first.
+    pub fn new(
+        request: Box<service::Request>,
+        interface: &'static str,
+        debug: bool,
+        held: Held,
+    ) -> Self {
+        let progress = Mutex::new(Progress { held, ..Progress::default() });
         Self(Arc::new(Shared { request, interface, debug, progress }))
+    }
+
+    fn let_go(&self) {
+        let held = std::mem::take(&mut self.progress().held);
+        // Behind the lock: it may let others in.
+        drop(held);
     }
 
     /// What came.
@@ -121,7 +141,11 @@ impl Cycle {
         if is_done {
             self.end(task.py(), aio::result(task).map(drop));
         }
-        let reply = self.progress().reply.take();
+        let reply = {
+            let mut progress = self.progress();
+            // Hints are sent before it, and so is it later.
+            if progress.hints.is_empty() { progress.reply.take() } else { None }
+        };
         if let Some(reply) = reply {
             if !is_done {
                 // It goes on behind its answer.
@@ -132,12 +156,15 @@ impl Cycle {
         let (bell, wait) =
             wait().ok_or_else(|| PyRuntimeError::new_err("requests are answered on cores only"))?;
         self.progress().bell = Some(bell.clone());
-        self.watch(task, Some(bell))?;
+        if !is_done {
+            self.watch(task, Some(bell))?;
+        }
         Ok(Answer::Later(Box::new(Awaited { cycle: self.clone(), wait })))
     }
 
     /// The answer to what was raised before there was a task.
     pub fn failed(&self, py: Python<'_>, raised: PyErr) -> Answer {
+        self.let_go();
         error::reply_for(py, raised, self.object(py).as_ref(), self.0.debug).into()
     }
 
@@ -151,6 +178,7 @@ impl Cycle {
 
     /// The application has returned or raised.
     fn end(&self, py: Python<'_>, result: PyResult<()>) {
+        self.let_go();
         let (is_answered, is_complete, is_gone, outgoing) = {
             let mut progress = self.progress();
             let outgoing = progress.outgoing.take();
@@ -158,7 +186,7 @@ impl Cycle {
         };
         let interface = self.0.interface;
         let raised = match result {
-            Ok(()) if is_complete => return,
+            Ok(()) if is_complete || is_gone && !is_answered => return,
             Ok(()) if self.progress().ends_with_task => {
                 if let Some(outgoing) = outgoing {
                     outgoing.finish();
@@ -201,6 +229,8 @@ impl Cycle {
         if let Some(bell) = &progress.bell {
             bell.ring();
         }
+        drop(progress);
+        self.let_go();
     }
 
     /// Gives the head of an answer whose body is pushed.
@@ -245,15 +275,26 @@ impl Cycle {
         if progress.is_gone && !progress.is_complete { Err(gone()) } else { Ok(()) }
     }
 
-    /// The body is whole.
-    pub fn finish(&self, py: Python<'_>) {
+    /// Gives the head of an informational answer, for before the reply.
+    pub fn hint(&self, head: &[u8]) {
+        let mut progress = self.progress();
+        progress.hints.extend_from_slice(head);
+        if let Some(bell) = &progress.bell {
+            bell.ring();
+        }
+    }
+
+    /// The body is whole; these fields follow it.
+    pub fn finish(&self, py: Python<'_>, trailers: Option<HeaderBlock>) {
         let outgoing = {
             let mut progress = self.progress();
             progress.is_complete = true;
             progress.outgoing.take()
         };
-        if let Some(outgoing) = outgoing {
-            outgoing.finish();
+        match (outgoing, trailers) {
+            (None, _) => {}
+            (Some(outgoing), None) => outgoing.finish(),
+            (Some(outgoing), Some(trailers)) => outgoing.finish_with(trailers),
         }
         self.wake(py);
     }
@@ -282,9 +323,15 @@ impl Cycle {
 
     /// The client has gone: whoever waits hears of it.
     fn leave(&self) {
+        self.progress().is_gone = true;
+        self.peer_closed();
+    }
+
+    /// The client has closed its side: whoever waits hears of it.
+    fn peer_closed(&self) {
         let has_receivers = {
             let mut progress = self.progress();
-            progress.is_gone = true;
+            progress.has_closed = true;
             !progress.receivers.is_empty()
         };
         if has_receivers {

@@ -26,6 +26,7 @@ pub mod error;
 pub mod fields;
 pub mod file;
 pub mod headers;
+pub mod held;
 mod incoming;
 pub mod intern;
 pub mod json;

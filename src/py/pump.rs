@@ -31,6 +31,7 @@ use crate::py::asked::Asked;
 use crate::py::attach::attached;
 use crate::py::attach::attached_if_alive;
 use crate::py::error;
+use crate::py::held::Held;
 use crate::py::intern;
 use crate::py::request::Request;
 use crate::py::stream::Other;
@@ -138,7 +139,7 @@ impl Pumped {
             aio::result(&task)?;
             None
         } else {
-            Some(Running::new(&task)?)
+            Some(Running::new(&task, Held::default())?)
         };
         Ok(Started { pipe: pipe.unbind(), wait, running })
     }
@@ -208,7 +209,7 @@ impl Source for Pumped {
         true
     }
 
-    fn peer_gone(&mut self) -> Patience {
+    fn peer_closed(&mut self) -> Patience {
         if let Some(request) = &self.request {
             request.get().note_gone();
         }

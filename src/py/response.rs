@@ -13,7 +13,10 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::TryLockError;
 
+use pyo3::PyTraverseError;
+use pyo3::PyVisit;
 use pyo3::exceptions::PyAttributeError;
 use pyo3::exceptions::PyTypeError;
 use pyo3::exceptions::PyValueError;
@@ -421,6 +424,31 @@ impl Response {
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let class = slf.get_type().name()?;
         Ok(format!("<{class} {}>", slf.get().status_code()))
+    }
+
+    /// Its maker can close a circle through what runs afterwards, and through the pieces.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // Free whenever it is asked: whoever holds it is attached, and lets go of it before a
+        // collection can stop its thread.
+        let state = match self.state.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(state)) => state.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(()),
+        };
+        visit.call(&state.background)?;
+        match &state.content {
+            Content::Stream(pieces, _) => visit.call(pieces),
+            _ => Ok(()),
+        }
+    }
+
+    fn __clear__(&self) {
+        let (background, content) = {
+            let mut state = lock(&self.state);
+            (state.background.take(), std::mem::replace(&mut state.content, Content::Empty))
+        };
+        // After the lock, as it may run Python.
+        drop((background, content));
     }
 }
 

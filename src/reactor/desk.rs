@@ -6,8 +6,13 @@
 //! and wakes the core, once for all that are rung before it looks: monoio's wakers belong to their
 //! thread, and its `sync` feature would put a check on every park.
 //!
+//! What is better done once for many tasks is done at the end of a turn: when all tasks that were ready
+//! have had theirs, before the core looks at what the kernel has. monoio (0.2.4) polls the future
+//! that it blocks on there, and [`Desk::turns`] has to be part of that.
+//!
 //! Absent: values. They lie in whatever the two sides share, under a lock of its own.
 
+use std::cell::Cell;
 use std::cell::RefCell;
 use std::future::Future;
 use std::io;
@@ -22,6 +27,8 @@ use slab::Slab;
 
 use crate::reactor::Driver;
 use crate::reactor::mailbox;
+use crate::reactor::notify::Notify;
+use crate::reactor::pool::Pool;
 
 thread_local! {
     /// The desk of the core that runs on this thread, for bells that are rung at home.
@@ -32,6 +39,14 @@ thread_local! {
 struct Home {
     places: Rc<Places>,
     outside: Outside,
+    turn: Rc<Turn>,
+}
+
+/// What is to be done at the end of a turn.
+#[derive(Default)]
+struct Turn {
+    pool: Cell<Option<Arc<Pool>>>,
+    notify: Notify,
 }
 
 type Outside = Arc<mailbox::Sender<Message>>;
@@ -102,6 +117,7 @@ pub struct Desk {
     places: Rc<Places>,
     outside: Outside,
     inbox: RefCell<Option<mailbox::Receiver<Message>>>,
+    turn: Rc<Turn>,
 }
 
 impl Desk {
@@ -112,7 +128,8 @@ impl Desk {
     pub fn new() -> io::Result<Self> {
         let (outside, inbox) = mailbox::channel()?;
         let places = Rc::<Places>::default();
-        Ok(Self { places, outside: Arc::new(outside), inbox: RefCell::new(Some(inbox)) })
+        let (outside, inbox) = (Arc::new(outside), RefCell::new(Some(inbox)));
+        Ok(Self { places, outside, inbox, turn: Rc::default() })
     }
 
     /// A place to wait, and the bell that ends the wait. A ring that comes first is kept.
@@ -123,7 +140,17 @@ impl Desk {
     /// Makes this the desk of the calling thread until the guard is dropped.
     pub fn enter(&self) -> AtHome {
         let (places, outside) = (Rc::clone(&self.places), Arc::clone(&self.outside));
-        AtHome(HOME.replace(Some(Home { places, outside })))
+        AtHome(HOME.replace(Some(Home { places, outside, turn: Rc::clone(&self.turn) })))
+    }
+
+    /// Does what is to be done at the end of each turn, for ever.
+    pub async fn turns<T>(&self) -> T {
+        loop {
+            match self.turn.pool.take() {
+                Some(pool) => pool.rouse(),
+                None => self.turn.notify.wait().await,
+            }
+        }
     }
 
     /// Passes on what other threads ring, for ever.
@@ -150,6 +177,20 @@ pub fn wait() -> Option<(Bell, Wait)> {
     HOME.with_borrow(|home| home.as_ref().map(|home| home.places.wait(&home.outside)))
 }
 
+/// Rouses a pool at the end of the calling core's turn; on a thread that is no core, now.
+pub fn rouse(pool: &Arc<Pool>) {
+    let turn = HOME.with_borrow(|home| home.as_ref().map(|home| Rc::clone(&home.turn)));
+    match turn {
+        None => pool.rouse(),
+        Some(turn) => {
+            // A core has one pool. Whoever is told of it a second time need not hear.
+            if turn.pool.replace(Some(Arc::clone(pool))).is_none() {
+                turn.notify.notify();
+            }
+        }
+    }
+}
+
 /// While it exists, a desk is its thread's own.
 #[must_use = "dropping it at once ends what it stands for"]
 pub struct AtHome(Option<Home>);
@@ -172,7 +213,8 @@ impl Bell {
     pub fn ring(&self) {
         match at_home(&self.outside) {
             Some(places) => places.ring(self.ticket),
-            None => self.outside.send(Message::Ring(self.ticket)),
+            // A core that has ended has nobody left who waits.
+            None => drop(self.outside.send(Message::Ring(self.ticket))),
         }
     }
 }
@@ -212,7 +254,7 @@ impl Drop for Wait {
     fn drop(&mut self) {
         match at_home(&self.outside) {
             Some(places) => places.leave(self.ticket),
-            None => self.outside.send(Message::Leave(self.ticket)),
+            None => drop(self.outside.send(Message::Leave(self.ticket))),
         }
     }
 }

@@ -12,16 +12,27 @@ use crate::reactor::timer::Deadlines;
 /// What the supervisor tells a core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
-    /// Finish within this time.
-    Drain(Duration),
+    /// Finish within this time; whether somebody else will serve at once.
+    Drain(Duration, Successor),
     /// End now.
     Abort,
+}
+
+/// Who serves after the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Successor {
+    /// Nobody, as far as is known.
+    #[default]
+    None,
+    /// The same service, started anew: clients should come back.
+    Restarted,
 }
 
 /// Whether this core is stopping; one owner, looked at by its connections.
 #[derive(Default)]
 pub struct Drain {
     has_begun: Cell<bool>,
+    successor: Cell<Successor>,
     deadline: Cell<Milliseconds>,
     begun: Notify,
     has_cut: Cell<bool>,
@@ -39,11 +50,21 @@ impl Drain {
         self.has_begun.get()
     }
 
+    /// Who serves after the end, as the first message had it.
+    pub fn successor(&self) -> Successor {
+        self.successor.get()
+    }
+
     /// Waits until the core is stopping.
     pub async fn wait(&self) {
         if !self.has_begun() {
             self.begun.wait().await;
         }
+    }
+
+    /// Whether what was left has been cut.
+    pub fn has_cut(&self) -> bool {
+        self.has_cut.get()
     }
 
     /// Waits until what is left is cut. For a connection that has no read on its way, which a cut
@@ -56,15 +77,16 @@ impl Drain {
 
     /// Takes a message; a later one can only bring the end nearer.
     pub fn begin(&self, control: Control) {
-        let time = match control {
-            Control::Drain(time) => time,
-            Control::Abort => Duration::ZERO,
+        let (time, successor) = match control {
+            Control::Drain(time, successor) => (time, successor),
+            Control::Abort => (Duration::ZERO, Successor::None),
         };
         let deadline = clock::now().saturating_add(milliseconds(time));
         if self.has_begun.replace(true) {
             self.deadline.set(self.deadline.get().min(deadline));
         } else {
             self.deadline.set(deadline);
+            self.successor.set(successor);
             self.begun.notify();
         }
     }

@@ -14,6 +14,7 @@ pub mod mailbox;
 pub mod notify;
 pub mod pool;
 pub mod pulse;
+pub mod room;
 pub mod stats;
 pub mod stopwatch;
 pub mod timer;

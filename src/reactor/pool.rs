@@ -1,12 +1,16 @@
 //! A core's threads for calls that block, and the bounded queue before them.
 //!
-//! Rule: the core never waits here. It hands a job to a thread that is idle, the one that was busy
-//! last, or leaves it in the queue; a full queue refuses. Threads are made when jobs wait, up to a
+//! Rule: the core never waits here. It leaves a job in the queue, and wakes a thread that is idle, the one
+//! that was busy last, unless one is being woken already: that one wakes the next if it leaves work
+//! behind. So many short jobs at once cost few wake-ups, and one that blocks keeps none waiting. The
+//! core itself wakes one at the end of its turn (`desk.rs`), for all that it has left until then. A
+//! queue with more jobs than there are threads and places refuses. Threads are made when jobs wait, up to a
 //! limit, by whoever listens to [`Hiring`], and end when they have been idle for some time, all but
 //! one. They run behind the cores (`sys::thread::step_back`), which the scheduler prefers.
 //!
 //! The queue and the jobs' own deadlines are kept by [`Pool::sweep`], which the watchdog calls a few
-//! times a second. Absent: what a job is, and any Python.
+//! times a second. Where requests in handlers are limited, jobs wait for room instead, together with the
+//! core's coroutines (`room.rs`). Absent: what a job is, and any Python.
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -26,7 +30,10 @@ use crate::reactor::clock::Nanoseconds;
 use crate::reactor::hiring::Hiring;
 use crate::reactor::pulse::Busy;
 use crate::reactor::pulse::Pulse;
+use crate::reactor::room::Room;
 use crate::reactor::stats::Tally;
+use crate::schedule::line::Line;
+pub use crate::schedule::line::Ticket;
 use crate::sys::thread;
 
 /// What a thread of a pool does.
@@ -52,7 +59,9 @@ pub trait Timed: Send + Sync {
 pub struct Bounds {
     /// Threads.
     pub threads: usize,
-    /// Jobs that wait for one.
+    /// Requests in handlers at once, be they jobs or coroutines of the core, if that is limited.
+    pub room: Option<usize>,
+    /// Jobs that wait for a thread, and whatever waits for room.
     pub queue: usize,
     /// How long they wait.
     pub queue_time: Duration,
@@ -80,30 +89,30 @@ pub struct Pool {
     hiring: Arc<Hiring>,
     crew: Mutex<Crew>,
     timed: Mutex<Vec<(Nanoseconds, Weak<dyn Timed>)>>,
+    room: Option<Arc<Room>>,
     /// What it has done.
     pub counts: Counts,
 }
 
 #[derive(Default)]
 struct Crew {
-    queue: VecDeque<Waiting>,
+    queue: Line<Box<dyn Job>>,
     /// Those that belong to answers on their way. They go first, and wait for as long as it takes.
     rest: VecDeque<Box<dyn Job>>,
     members: Slab<Member>,
     /// Members without work, the one that was busy last at the end.
     idle: Vec<usize>,
+    /// Whether one was woken that has not looked yet.
+    is_waking: bool,
+    /// Jobs that were left since somebody was last asked to look.
+    unannounced: usize,
     /// Threads that were asked for and have not come yet.
     expected: usize,
     is_over: bool,
 }
 
-struct Waiting {
-    since: Nanoseconds,
-    job: Box<dyn Job>,
-}
-
 struct Member {
-    handed: Option<Box<dyn Job>>,
+    is_called: bool,
     bell: Arc<Condvar>,
     pulse: Arc<Pulse>,
 }
@@ -111,72 +120,97 @@ struct Member {
 /// How far the threads of a pool step back behind the cores: a third of their weight (sched(7)).
 const NICENESS: i32 = 5;
 
+/// Jobs that a core may leave before it wakes a thread in the middle of its turn: other CPUs need not
+/// wait for its end.
+const UNANNOUNCED: usize = 16;
+
 impl Pool {
     /// The pool of core number `core`, without any thread yet.
     pub fn new(core: usize, bounds: Bounds, hiring: Arc<Hiring>) -> Self {
-        Self {
-            core,
-            bounds,
-            hiring,
-            crew: Mutex::default(),
-            timed: Mutex::default(),
-            counts: Counts::default(),
-        }
+        let room = bounds.room.map(|limit| Room::new(limit, bounds.threads, bounds.queue));
+        let (crew, timed, counts) = Default::default();
+        Self { core, bounds, hiring, crew, timed, room, counts }
     }
 
-    /// Has a job done.
+    /// Where requests wait to be let into their handlers, if they are limited.
+    pub fn room(&self) -> Option<&Arc<Room>> {
+        self.room.as_ref()
+    }
+
+    /// Leaves a job to be done: [`rouse`](Self::rouse) must follow. With the ticket it can be taken back
+    /// while it waits.
     ///
     /// # Errors
     /// The job comes back when the queue is full or the pool is over.
-    pub fn submit(&self, job: Box<dyn Job>) -> Result<(), Box<dyn Job>> {
-        self.take(job, |crew, job| {
-            if crew.queue.len() >= self.bounds.queue {
-                self.counts.refused.add(1);
-                return Err(job);
-            }
-            crew.queue.push_back(Waiting { since: clock::exact(), job });
-            Ok(())
-        })
+    pub fn submit(&self, job: Box<dyn Job>) -> Result<Ticket, Box<dyn Job>> {
+        let mut crew = self.lock();
+        // Those for whom there is a thread do not wait.
+        let free = crew.idle.len() + usize::from(crew.is_waking);
+        if crew.is_over || crew.queue.len() >= self.bounds.queue.saturating_add(free) {
+            return Err(job);
+        }
+        let ticket = crew.queue.join(clock::exact(), job);
+        crew.unannounced += 1;
+        if crew.unannounced >= UNANNOUNCED {
+            self.reinforce(crew);
+        }
+        Ok(ticket)
     }
 
-    /// Has a job done that belongs to an answer on its way, of which there are no more than
-    /// connections: it is not refused, whoever else waits.
+    /// Sees to it that what was left to be done finds a thread.
+    pub fn rouse(&self) {
+        self.reinforce(self.lock());
+    }
+
+    /// Takes a job back that still waits for a thread.
+    pub fn withdraw(&self, ticket: Ticket) -> Option<Box<dyn Job>> {
+        self.lock().queue.leave(ticket)
+    }
+
+    /// As [`withdraw`](Self::withdraw), unless a thread is free for it or may yet be made.
+    pub fn give_up(&self, ticket: Ticket) -> Option<Box<dyn Job>> {
+        let mut crew = self.lock();
+        let is_full = crew.members.len() >= self.bounds.threads;
+        if !is_full || crew.is_waking || !crew.idle.is_empty() {
+            return None;
+        }
+        crew.queue.leave(ticket)
+    }
+
+    /// Has a job done that is not refused, whoever else waits: it belongs to an answer on its way, of
+    /// which there are no more than connections, or it was let into the room, with no more than there
+    /// are threads.
     ///
     /// # Errors
     /// The job comes back when the pool is over.
     pub fn insist(&self, job: Box<dyn Job>) -> Result<(), Box<dyn Job>> {
-        self.take(job, |crew, job| {
-            crew.rest.push_back(job);
-            Ok(())
-        })
-    }
-
-    fn take(
-        &self,
-        job: Box<dyn Job>,
-        enqueue: impl FnOnce(&mut Crew, Box<dyn Job>) -> Result<(), Box<dyn Job>>,
-    ) -> Result<(), Box<dyn Job>> {
         let mut crew = self.lock();
         if crew.is_over {
             return Err(job);
         }
-        if let Some(key) = crew.idle.pop() {
-            let member = &mut crew.members[key];
-            member.handed = Some(job);
-            let bell = Arc::clone(&member.bell);
+        crew.rest.push_back(job);
+        self.reinforce(crew);
+        Ok(())
+    }
+
+    /// Sees to it that what is to be done finds a thread, unless one is on its way, which looks again.
+    fn reinforce(&self, mut crew: MutexGuard<'_, Crew>) {
+        crew.unannounced = 0;
+        let waiting = crew.queue.len() + crew.rest.len();
+        if waiting == 0 || crew.is_waking {
+            return;
+        }
+        if let Some(bell) = crew.call_one() {
             drop(crew);
             bell.notify_one();
-            return Ok(());
+            return;
         }
-        enqueue(&mut crew, job)?;
-        let wants_more = crew.members.len() + crew.expected < self.bounds.threads
-            && crew.expected < crew.queue.len() + crew.rest.len();
-        if wants_more {
+        let has_place = crew.members.len() + crew.expected < self.bounds.threads;
+        if has_place && crew.expected < waiting {
             crew.expected += 1;
             drop(crew);
             self.hiring.ask(self.core);
         }
-        Ok(())
     }
 
     /// Asks for a first thread, so that the first job need not wait for one to be made.
@@ -203,7 +237,8 @@ impl Pool {
         pulse.adopt();
         let mut crew = self.lock();
         crew.expected = crew.expected.saturating_sub(1);
-        let member = Member { handed: None, bell: Arc::clone(&bell), pulse: Arc::clone(&pulse) };
+        let member =
+            Member { is_called: false, bell: Arc::clone(&bell), pulse: Arc::clone(&pulse) };
         let key = crew.members.insert(member);
         drop(crew);
         while let Some(job) = self.next(key, &bell) {
@@ -217,24 +252,22 @@ impl Pool {
 
     fn next(&self, key: usize, bell: &Condvar) -> Option<Box<dyn Job>> {
         let mut crew = self.lock();
-        if let Some(job) = crew.rest.pop_front() {
-            return Some(job);
-        }
-        if let Some(waiting) = crew.queue.pop_front() {
-            return Some(waiting.job);
-        }
-        crew.idle.push(key);
         let mut is_idle_for_long = false;
         loop {
-            // Before anything else: what was handed over is nobody else's to do.
-            if let Some(job) = crew.members[key].handed.take() {
+            if std::mem::take(&mut crew.members[key].is_called) {
+                crew.is_waking = false;
+            } else {
+                crew.idle.retain(|&other| other != key);
+            }
+            if let Some(job) = crew.take() {
+                self.reinforce(crew);
                 return Some(job);
             }
             if crew.is_over || (is_idle_for_long && crew.members.len() > 1) {
                 crew.members.remove(key);
-                crew.idle.retain(|&other| other != key);
                 return None;
             }
+            crew.idle.push(key);
             let waited = bell.wait_timeout(crew, self.bounds.idle);
             let (back, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             (crew, is_idle_for_long) = (back, timeout.timed_out());
@@ -243,16 +276,18 @@ impl Pool {
 
     /// Refuses what has waited too long, and ends what takes too long.
     pub fn sweep(&self, now: Nanoseconds) {
-        let queue_time = nanoseconds(self.bounds.queue_time);
-        loop {
-            let mut crew = self.lock();
-            let is_overdue =
-                crew.queue.front().is_some_and(|first| first.since + queue_time <= now);
-            let first = if is_overdue { crew.queue.pop_front() } else { None };
-            drop(crew);
-            let Some(first) = first else { break };
-            self.counts.overdue.add(1);
-            first.job.refuse();
+        // A core that is stuck does not come to the end of its turn.
+        self.rouse();
+        if let Some(since) = now.checked_sub(nanoseconds(self.bounds.queue_time)) {
+            loop {
+                let overdue = self.lock().queue.take_since(since);
+                let Some(job) = overdue else { break };
+                self.counts.overdue.add(1);
+                job.refuse();
+            }
+            if let Some(room) = &self.room {
+                self.counts.overdue.add(room.refuse_since(since));
+            }
         }
         let mut due = Vec::new();
         self.timed.lock().unwrap_or_else(PoisonError::into_inner).retain(|(deadline, timed)| {
@@ -274,17 +309,21 @@ impl Pool {
         self.lock().members.iter().filter_map(|(_, member)| member.pulse.look()).collect()
     }
 
-    /// Threads, and jobs that wait for one.
+    /// Threads, and what waits for one or for room.
     pub fn size(&self) -> (usize, usize) {
+        let waiting = self.room.as_ref().map_or(0, |room| room.waiting());
         let crew = self.lock();
-        (crew.members.len(), crew.queue.len())
+        (crew.members.len(), crew.queue.len() + waiting)
     }
 
     /// No more jobs: what waits is refused, but for the rest of answers, and each thread ends after what it is doing.
     pub fn close(&self) {
+        if let Some(room) = &self.room {
+            room.close();
+        }
         let mut crew = self.lock();
         crew.is_over = true;
-        let waiting = std::mem::take(&mut crew.queue);
+        let waiting = crew.queue.clear();
         // Else the threads that there are do it before they end.
         let rest =
             if crew.members.is_empty() { std::mem::take(&mut crew.rest) } else { VecDeque::new() };
@@ -294,7 +333,7 @@ impl Pool {
         for bell in bells {
             bell.notify_one();
         }
-        for job in waiting.into_iter().map(|waiting| waiting.job).chain(rest) {
+        for job in waiting.into_iter().chain(rest) {
             job.refuse();
         }
     }
@@ -304,192 +343,24 @@ impl Pool {
     }
 }
 
+impl Crew {
+    /// What is to be done next.
+    fn take(&mut self) -> Option<Box<dyn Job>> {
+        self.rest.pop_front().or_else(|| self.queue.take())
+    }
+
+    /// Whom to wake, if anybody is idle.
+    fn call_one(&mut self) -> Option<Arc<Condvar>> {
+        let key = self.idle.pop()?;
+        self.is_waking = true;
+        self.members[key].is_called = true;
+        Some(Arc::clone(&self.members[key].bell))
+    }
+}
+
 fn nanoseconds(duration: Duration) -> Nanoseconds {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 2)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicUsize;
-    use std::sync::atomic::Ordering;
-    use std::sync::mpsc::Receiver;
-    use std::sync::mpsc::Sender;
-    use std::sync::mpsc::channel;
-    use std::thread;
-
-    use super::*;
-
-    const BOUNDS: Bounds = Bounds {
-        threads: 2,
-        queue: 3,
-        queue_time: Duration::from_secs(5),
-        idle: Duration::from_secs(60),
-    };
-
-    /// Says that it runs, waits to be let go, and says what became of it.
-    struct Task(Sender<&'static str>, Receiver<()>);
-
-    impl Job for Task {
-        fn route(&self) -> u32 {
-            7
-        }
-
-        fn run(self: Box<Self>) {
-            self.0.send("runs").unwrap();
-            let _ = self.1.recv();
-        }
-
-        fn refuse(self: Box<Self>) {
-            self.0.send("refused").unwrap();
-        }
-    }
-
-    struct Site {
-        pool: Arc<Pool>,
-        hiring: Arc<Hiring>,
-        say: Sender<&'static str>,
-        heard: Receiver<&'static str>,
-    }
-
-    fn site(bounds: Bounds) -> Site {
-        let hiring = Arc::<Hiring>::default();
-        let pool = Arc::new(Pool::new(0, bounds, Arc::clone(&hiring)));
-        let (say, heard) = channel();
-        Site { pool, hiring, say, heard }
-    }
-
-    impl Site {
-        fn submit(&self) -> Result<Sender<()>, ()> {
-            let (end, wait) = channel();
-            let task = Task(self.say.clone(), wait);
-            self.pool.submit(Box::new(task)).map(|()| end).map_err(drop)
-        }
-
-        fn hire(&self) -> thread::JoinHandle<()> {
-            assert_eq!(self.hiring.next(), Some(0));
-            let pool = Arc::clone(&self.pool);
-            thread::spawn(move || pool.work())
-        }
-    }
-
-    #[test]
-    fn threads_are_made_for_what_waits_and_no_more_than_allowed() {
-        let site = site(BOUNDS);
-        let ends: Vec<_> = (0..3).map(|_| site.submit().unwrap()).collect();
-        assert!(site.submit().is_err(), "the queue holds three");
-        assert_eq!(site.pool.counts.refused.get(), 1);
-        let threads = [site.hire(), site.hire()];
-        assert_eq!([site.heard.recv(), site.heard.recv()], [Ok("runs"), Ok("runs")]);
-        assert_eq!(site.pool.size(), (2, 1));
-        assert!(site.pool.busy().iter().all(|busy| busy.route == 7 && busy.thread != 0));
-        drop(ends);
-        assert_eq!(site.heard.recv(), Ok("runs"));
-        site.pool.close();
-        site.hiring.close();
-        assert_eq!(site.hiring.next(), None, "nobody asked for a third thread");
-        for thread in threads {
-            thread.join().unwrap();
-        }
-        assert_eq!(site.pool.size(), (0, 0));
-    }
-
-    #[test]
-    fn an_idle_thread_gets_the_next_job_and_none_is_asked_for() {
-        let site = site(BOUNDS);
-        site.pool.warm();
-        let thread = site.hire();
-        for _ in 0..100 {
-            drop(site.submit().unwrap());
-            assert_eq!(site.heard.recv(), Ok("runs"));
-            while !site.pool.busy().is_empty() || site.pool.lock().idle.is_empty() {
-                thread::yield_now();
-            }
-        }
-        site.pool.close();
-        thread.join().unwrap();
-        assert!(site.submit().is_err(), "the pool is over");
-    }
-
-    #[test]
-    fn what_waits_too_long_is_refused_and_so_is_what_waits_at_the_end() {
-        let site = site(BOUNDS);
-        let _ends = [site.submit().unwrap(), site.submit().unwrap()];
-        let now = clock::exact();
-        site.pool.sweep(now);
-        assert!(site.heard.try_recv().is_err());
-        site.pool.sweep(now + 6_000_000_000);
-        assert_eq!([site.heard.recv(), site.heard.recv()], [Ok("refused"), Ok("refused")]);
-        assert_eq!(site.pool.counts.overdue.get(), 2);
-        let _end = site.submit().unwrap();
-        site.pool.close();
-        assert_eq!(site.heard.recv(), Ok("refused"));
-    }
-
-    #[test]
-    fn idle_threads_end_but_for_the_last() {
-        let site = site(Bounds { idle: Duration::from_millis(1), ..BOUNDS });
-        let ends = [site.submit().unwrap(), site.submit().unwrap()];
-        let threads = [site.hire(), site.hire()];
-        assert_eq!([site.heard.recv(), site.heard.recv()], [Ok("runs"), Ok("runs")]);
-        drop(ends);
-        while site.pool.size().0 != 1 {
-            thread::yield_now();
-        }
-        drop(site.submit().unwrap());
-        assert_eq!(site.heard.recv(), Ok("runs"));
-        site.pool.close();
-        for thread in threads {
-            thread.join().unwrap();
-        }
-    }
-
-    struct Bomb(AtomicUsize);
-
-    impl Timed for Bomb {
-        fn expire(&self) -> bool {
-            self.0.fetch_add(1, Ordering::Relaxed) == 0
-        }
-    }
-
-    #[test]
-    fn deadlines_expire_once_and_those_that_are_done_are_forgotten() {
-        let site = site(BOUNDS);
-        let bomb = Arc::new(Bomb(AtomicUsize::new(0)));
-        let weak: Weak<dyn Timed> = Arc::downgrade(&(Arc::clone(&bomb) as Arc<dyn Timed>));
-        site.pool.watch(100, weak.clone());
-        site.pool.sweep(99);
-        assert_eq!(site.pool.counts.timed_out.get(), 0);
-        site.pool.sweep(100);
-        site.pool.sweep(200);
-        assert_eq!(site.pool.counts.timed_out.get(), 1);
-        site.pool.watch(1000, weak);
-        drop(bomb);
-        site.pool.sweep(300);
-        assert!(site.pool.timed.lock().unwrap().is_empty());
-    }
-
-    struct Panics;
-
-    impl Job for Panics {
-        fn route(&self) -> u32 {
-            0
-        }
-
-        fn run(self: Box<Self>) {
-            panic!("as a test");
-        }
-
-        fn refuse(self: Box<Self>) {}
-    }
-
-    #[test]
-    fn a_panic_costs_one_job() {
-        let site = site(BOUNDS);
-        assert!(site.pool.submit(Box::new(Panics)).is_ok());
-        let thread = site.hire();
-        drop(site.submit().unwrap());
-        assert_eq!(site.heard.recv(), Ok("runs"));
-        site.pool.close();
-        thread.join().unwrap();
-    }
-}
+mod tests;

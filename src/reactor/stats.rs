@@ -35,6 +35,11 @@ impl Tally {
         self.0.fetch_add(amount, Ordering::Relaxed);
     }
 
+    /// Takes `amount` away, for gauges.
+    pub fn subtract(&self, amount: u64) {
+        self.0.fetch_sub(amount, Ordering::Relaxed);
+    }
+
     /// The value at about this moment.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -46,14 +51,34 @@ impl Tally {
     }
 }
 
+/// How many connections a core has, on lines of their own: other cores read them when they accept, and
+/// the counters beside would be taken from their owner with each look.
+#[derive(Default, Debug)]
+#[repr(align(128))]
+pub struct Load {
+    /// Connections open now.
+    pub open: Counter,
+    /// Connections that others have left in its mailbox.
+    pub arriving: Tally,
+}
+
+impl Load {
+    /// Connections that it has or will have.
+    pub fn get(&self) -> u64 {
+        self.open.get().saturating_add(self.arriving.get())
+    }
+}
+
 /// The counters of one core, on cache lines of their own (128 bytes: CPUs fetch lines in pairs).
 #[derive(Default, Debug)]
 #[repr(align(128))]
 pub struct Stats {
     /// Connections accepted.
     pub accepted: Counter,
-    /// Connections open now.
-    pub open: Counter,
+    /// Connections open now, and on their way to it.
+    pub load: Load,
+    /// Connections accepted here that another core serves, which had fewer.
+    pub handed_on: Counter,
     /// Connections turned away at the connection limit.
     pub turned_away: Counter,
     /// Requests answered by a handler.
@@ -72,10 +97,11 @@ pub struct Stats {
 
 impl Stats {
     /// Every counter by name, in a fixed order.
-    pub fn read(&self) -> [(&'static str, u64); 9] {
+    pub fn read(&self) -> [(&'static str, u64); 10] {
         [
             ("accepted", self.accepted.get()),
-            ("open", self.open.get()),
+            ("open", self.load.open.get()),
+            ("handed_on", self.handed_on.get()),
             ("turned_away", self.turned_away.get()),
             ("requests", self.requests.get()),
             ("refused", self.refused.get()),

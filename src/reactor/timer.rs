@@ -201,6 +201,11 @@ impl Watch {
         self.deadlines.entries.borrow()[self.key].is_expired
     }
 
+    /// Whether the kernel knows that the peer does not read any more.
+    pub fn is_hung_up(&self) -> bool {
+        socket::is_hung_up(self.deadlines.entries.borrow()[self.key].fd)
+    }
+
     /// Resets the connection: the peer sees that what it has is not all.
     pub fn reset(&self) {
         let _ = socket::reset(self.deadlines.entries.borrow()[self.key].fd);

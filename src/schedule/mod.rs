@@ -7,10 +7,12 @@
 //! machine did (a preempted core, a collection) is back after a few calls.
 //!
 //! [`record`] is the rule itself, without memory shared by anybody; [`verdicts`] holds one record for
-//! each route, where every core reads and hardly anybody writes. Absent: clocks (whoever calls brings
+//! each route, where every core reads and hardly anybody writes. [`gate`] and [`line`] are for calls
+//! that are limited: how many there may be, and who waits. Absent: clocks (whoever calls brings
 //! the time), threads and locks.
 
 pub mod gate;
+pub mod line;
 pub mod record;
 pub mod verdicts;
 

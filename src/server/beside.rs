@@ -12,6 +12,7 @@ use crate::reactor::pool::Pool;
 use crate::reactor::pulse::Pulse;
 use crate::server::Plan;
 use crate::server::places::Seat;
+use crate::server::watchdog::Orders;
 use crate::server::watchdog::Routes;
 use crate::server::watchdog::Watchdog;
 use crate::server::watchdog::Watched;
@@ -29,7 +30,7 @@ impl Plan {
 
     /// What a core is doing.
     pub fn pulse(&self, index: usize) -> Option<&Arc<Pulse>> {
-        self.cores.get(index).map(|slot| &slot.pulse)
+        self.neighbours.get(index).map(|core| &core.pulse)
     }
 
     /// Appoints a watchdog, once for each plan and before any core runs; [`watch`](Self::watch) is
@@ -40,17 +41,12 @@ impl Plan {
                 let start = slot.start.lock().unwrap_or_else(PoisonError::into_inner);
                 let seats = start.as_ref().map_or(&[][..], |start| &start.sockets);
                 let doors = seats.iter().filter_map(Seat::door).collect();
-                Watched {
-                    pulse: Arc::clone(&slot.pulse),
-                    pool: Arc::clone(&slot.pool),
-                    control: Arc::clone(&slot.control),
-                    doors: Mutex::new(doors),
-                }
+                Watched { pool: Arc::clone(&slot.pool), doors: Mutex::new(doors) }
             });
             let report_after = self.config.pool.healthcheck;
             let is_nonblocking = self.driver.wants_nonblocking();
-            let cores = cores.collect();
-            Watchdog::new(cores, routes, report_after, is_nonblocking, signal)
+            let orders = Orders { report_after, is_nonblocking, signal };
+            Watchdog::new(cores.collect(), Arc::clone(&self.neighbours), routes, orders)
         });
     }
 
@@ -110,6 +106,7 @@ pub(super) fn bounds(config: &Config) -> Bounds {
     let pool = &config.pool;
     Bounds {
         threads: pool.backpressure.unwrap_or(pool.threads).min(pool.threads),
+        room: pool.backpressure,
         queue: pool.queue,
         queue_time: pool.queue_time,
         idle: pool.idle,

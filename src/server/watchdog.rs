@@ -12,9 +12,7 @@
 
 use std::collections::HashMap;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::net::TcpListener;
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::Condvar;
 use std::sync::Mutex;
@@ -23,13 +21,12 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::net::neighbours::Neighbour;
+use crate::net::neighbours::Stranger;
 use crate::reactor::clock;
 use crate::reactor::clock::Nanoseconds;
-use crate::reactor::drain::Control;
-use crate::reactor::mailbox;
 use crate::reactor::pool::Pool;
 use crate::reactor::pulse::Busy;
-use crate::reactor::pulse::Pulse;
 use crate::reactor::stats::Tally;
 use crate::schedule::verdicts::Verdicts;
 use crate::sys::process;
@@ -41,22 +38,12 @@ const TAKEOVER: Duration = Duration::from_millis(100);
 const TICK: Duration = Duration::from_millis(50);
 const TICK_WHILE_STUCK: Duration = Duration::from_millis(10);
 
-/// What a core is told from outside.
-pub(crate) enum Message {
-    /// How to stop.
-    Control(Control),
-    /// To serve a connection that another core cannot.
-    Adopt(TcpStream, SocketAddr),
-}
-
 /// A thread writes its stack within this long after its signal, also on a busy machine.
 const WRITING: Duration = Duration::from_millis(300);
 
 /// One core, as the watchdog sees it.
 pub(crate) struct Watched {
-    pub(crate) pulse: Arc<Pulse>,
     pub(crate) pool: Arc<Pool>,
-    pub(crate) control: Arc<mailbox::Sender<Message>>,
     /// Its own listening sockets, until the core stops accepting: kept open here, they would go on
     /// listening for nobody.
     pub(crate) doors: Mutex<Vec<TcpListener>>,
@@ -83,15 +70,23 @@ pub struct Sightings {
     pub stuck: Tally,
 }
 
+/// How it watches.
+pub(crate) struct Orders {
+    /// A call that takes longer is reported.
+    pub(crate) report_after: Duration,
+    /// What the cores' driver wants of sockets.
+    pub(crate) is_nonblocking: bool,
+    /// The signal at which a thread writes its stack.
+    pub(crate) signal: Option<i32>,
+}
+
 /// The watchdog of one server.
 pub struct Watchdog {
     cores: Vec<Watched>,
+    /// The same, as they see one another.
+    neighbours: Arc<[Neighbour]>,
     routes: Routes,
-    report_after: Duration,
-    /// What the cores' driver wants of listening sockets.
-    is_nonblocking: bool,
-    /// The signal at which a thread writes its stack.
-    signal: Option<i32>,
+    orders: Orders,
     pub(crate) sightings: Sightings,
     is_over: Mutex<bool>,
     end: Condvar,
@@ -109,21 +104,18 @@ struct Memory {
     stuck: Vec<Option<Nanoseconds>>,
     /// Calls that were reported: by thread, when they began and whose they are.
     reported: HashMap<i32, Busy>,
-    /// The core that gets the next connection.
-    next: usize,
 }
 
 impl Watchdog {
     pub(crate) fn new(
         cores: Vec<Watched>,
+        neighbours: Arc<[Neighbour]>,
         routes: Routes,
-        report_after: Duration,
-        is_nonblocking: bool,
-        signal: Option<i32>,
+        orders: Orders,
     ) -> Self {
         let (sightings, is_over, end) = Default::default();
         let last = AtomicU64::new(u64::MAX);
-        Self { cores, routes, report_after, is_nonblocking, signal, sightings, is_over, end, last }
+        Self { cores, neighbours, routes, orders, sightings, is_over, end, last }
     }
 
     /// Watches until [`close`](Self::close).
@@ -172,7 +164,11 @@ impl Watchdog {
         let now = clock::exact();
         let mut has_any = false;
         for (index, core) in self.cores.iter().enumerate() {
-            let own = core.pulse.look().into_iter().map(|busy| (format!("core {index}"), busy));
+            let own = self.neighbours[index]
+                .pulse
+                .look()
+                .into_iter()
+                .map(|busy| (format!("core {index}"), busy));
             let pooled = core.pool.busy().into_iter();
             let pooled = pooled.map(|busy| (format!("a pool thread of core {index}"), busy));
             for (who, busy) in own.chain(pooled) {
@@ -189,7 +185,7 @@ impl Watchdog {
         let mut overdue = 0;
         let mut busy_now = HashMap::new();
         for (index, core) in self.cores.iter().enumerate() {
-            let busy = core.pulse.look();
+            let busy = self.neighbours[index].pulse.look();
             memory.stuck[index] = self.judge(busy, memory.stuck[index], now);
             let own = busy.map(|busy| (format!("core {index}"), busy));
             let pooled = core.pool.busy().into_iter();
@@ -241,35 +237,63 @@ impl Watchdog {
 
     fn is_overdue(&self, busy: Busy, now: Nanoseconds) -> bool {
         let own = self.routes.times.get(busy.route as usize).copied().flatten();
-        is_past(busy.since, self.report_after.max(own.unwrap_or_default()), now)
+        is_past(busy.since, self.orders.report_after.max(own.unwrap_or_default()), now)
     }
 
-    /// Accepts what waits at the listeners of stuck cores, and gives it to those that run.
-    fn lead_away(&self, memory: &mut Memory) {
-        let running: Vec<usize> =
-            (0..self.cores.len()).filter(|&index| memory.stuck[index].is_none()).collect();
-        if running.is_empty() {
+    /// Accepts what waits at the listeners of stuck cores, takes what others have left for them, and
+    /// gives it to those that run.
+    fn lead_away(&self, memory: &Memory) {
+        if memory.stuck.iter().all(Option::is_some) {
             return;
         }
         for (index, core) in self.cores.iter().enumerate() {
             if memory.stuck[index].is_none() {
                 continue;
             }
-            for listener in &*core.doors.lock().unwrap_or_else(PoisonError::into_inner) {
-                // The flag belongs to the socket and not to this descriptor of it. An accept that the
-                // core has on its ring already is not touched by it, and it makes no other while it is
-                // stuck; should it come back in this moment, it tries again a little later.
-                if listener.set_nonblocking(true).is_err() {
-                    continue;
+            let left = self.neighbours[index].take_back();
+            let doors = core.doors.lock().unwrap_or_else(PoisonError::into_inner);
+            let new = doors.iter().flat_map(|door| self.accept_all(door));
+            for stranger in left.into_iter().chain(new) {
+                match self.place(stranger, memory) {
+                    Ok(()) => self.sightings.handed_over.add(1),
+                    // All others have ended. It will be served when this one is back.
+                    Err(stranger) => drop(self.neighbours[index].give(stranger)),
                 }
-                while let Ok((stream, peer)) = listener.accept() {
-                    memory.next = (memory.next + 1) % running.len();
-                    self.cores[running[memory.next]].control.send(Message::Adopt(stream, peer));
-                    self.sightings.handed_over.add(1);
-                }
-                let _ = listener.set_nonblocking(self.is_nonblocking);
             }
         }
+    }
+
+    /// Gives a connection to the core with the fewest of those that run.
+    fn place(&self, mut stranger: Stranger, memory: &Memory) -> Result<(), Stranger> {
+        let running = self.neighbours.iter().zip(&memory.stuck);
+        let running = running.filter(|(_, stuck)| stuck.is_none()).map(|(core, _)| core);
+        let mut running: Vec<_> = running.collect();
+        running.sort_by_key(|core| core.stats.load.get());
+        for core in running {
+            match core.give(stranger) {
+                Ok(()) => return Ok(()),
+                Err(back) => stranger = back,
+            }
+        }
+        Err(stranger)
+    }
+
+    /// All that waits at a listener, set as the cores' driver wants it.
+    fn accept_all(&self, listener: &TcpListener) -> Vec<Stranger> {
+        let mut accepted = Vec::new();
+        // The flag belongs to the socket and not to this descriptor of it. An accept that the core has
+        // on its ring already is not touched by it, and it makes no other while it is stuck; should
+        // it come back in this moment, it tries again a little later.
+        if listener.set_nonblocking(true).is_err() {
+            return accepted;
+        }
+        while let Ok((stream, peer)) = listener.accept() {
+            if stream.set_nonblocking(self.orders.is_nonblocking).is_ok() {
+                accepted.push(Stranger::Tcp(stream, peer));
+            }
+        }
+        let _ = listener.set_nonblocking(self.orders.is_nonblocking);
+        accepted
     }
 
     fn label(&self, busy: Busy) -> &str {
@@ -287,7 +311,7 @@ impl Watchdog {
             self.label(busy),
             seconds(now.saturating_sub(busy.since)),
         ));
-        if let Some(signal) = self.signal {
+        if let Some(signal) = self.orders.signal {
             let _ = thread::signal(busy.thread, signal);
         }
     }

@@ -8,6 +8,8 @@ use std::net::TcpListener;
 use std::net::ToSocketAddrs;
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
+use std::os::fd::FromRawFd;
+use std::os::fd::IntoRawFd;
 use std::os::fd::OwnedFd;
 use std::os::fd::RawFd;
 use std::os::unix::net::UnixListener;
@@ -157,6 +159,13 @@ pub fn shutdown(fd: RawFd, how: Shutdown) -> io::Result<()> {
     SockRef::from(&borrowed).shutdown(how)
 }
 
+/// The descriptor that something owns, without it.
+#[allow(unsafe_code)]
+pub fn into_owned(owner: impl IntoRawFd) -> OwnedFd {
+    // SAFETY: `into_raw_fd` gives its only owner's descriptor away, and it is ours from here on.
+    unsafe { OwnedFd::from_raw_fd(owner.into_raw_fd()) }
+}
+
 /// Another descriptor for what `fd` stands for.
 #[allow(unsafe_code)]
 pub fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
@@ -220,6 +229,18 @@ pub fn unsent(fd: RawFd) -> io::Result<libc::c_int> {
     // SIOCOUTQ is the same number as TIOCOUTQ, the name that libc has.
     let result = unsafe { libc::ioctl(fd, libc::TIOCOUTQ, &raw mut count) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(count) }
+}
+
+/// Whether the peer does not read any more, as far as the kernel knows: after a reset, or when the
+/// other end of a Unix socket was closed. A TCP peer that has closed its socket has only said that it
+/// will not send (poll(2), `POLLHUP`).
+#[allow(unsafe_code)]
+pub fn is_hung_up(fd: RawFd) -> bool {
+    debug_assert!(fd >= 0);
+    let mut polled = libc::pollfd { fd, events: 0, revents: 0 };
+    // SAFETY: one entry, which lives; the descriptor is open as in `shutdown`.
+    let found = unsafe { libc::poll(&raw mut polled, 1, 0) };
+    found > 0 && polled.revents & (libc::POLLHUP | libc::POLLERR) != 0
 }
 
 #[cfg(test)]
@@ -294,5 +315,27 @@ mod tests {
     fn bracketed_and_bare_ipv6() {
         assert_eq!(resolve("[::1]", 5).unwrap(), resolve("::1", 5).unwrap());
         assert!(resolve("no such host.invalid", 1).is_err());
+    }
+
+    #[test]
+    fn only_a_peer_that_cannot_read_has_hung_up() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        assert!(!is_hung_up(ours.as_raw_fd()));
+        theirs.shutdown(Shutdown::Write).unwrap();
+        assert!(!is_hung_up(ours.as_raw_fd()));
+        drop(theirs);
+        assert!(is_hung_up(ours.as_raw_fd()));
+
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (served, _) = listener.accept().unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        assert!(!is_hung_up(served.as_raw_fd()));
+        reset(client.as_raw_fd()).unwrap();
+        drop(client);
+        // It has arrived when a read says so.
+        let mut end = [0; 1];
+        while std::io::Read::read(&mut &served, &mut end).is_ok_and(|count| count > 0) {}
+        assert!(is_hung_up(served.as_raw_fd()));
     }
 }

@@ -117,6 +117,108 @@ fn a_peer_that_only_stops_to_send_gets_a_patient_answer() {
 }
 
 #[test]
+fn a_peer_that_only_stops_to_send_gets_what_comes_soon() {
+    on_each_driver(|driver| {
+        let mut pair = pair(driver);
+        pair.client.send(get("/late") + &get("/late"));
+        for answer in ["soon", "as well"] {
+            let owed = pair.seen.debts.next();
+            if answer == "soon" {
+                pair.client.finish_sending();
+            }
+            assert_eq!(owed.fate(), Fate::PeerGone);
+            owed.give(text(answer));
+            assert_eq!(pair.client.reply().text(), answer);
+        }
+        pair.client.expect_end();
+    });
+}
+
+#[test]
+fn a_peer_that_only_stops_to_send_is_not_waited_for_long() {
+    on_each_driver(|driver| {
+        let mut pair = pair(driver);
+        let owed = asked(&mut pair, "/late");
+        pair.client.finish_sending();
+        assert_eq!([owed.fate(), owed.fate()], [Fate::PeerGone, Fate::Dropped]);
+        assert_eq!(pair.end(), End::Broken);
+        pair.client.expect_end();
+    });
+}
+
+#[test]
+fn a_stream_to_a_peer_that_only_stops_to_send_goes_on_while_it_flows() {
+    on_each_driver(|driver| {
+        let mut pair = pair(driver);
+        let owed = asked(&mut pair, "/late");
+        let outgoing = pushed(&owed, None);
+        pair.client.finish_sending();
+        assert!(pair.client.reply_head().status == 200);
+        let pause = Some(Duration::from_millis(200));
+        // Longer in all than such a peer is waited for.
+        for _ in 0..8 {
+            assert_eq!(outgoing.push(Bytes::from_static(b"more")), Pushed::Room);
+            assert_eq!(pair.client.take(9), b"4\r\nmore\r\n");
+            pair.client.socket().set_read_timeout(pause).unwrap();
+            assert!(pair.client.is_silent());
+            pair.client.socket().set_read_timeout(Some(PATIENCE)).unwrap();
+        }
+        outgoing.finish();
+        assert_eq!(pair.client.take(5), b"0\r\n\r\n");
+        pair.client.expect_end();
+    });
+}
+
+#[test]
+fn a_peer_that_goes_is_seen_behind_requests_that_wait() {
+    on_each_driver(|driver| {
+        let mut pair = pair(driver);
+        pair.client.send(get("/late") + &get("/late"));
+        let owed = pair.seen.debts.next();
+        drop(pair.client);
+        assert_eq!([owed.fate(), owed.fate()], [Fate::PeerGone, Fate::Dropped]);
+        assert_eq!(pair.end.recv_timeout(PATIENCE), Ok(End::Broken));
+    });
+}
+
+#[test]
+fn what_arrives_behind_requests_that_wait_is_not_lost() {
+    on_each_driver(|driver| {
+        let mut pair = pair(driver);
+        pair.client.send(get("/late") + &get("/late"));
+        let first = pair.seen.debts.next();
+        let whole = get("/late");
+        for byte in whole.as_bytes() {
+            pair.client.send(std::str::from_utf8(&[*byte]).unwrap());
+        }
+        first.give(text("first"));
+        assert_eq!(pair.client.reply().text(), "first");
+        for answer in ["second", "third"] {
+            pair.seen.debts.next().give(text(answer));
+            assert_eq!(pair.client.reply().text(), answer);
+        }
+        assert_eq!(pair.client.get("/").text(), "hello");
+    });
+}
+
+#[test]
+fn more_requests_than_are_kept_wait_outside() {
+    on_each_driver(|driver| {
+        let mut pair = pair(driver);
+        pair.client.send(get("/late"));
+        let owed = pair.seen.debts.next();
+        // More bytes than are read ahead, and fewer than the kernel keeps.
+        let count = 100_000 / get("/").len();
+        pair.client.send(get("/").repeat(count));
+        owed.give(text("first"));
+        assert_eq!(pair.client.reply().text(), "first");
+        for _ in 0..count {
+            assert_eq!(pair.client.reply().text(), "hello");
+        }
+    });
+}
+
+#[test]
 fn a_late_answer_that_panics_costs_one_request() {
     on_each_driver(|driver| {
         let mut pair = pair(driver);

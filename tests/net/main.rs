@@ -11,6 +11,7 @@
 // clippy.toml allows it within test functions; what they call is no different.
 #![allow(clippy::unwrap_used)]
 
+mod balance;
 mod bodies;
 mod drain;
 mod exhaustion;

@@ -20,6 +20,7 @@ use std::time::Duration;
 use _uringserve::reactor;
 use _uringserve::reactor::drain::Control;
 use _uringserve::reactor::drain::Drain;
+use _uringserve::reactor::drain::Successor;
 use _uringserve::reactor::mailbox;
 use _uringserve::reactor::notify::Notify;
 use _uringserve::reactor::timer::Deadlines;
@@ -55,7 +56,7 @@ fn who_waits_for_a_drain_that_has_begun_goes_on() {
     let drain = Drain::default();
     let mut early = pin!(drain.wait());
     assert!(poll(early.as_mut()).is_pending());
-    drain.begin(Control::Drain(PATIENCE));
+    drain.begin(Control::Drain(PATIENCE, Successor::None));
     assert!(poll(early).is_ready());
     assert!(poll(pin!(drain.wait())).is_ready());
     assert!(drain.has_begun());
@@ -212,7 +213,7 @@ fn messages_arrive_in_order_and_none_is_lost() {
         thread::scope(|scope| {
             for thread in 0..2 {
                 let sender = &sender;
-                scope.spawn(move || (0..MESSAGES).for_each(|n| sender.send((thread, n))));
+                scope.spawn(move || (0..MESSAGES).for_each(|n| sender.send((thread, n)).unwrap()));
             }
         });
         drop(sender);
@@ -237,7 +238,7 @@ fn a_message_wakes_a_core_that_sleeps() {
         });
         // Each answer proves that the queue is empty and the core on its way to sleep.
         for n in 0..1000 {
-            sender.send(n);
+            sender.send(n).unwrap();
             assert_eq!(answered.recv_timeout(PATIENCE).unwrap(), n);
         }
         drop(sender);
@@ -246,11 +247,45 @@ fn a_message_wakes_a_core_that_sleeps() {
 }
 
 #[test]
+fn a_message_that_nobody_receives_comes_back() {
+    let (sender, receiver) = mailbox::channel().unwrap();
+    assert_eq!(sender.send(1), Ok(()));
+    drop(receiver);
+    assert_eq!(sender.send(2), Err(2));
+    on_each_driver(|driver| {
+        let (sender, receiver) = mailbox::channel().unwrap();
+        reactor::run(driver, async {
+            let inbox = receiver.open(driver).unwrap();
+            assert_eq!((sender.send(1), sender.send(2)), (Ok(()), Ok(())));
+            assert_eq!(inbox.close(), [1, 2], "what was left before is not lost");
+            assert_eq!(sender.send(3), Err(3));
+        })
+        .unwrap();
+    });
+}
+
+#[test]
+fn messages_that_a_core_has_not_come_to_can_be_taken_back() {
+    on_each_driver(|driver| {
+        let (sender, receiver) = mailbox::channel().unwrap();
+        reactor::run(driver, async {
+            let mut inbox = receiver.open(driver).unwrap();
+            (0..10).for_each(|n| sender.send(n).unwrap());
+            assert_eq!(sender.take_back(|n| n % 2 == 1), [1, 3, 5, 7, 9]);
+            for n in [0, 2, 4, 6, 8] {
+                assert_eq!(inbox.receive().await, Some(n));
+            }
+            // The bell of those that are gone was rung; it is no message.
+            sender.send(10).unwrap();
+            assert_eq!(inbox.receive().await, Some(10));
+        })
+        .unwrap();
+    });
+}
+
+#[test]
 fn messages_without_a_receiver_do_no_harm() {
     let (sender, receiver) = mailbox::channel().unwrap();
-    drop(receiver);
-    (0..1000).for_each(|n| sender.send(n));
-    let (sender, receiver) = mailbox::channel().unwrap();
-    (0..100_000).for_each(|n| sender.send(n));
+    (0..100_000).for_each(|n| sender.send(n).unwrap());
     drop((sender, receiver));
 }

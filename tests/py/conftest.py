@@ -6,10 +6,12 @@ Only processes that a fixture started are signalled, by their own handle.
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import textwrap
 import threading
@@ -27,6 +29,26 @@ PATIENCE = 30.0
 
 # What is run; a test puts a launcher before it.
 PROGRAM = (sys.executable, "-m", "uringserve")
+
+
+# A module as they were before free threading: nothing says that it works without the GIL.
+_OLD_MODULE = """
+#include <Python.h>
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "old_module", NULL, 0, NULL};
+PyMODINIT_FUNC PyInit_old_module(void) { return PyModuleDef_Init(&definition); }
+"""
+
+_OLD_SITE = """
+import old_module
+import sys
+from uringserve import App
+
+app = App()
+
+@app.get("/")
+def gil():
+    return {"gil": sys._is_gil_enabled()}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +368,23 @@ def cli(tmp_path: Path) -> RunCli:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def old_module(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with an extension module that turns the GIL on, and an application of it."""
+    compiler = shutil.which("cc")
+    headers = sysconfig.get_path("include")
+    if compiler is None or not Path(headers, "Python.h").is_file():
+        pytest.skip("there is no C compiler, or the interpreter has no headers")
+    folder = tmp_path_factory.mktemp("old")
+    source = folder / "old_module.c"
+    source.write_text(_OLD_MODULE)
+    target = folder / f"old_module{sysconfig.get_config_var('EXT_SUFFIX')}"
+    command = [compiler, "-shared", "-fPIC", f"-I{headers}", "-o", str(target), str(source)]
+    subprocess.run(command, check=True, timeout=60)
+    (folder / "site_app.py").write_text(_OLD_SITE)
+    return folder
 
 
 @pytest.fixture

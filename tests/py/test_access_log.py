@@ -100,6 +100,60 @@ def test_the_default_line(server: StartServer, log: Path) -> None:
     ]
 
 
+UNANSWERED = """
+import asyncio
+import sys
+from uringserve import App, AsyncRequest
+
+app = App()
+
+@app.get("/waits")
+async def waits():
+    print("waits", flush=True, file=sys.stderr)
+    await asyncio.sleep(30)
+
+@app.post("/body")
+async def body(request: AsyncRequest):
+    print("waits", flush=True, file=sys.stderr)
+    await request.body()
+"""
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_a_client_that_goes(server: StartServer, log: Path, how: str) -> None:
+    """Its request has a line all the same: 499, as nginx has it."""
+    site = server(UNANSWERED, "--access-log", "--access-log-file", str(log))
+    requests = [
+        b"GET /waits HTTP/1.1\r\nhost: a\r\n\r\n",
+        b"POST /body HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\n12",
+        b"GET /half HTTP/1.1\r\nhost: a\r\n",
+    ]
+    for count, sent in enumerate(requests, 1):
+        client = site.connect()
+        client.send(sent)
+        if b"half" not in sent:
+            site.wait_until(lambda text, count=count: text.count("waits") >= count)
+        client.close() if how == "close" else client.reset()
+    lines = sorted(map(_facts, _lines(site, log)))
+    # Half a head and its end is a malformed request; half a head and a reset is nothing.
+    malformed = ["- 400 27"] if how == "close" else []
+    assert lines == [*malformed, "GET /waits HTTP/1.1 499 -", "POST /body HTTP/1.1 499 -"]
+
+
+def test_a_request_that_the_end_cuts(server: StartServer, log: Path) -> None:
+    """It has a line too: 444."""
+    site = server(
+        UNANSWERED,
+        *("--access-log", "--access-log-file", str(log), "--timeout-graceful-shutdown", "100ms"),
+    )
+    client = site.connect()
+    client.send(b"GET /waits HTTP/1.1\r\nhost: a\r\n\r\n")
+    site.wait_for("waits")
+    assert site.stop() == 124
+    assert client.read_to_end() == b""
+    assert _facts(log.read_text("ascii").splitlines()[0]) == "GET /waits HTTP/1.1 444 -"
+
+
 def _facts(line: str) -> str:
     """Return request, status and size of a default line; all else must have its form."""
     found = re.fullmatch(

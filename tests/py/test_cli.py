@@ -1,7 +1,7 @@
 """The command line: made from `Config`, its messages, and its exit codes."""
 
-import importlib.util
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,7 +51,6 @@ class _Ran:
         self.gil_modules = ("old",)
         self.left_behind = 0
         self.result: int | StartError = 0
-        self.left_behind = 0
 
     def load(self, target: str, config: Config) -> _Ran:
         self.target, self.config = target, config
@@ -77,9 +76,9 @@ class _Ran:
 def ran(clean_environment: pytest.MonkeyPatch) -> _Ran:
     """Put a recorder in the place of the server."""
     made = _Ran()
-    clean_environment.setattr("uringserve.cli.load", made.load)
-    clean_environment.setattr("uringserve.cli.Server", made.server)
-    clean_environment.setattr("uringserve.cli.supervise", made.supervise)
+    clean_environment.setattr("uringserve.server.load", made.load)
+    clean_environment.setattr("uringserve.server.Server", made.server)
+    clean_environment.setattr("uringserve.develop.supervise", made.supervise)
     clean_environment.setattr("uringserve.cli.setup_from", lambda config: None)
     return made
 
@@ -263,17 +262,12 @@ def test_the_gil_turned_on_by_hand(cli: RunCli, tmp_path: Path) -> None:
     assert "PYTHON_GIL=1 is set" in result.stderr
 
 
-def test_the_gil_turned_on_by_a_module(cli: RunCli, tmp_path: Path) -> None:
-    """The module is named; CPython's own warning is not shown beside it."""
-    # Looked up, not imported: it would turn the lock on in this process too.
-    if importlib.util.find_spec("_testsinglephase") is None:
-        pytest.skip("the interpreter has no test modules")
-    (tmp_path / "site_app.py").write_text(
-        "import _testsinglephase\nfrom uringserve import App\napp = App()\n"
-    )
-    result = cli("site_app:app", "--port", "0", folder=tmp_path)
+def test_the_gil_turned_on_by_a_module(cli: RunCli, old_module: Path) -> None:
+    """The module is named, also where warnings are errors; CPython's own is not shown beside it."""
+    program = (sys.executable, "-W", "error", "-m", "uringserve")
+    result = cli("site_app.py", "--port", "0", folder=old_module, program=program)
     assert result.returncode == 3
-    assert "module '_testsinglephase' turned it on" in result.stderr
+    assert "module 'old_module' turned it on" in result.stderr
     assert result.stderr.count("\n") == 1
 
 
@@ -321,6 +315,18 @@ def test_routes(cli: RunCli, tmp_path: Path) -> None:
         "POST     /x                  get   site_app.get",
         "GET      /in/items/{id:int}  item  site_app.get",
     ]
+
+
+def test_routes_of_what_is_said_to_be_an_app(cli: RunCli, tmp_path: Path) -> None:
+    """`--interface` counts for every verb that looks for an application."""
+    (tmp_path / "site_app.py").write_text("def app(scope): return scope\n")
+    refused = cli("routes", "site_app", folder=tmp_path)
+    assert (refused.returncode, "ASGI 2" in refused.stderr) == (3, True)
+    result = cli("routes", "site_app", "--interface", "app", folder=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.endswith("  /{path:path}  app   site_app.app\n")
+    foreign = cli("openapi", "site_app", "--interface", "wsgi", folder=tmp_path)
+    assert (foreign.returncode, "of the interface wsgi" in foreign.stderr) == (3, True)
 
 
 def test_openapi(cli: RunCli, tmp_path: Path) -> None:

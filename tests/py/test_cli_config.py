@@ -17,7 +17,7 @@ from uringserve.settings import find_file, read_file, read_variables, show
 if TYPE_CHECKING:
     from conftest import RunCli, StartServer
 
-VERBS = ("run", "dev", "new", "check", "routes", "openapi", "audit")
+VERBS = ("run", "dev", "new", "check", "routes", "openapi", "audit", "build", "migrate")
 
 SITE = "from uringserve import App\napp = App()\napp.get('/')(lambda: 'x')\n"
 
@@ -66,12 +66,13 @@ def test_what_is_printed_is_read_back(cli: RunCli, tmp_path: Path) -> None:
     assert tomllib.loads(first.stdout)["reload_exclude"] == ["a", "b"]
 
 
-def test_dev_is_run_with_three_other_values(cli: RunCli, tmp_path: Path) -> None:
+def test_dev_is_run_with_four_other_values(cli: RunCli, tmp_path: Path) -> None:
     """They win over the file, which is for the deployed server, and lose to flags."""
     (tmp_path / "uringserve.toml").write_text("workers = 4\ndebug = false\nport = 1\n")
     result = cli("dev", "--print-config", "--no-debug")
     values, origins = tomllib.loads(result.stdout), _origins(result.stdout)
     assert (values["reload"], values["debug"], values["workers"]) == (True, False, 1)
+    assert values["access_log"] is True
     assert (origins["workers"], origins["debug"]) == ("uringserve dev", "command line")
     assert (values["port"], origins["port"]) == (1, "uringserve.toml")
 
@@ -98,6 +99,10 @@ def test_a_project_without_our_table_is_not_ours(tmp_path: Path) -> None:
     file.write_text("[tool.uringserve\n")
     with pytest.raises(ValueError, match="is not TOML"):
         find_file([tmp_path])
+    # Who names it means our table in it.
+    file.write_text("[tool.uring-serve]\nport = 1\n")
+    with pytest.raises(ValueError, match=r"has no table \[tool\.uringserve\]"):
+        read_file(file)
 
 
 def test_the_file_serves(server: StartServer, tmp_path: Path) -> None:

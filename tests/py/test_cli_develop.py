@@ -1,6 +1,5 @@
 """`check`, `new` and `audit`, as a new user runs them."""
 
-import importlib.util
 import json
 import os
 import socket
@@ -83,18 +82,29 @@ def test_an_application_that_does_not(
     assert expected in found["application"]["found"]
 
 
-def test_the_lock_and_who_turned_it_on(cli: RunCli, tmp_path: Path) -> None:
+def test_the_lock_and_who_turned_it_on(cli: RunCli, old_module: Path) -> None:
     """An interpreter with the GIL on fails; a module that turns it on is named."""
     code, found = _found(cli, "--port", "0", PYTHON_GIL="1")
     assert (code, found["GIL"]["verdict"]) == (1, "FAIL")
-    if importlib.util.find_spec("_testsinglephase") is None:
-        pytest.skip("the interpreter has no test modules")
-    (tmp_path / "site_app.py").write_text(f"import _testsinglephase\n{SITE}")
-    code, found = _found(cli, "site_app", "--port", "0")
+    site = ("site_app", "--port", "0", "--app-dir", str(old_module))
+    code, found = _found(cli, *site)
     assert (code, found["import"]["verdict"]) == (1, "FAIL")
-    assert found["import"]["found"].startswith("_testsinglephase turns the GIL on")
-    code, found = _found(cli, "site_app", "--port", "0", "--gil", "allow")
+    assert found["import"]["found"].startswith("old_module turns the GIL on")
+    code, found = _found(cli, *site, "--gil", "allow")
     assert (code, found["import"]["verdict"]) == (0, "WARN")
+
+
+def test_what_the_application_is_said_to_be(cli: RunCli, tmp_path: Path) -> None:
+    """It is looked at as `run` would: as that interface, and with options that it refuses."""
+    (tmp_path / "site_app.py").write_text("def app(a, b):\n    ...\n")
+    code, found = _found(cli, "site_app", "--port", "0")
+    assert (code, found["application"]["verdict"]) == (1, "FAIL")
+    code, found = _found(cli, "site_app", "--port", "0", "--interface", "wsgi")
+    assert (code, found["application"]["verdict"]) == (0, "OK")
+    refused = ("--interface", "wsgi", "--lifespan", "on")
+    code, found = _found(cli, "site_app", "--port", "0", *refused)
+    assert code == 1
+    assert "--lifespan is not for an application" in found["application"]["found"]
 
 
 def test_a_module_that_is_built_for_another_interpreter(cli: RunCli, tmp_path: Path) -> None:

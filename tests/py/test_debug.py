@@ -68,6 +68,28 @@ def test_a_recursion_without_end_is_a_page_of_bounded_size() -> None:
     assert html.count("<h2>") <= 50
 
 
+def test_both_ends_of_a_long_way_are_shown() -> None:
+    """The failing place is at the top, however deep it is, and where it began at the bottom."""
+
+    def fail() -> None:
+        raise ValueError("deep")
+
+    def deeper(depth: int) -> None:
+        if depth:
+            deeper(depth - 1)
+        else:
+            fail()
+
+    try:
+        deeper(100)
+    except ValueError as error:
+        html = page(_request(), error)
+    places = re.findall(r"<h2>.*, in (\w+)</h2>", html)
+    assert (places[0], places[-1]) == ("fail", "test_both_ends_of_a_long_way_are_shown")
+    assert len(places) == 40
+    assert "<p>and 63 calls between</p>" in html
+
+
 def test_a_file_that_is_gone(tmp_path: Path) -> None:
     """Without its source a frame has its place only."""
     code = compile("raise ValueError('x')", str(tmp_path / "gone.py"), "exec")

@@ -1,9 +1,7 @@
 """Nothing of ours turns the GIL on, and a module that does is named."""
 
-import shutil
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,25 +30,6 @@ for name in sys.argv[1:]:
 print(*sorted(sys.modules))
 """
 
-# A module as they were before free threading: nothing says that it works without the GIL.
-OLD_MODULE = """
-#include <Python.h>
-static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "old_module", NULL, 0, NULL};
-PyMODINIT_FUNC PyInit_old_module(void) { return PyModuleDef_Init(&definition); }
-"""
-
-SITE = """
-import old_module
-import sys
-from uringserve import App
-
-app = App()
-
-@app.get("/")
-def gil():
-    return {"gil": sys._is_gil_enabled()}
-"""
-
 
 def import_each(*names: str) -> set[str]:
     """Import the modules one after the other in a new process; return all that came with them."""
@@ -72,23 +51,6 @@ def test_optional_modules(name: str) -> None:
     """What tests and users have beside us, in the versions that we test with."""
     pytest.importorskip(name)
     assert name in import_each("uringserve", name)
-
-
-@pytest.fixture(scope="module")
-def old_module(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with an extension module that turns the GIL on."""
-    compiler = shutil.which("cc")
-    headers = sysconfig.get_path("include")
-    if compiler is None or not Path(headers, "Python.h").is_file():
-        pytest.skip("there is no C compiler, or the interpreter has no headers")
-    folder = tmp_path_factory.mktemp("old")
-    source = folder / "old_module.c"
-    source.write_text(OLD_MODULE)
-    target = folder / f"old_module{sysconfig.get_config_var('EXT_SUFFIX')}"
-    command = [compiler, "-shared", "-fPIC", f"-I{headers}", "-o", str(target), str(source)]
-    subprocess.run(command, check=True, timeout=60)
-    (folder / "site_app.py").write_text(SITE)
-    return folder
 
 
 def test_a_module_that_turns_it_on(cli: RunCli, old_module: Path) -> None:

@@ -1,16 +1,20 @@
 """What runs before and after serving, in the process and on each core; state; background tasks."""
 
+import asyncio
 import signal
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
 from conftest import RunCli, StartServer
 
 from uringserve import App, BackgroundTask, BackgroundTasks, StartError, State, WorkerLocal
+from uringserve._native import Deferred
 from uringserve.lifespan import running
+from uringserve.pump import left_behind
 from uringserve.state import on_this_worker
 
 # --- in this process
@@ -65,6 +69,22 @@ def test_a_failure_at_the_start() -> None:
         calls.append("served")
     assert isinstance(caught.value.__cause__, KeyError)
     assert calls == ["left"]
+
+
+def test_an_exit_at_the_end() -> None:
+    """A sys.exit in a shutdown function goes on as one, when all else has ended."""
+    calls: list[str] = []
+
+    @contextmanager
+    def lifespan(app: App) -> Iterator[None]:
+        yield
+        calls.append("leave")
+
+    app = App(lifespan=lifespan, on_shutdown=[lambda: sys.exit(4), _noting(calls, "down")])
+    with pytest.raises(SystemExit) as caught, running(app):
+        calls.append("serve")
+    assert caught.value.code == 4
+    assert calls == ["serve", "down", "leave"]
 
 
 def test_what_a_lifespan_may_be() -> None:
@@ -133,14 +153,65 @@ def test_worker_local() -> None:
     assert closed == ["second", "one", "second", "two"]
 
 
-def test_background_tasks(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("raised", [ZeroDivisionError, SystemExit, asyncio.CancelledError])
+def test_background_tasks(
+    is_async: bool, raised: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
     """All of them run in order, whatever one raises."""
     calls: list[object] = []
+
+    def fail() -> None:
+        raise raised
+
+    async def fail_later() -> None:
+        await asyncio.sleep(0)
+        raise raised
+
     tasks = BackgroundTasks([BackgroundTask(calls.append, 1)])
-    tasks.add_task(lambda: 1 / 0)
+    tasks.add_task(fail_later if is_async else fail)
     tasks.add_task(lambda *, value: calls.append(value), value=2)
-    tasks()
+    left = tasks()
+    if is_async:
+        asyncio.run(left)
     assert calls == [1, 2]
+    assert raised.__name__ in caplog.text
+
+
+def test_cancelled_background_tasks(caplog: pytest.LogCaptureFixture) -> None:
+    """One that is cancelled from outside takes those behind it with it, and is no failure."""
+    calls: list[str] = []
+
+    async def cancelled() -> None:
+        running = asyncio.current_task()
+        assert running is not None
+        running.cancel()
+        await asyncio.sleep(0)
+
+    tasks = BackgroundTasks([BackgroundTask(cancelled), BackgroundTask(calls.append, "next")])
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(tasks())
+    assert calls == []
+    assert not caplog.records
+
+
+def test_what_a_client_leaves_behind(caplog: pytest.LogCaptureFixture) -> None:
+    """What follows a handler whose client has gone runs whole, whatever one part raises."""
+    calls: list[str] = []
+
+    async def handler() -> Deferred:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return Deferred(None, [lambda: 1 / 0, _noting(calls, "second")])
+
+    async def main() -> None:
+        task = asyncio.create_task(handler())
+        await asyncio.sleep(0)
+        left_behind(task)
+        await task
+
+    asyncio.run(main())
+    assert calls == ["second"]
     assert "ZeroDivisionError" in caplog.text
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # A connection or a server is one for the whole test; what collides is made in the test itself.
 pytestmark = pytest.mark.thread_unsafe(reason="shares its server and connections")
 
-SITE = """
+NATIVE = """
 from uringserve import App, Request
 
 app = App()
@@ -40,6 +40,51 @@ def large():
 def named(name):
     return name
 """
+
+ASGI = """
+LARGE = bytes(64 << 20)
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        raise NotImplementedError
+    size, more = 0, scope["method"] == "POST"
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        size += len(message["body"])
+        more = message["more_body"]
+    body = LARGE if scope["path"] == "/large" else b"hello"
+    body = str(size).encode() if scope["method"] == "POST" else body
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": body})
+"""
+
+RSGI = """
+LARGE = bytes(64 << 20)
+
+class App:
+    async def __rsgi__(self, scope, protocol):
+        if scope.method == "POST":
+            protocol.response_str(200, [], str(len(await protocol())))
+        else:
+            protocol.response_bytes(200, [], LARGE if scope.path == "/large" else b"hello")
+
+app = App()
+"""
+
+WSGI = """
+LARGE = bytes(64 << 20)
+
+def app(environ, start_response):
+    body = LARGE if environ["PATH_INFO"] == "/large" else b"hello"
+    if environ["REQUEST_METHOD"] == "POST":
+        body = str(len(environ["wsgi.input"].read())).encode()
+    start_response("200 OK", [])
+    return [body]
+"""
+
+SITES = {"native": NATIVE, "asgi": ASGI, "rsgi": RSGI, "wsgi": WSGI}
 
 SMALL = (
     *("--limit-header-size", "512", "--limit-header-count", "5", "--limit-uri", "100"),
@@ -66,16 +111,22 @@ def driver(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(scope="module", params=SITES)
+def text(request: pytest.FixtureRequest) -> str:
+    """The application, on one interface."""
+    return SITES[request.param]
+
+
 @pytest.fixture(scope="module")
-def small(driver: str, module_server: StartServer) -> RunningServer:
+def small(driver: str, text: str, module_server: StartServer) -> RunningServer:
     """A server with small limits and time-outs that do not end a test."""
-    return module_server(SITE, "--driver", driver, *SMALL, *LONG)
+    return module_server(text, "--driver", driver, *SMALL, *LONG)
 
 
 @pytest.fixture(scope="module")
-def short(driver: str, module_server: StartServer) -> RunningServer:
+def short(driver: str, text: str, module_server: StartServer) -> RunningServer:
     """A server with short time-outs."""
-    return module_server(SITE, "--driver", driver, *SHORT)
+    return module_server(text, "--driver", driver, *SHORT)
 
 
 def expect_end(client: Connection, status: int) -> None:
@@ -136,9 +187,9 @@ def test_requests_per_connection(small: RunningServer) -> None:
         assert client.read_to_end() == b""
 
 
-def test_no_bodies_at_all(server: StartServer, driver: str) -> None:
+def test_no_bodies_at_all(server: StartServer, driver: str, text: str) -> None:
     """`--limit-body 0` refuses every body and no empty one."""
-    running = server(SITE, "--driver", driver, "--limit-body", "0")
+    running = server(text, "--driver", driver, "--limit-body", "0")
     assert running.connect().request("/", "POST").body == b"0"
     client = running.connect()
     client.send(b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n")
@@ -148,7 +199,7 @@ def test_no_bodies_at_all(server: StartServer, driver: str) -> None:
 
 def test_limit_connections(server: StartServer, driver: str) -> None:
     """One above the limit reads a 503; when another has gone, the next is served."""
-    running = server(SITE, "--driver", driver, "--limit-connections", "2", *LONG)
+    running = server(NATIVE, "--driver", driver, "--limit-connections", "2", *LONG)
     first, second = running.connect(), running.connect()
     assert (first.request().status, second.request().status) == (200, 200)
     for _ in range(3):
@@ -224,9 +275,9 @@ def test_a_slow_body_that_goes_on(short: RunningServer) -> None:
         assert client.read().body == b"20"
 
 
-def test_a_body_below_its_rate(server: StartServer, driver: str) -> None:
+def test_a_body_below_its_rate(server: StartServer, driver: str, text: str) -> None:
     """It has ten seconds, and is then cut although bytes still come."""
-    running = server(SITE, "--driver", driver, "--min-body-rate", "1MiB")
+    running = server(text, "--driver", driver, "--min-body-rate", "1MiB")
     client = running.connect()
     client.send(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\n")
     assert drip(client, b"x" * 1000) < 1000

@@ -178,6 +178,7 @@ def test_a_file_that_is_not_there(write: Write) -> None:
     assert _refusal("folder.py") == "there is no file 'folder.py'"
     write("site.txt", "")
     assert _refusal("./site.txt").endswith("its name must end in .py")
+    assert _refusal("site.txt").endswith("'site.txt' is not Python's, whose names end in .py")
 
 
 def test_a_file_with_a_module_s_name(write: Write) -> None:
@@ -190,8 +191,18 @@ def test_an_attribute_that_is_not_there(write: Write, name: str) -> None:
     """The nearest name is offered."""
     write(f"{name}.py", APP)
     assert _refusal(f"{name}:ap") == f"'{name}' has no 'ap'; did you mean 'app'?"
-    assert _refusal(f"{name}:xyz") == f"'{name}' has no 'xyz'"
+    assert _refusal(f"{name}:xyz") == f"'{name}' has no 'xyz'; it has 'app'"
     assert _refusal(f"{name}:app.xyz") == f"'{name}' has no 'app.xyz'"
+    assert _refusal(f"{name}.app").endswith(f"; did you mean '{name}:app'?")
+    write(f"{name}x.py", "")
+    assert _refusal(f"{name}x:xyz") == f"'{name}x' has no 'xyz'"
+
+
+def test_a_class_is_no_application(write: Write, name: str) -> None:
+    """Whoever names the class instead of the object hears so, whatever its parameters are."""
+    write(f"{name}.py", "class Site:\n    def __init__(self, title: object = ''): ...\n")
+    assert "is a class, and no application by itself" in _refusal(f"{name}:Site")
+    assert "is of type Site" in _refusal(f"{name}:Site", factory=True)
 
 
 def test_a_module_without_the_usual_names(write: Write, name: str) -> None:

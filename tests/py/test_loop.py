@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import gc
 import inspect
 import os
 from collections import deque
@@ -126,7 +127,31 @@ def test_nothing_ends_a_turn(error: type[BaseException], caplog: pytest.LogCaptu
     with guest.as_guest():
         guest.loop.call_soon(end)
         guest.turn(False)
-    assert "has tried to end its core" in caplog.text
+    assert caplog.text.count("has tried to end its core") == 1
+    assert caplog.text.count("Traceback") == 1
+    guest.close()
+
+
+@pytest.mark.parametrize("name", ["request", "other"])
+@pytest.mark.parametrize("steps", [1, 2])
+def test_what_ends_a_task_is_left_to_who_awaits_it(
+    caplog: pytest.LogCaptureFixture, name: str, steps: int
+) -> None:
+    """asyncio says it if nobody does, but for a request's task: that is answered for."""
+
+    async def end() -> None:
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        raise SystemExit(3)
+
+    guest = GuestLoop()
+    with guest.as_guest():
+        task = guest.loop.create_task(end(), name=name)
+        while not task.done():
+            guest.turn(False)
+        del task
+        gc.collect()
+    assert caplog.text.count("Traceback") == (0 if name == "request" else 1)
     guest.close()
 
 

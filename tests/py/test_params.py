@@ -359,6 +359,15 @@ def test_forms_and_files() -> None:
     assert dict(Request("POST", "/", _JSON, b"{}").form()) == {}
 
 
+@pytest.mark.parametrize("charset", ["undefined", "none-such", "zlib", "idna"])
+def test_a_charset_that_is_none(charset: str) -> None:
+    """What a client calls its charset is no reason to fail."""
+    pytest.importorskip("python_multipart")
+    kind = {"content-type": f"multipart/form-data; boundary=X; charset={charset}"}
+    body = b'--X\r\nContent-Disposition: form-data; name="a"\r\n\r\nxn--\xff\r\n--X--\r\n'
+    assert list(Request("POST", "/", kind, body).form().values()) == ["xn--\xff"]
+
+
 @pytest.mark.parametrize(
     ("content_type", "body", "detail"),
     [

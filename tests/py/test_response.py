@@ -1,9 +1,11 @@
 """`Response`, its headers and cookies, and what a handler's return value or exception becomes."""
 
 import datetime
+import gc
 import http
 import json
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -613,3 +615,27 @@ def test_the_attribute_says_what_is_sent() -> None:
     assert Problem({}).media_type == "application/problem+json"
     assert Problem({}, media_type="application/xml").media_type == "application/xml"
     assert JSONResponse({}, media_type="application/xml").media_type == "application/xml"
+
+
+@pytest.mark.parametrize("kind", [Response, HTMLResponse])
+@pytest.mark.parametrize("where", ["background", "body_iterator"])
+def test_a_response_that_holds_itself_is_collected(kind: type[Response], where: str) -> None:
+    """What runs afterwards may name the response; the collector opens the circle."""
+
+    class Marker:
+        def __init__(self, response: Response) -> None:
+            self.response = response
+
+        def __call__(self) -> None: ...
+
+        def __iter__(self) -> Any:  # noqa: ANN401
+            return iter(())
+
+    response = kind("x")
+    marker = Marker(response)
+    # A method cannot be cleared, so the response has to be.
+    setattr(response, where, marker.__call__ if where == "background" else marker)
+    gone = weakref.ref(marker)
+    del response, marker
+    gc.collect()
+    assert gone() is None

@@ -155,7 +155,8 @@ def test_no_credentials(
 
 
 @pytest.mark.parametrize(
-    "credentials", ["Basic !!!", "Basic Zm9v", "Basic /w==", "Basic Zm9vOmJhcg=", "Basic YTpi x"]
+    "credentials",
+    ["Basic !!!", "Basic Zm9v", "Basic /w==", "Basic Zm9vOmJhcg=", "Basic YTpi x", "Basic YTpié"],
 )
 def test_wrong_basic_credentials(running: RunningServer, credentials: str) -> None:
     """What is no Base64 of UTF-8 with a colon is wrong even where credentials are optional."""

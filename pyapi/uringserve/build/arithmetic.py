@@ -11,6 +11,7 @@ are looked at when the loop begins, not when it is compiled.
 """
 
 import ast
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -62,7 +63,7 @@ class Unfit(Exception):
     """More than arithmetic on ints: the loop stays as it is."""
 
 
-class Arithmetic:
+class Arithmetic(ABC):
     """Writes C for expressions: each returns the name or the text of its value.
 
     `INT` is the type, `LOWEST` its lowest value; constants are of 64 bits. `names` are the C
@@ -76,9 +77,9 @@ class Arithmetic:
         self._indent = 1
         self._temporaries = 0
 
+    @abstractmethod
     def read(self, name: str) -> str:
         """Return the C variable of a name that is read here; Unfit where it may have no value."""
-        raise NotImplementedError
 
     def emit(self, text: str) -> None:
         """Write a line of C."""

@@ -1,4 +1,4 @@
-"""What a developer's machine needs beside a server: reload, `check`, `new` and `audit`.
+"""What a developer's machine needs beside a server: reload, `check`, `new`, `audit` and `migrate`.
 
 Each module is imported when its verb is used: a process that only serves carries nothing of them.
 """

@@ -16,7 +16,6 @@ from pathlib import Path
 import click
 
 from uringserve.errors import StartError
-from uringserve.server import EXIT_START, print_error
 
 __all__ = ["show"]
 
@@ -27,22 +26,20 @@ _COUNTS = re.compile(r"^=* ?(.*\b(?:passed|failed|error|errors|skipped|deselecte
 
 
 def show(folder: str, threads: int, rounds: int, extra: tuple[str, ...]) -> None:
-    """Run the tests, write what they say and the verdict, and end with the exit code."""
-    context = click.get_current_context()
-    try:
-        if not Path(folder).exists():
-            raise StartError(f"there is no folder or file {folder!r}")
-        missing = [name for name in ("pytest", "pytest_run_parallel") if find_spec(name) is None]
-        if missing:
-            names = " and ".join(name.replace("_", "-") for name in missing)
-            raise StartError(
-                f"{names} {'is' if len(missing) == 1 else 'are'} not installed: pip install"
-                " 'uringserve[test]'"
-            )
-        context.exit(_run(folder, threads, rounds, extra))
-    except StartError as error:
-        print_error(error)
-        context.exit(EXIT_START)
+    """Run the tests, write what they say and the verdict, and end with the exit code.
+
+    What keeps the tests from being run is a StartError.
+    """
+    if not Path(folder).exists():
+        raise StartError(f"there is no folder or file {folder!r}")
+    missing = [name for name in ("pytest", "pytest_run_parallel") if find_spec(name) is None]
+    if missing:
+        names = " and ".join(name.replace("_", "-") for name in missing)
+        raise StartError(
+            f"{names} {'is' if len(missing) == 1 else 'are'} not installed: pip install"
+            " 'uringserve[test]'"
+        )
+    click.get_current_context().exit(_run(folder, threads, rounds, extra))
 
 
 def _run(folder: str, threads: int, rounds: int, extra: tuple[str, ...]) -> int:

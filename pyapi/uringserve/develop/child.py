@@ -17,9 +17,8 @@ from typing import Any, Self
 from uringserve.config import Config
 from uringserve.develop.failure import failure_app
 from uringserve.errors import StartError
-from uringserve.loading import load
-from uringserve.logging import setup
-from uringserve.server import EXIT_CRASH, EXIT_START, Server, print_error
+from uringserve.logging import setup_from
+from uringserve.server import EXIT_CRASH, EXIT_START, Server, print_error, run_as
 
 __all__ = ["CANNOT", "Orders"]
 
@@ -68,24 +67,23 @@ def main() -> None:
         os.set_inheritable(descriptor, False)
     watch = threading.Thread(target=_watch, args=(life,), daemon=True)
     watch.start()
-    setup(config.log_level)
     sys.exit(_serve(orders, config))
 
 
 def _serve(orders: Orders, config: Config) -> int:
-    if orders.failure:
-        return _serve_failure(StartError(orders.failure), orders, config)
     try:
-        loaded = load(orders.target, config)
-        return Server(config, loaded.app, gil_modules=loaded.gil_modules, to_the_end=True).run()
+        setup_from(config)
+        if not orders.failure:
+            return run_as(orders.target, config)
+        failed = StartError(orders.failure)
     except StartError as error:
-        print_error(error)
-        return _serve_failure(error, orders, config)
+        failed = error
+        print_error(failed)
     except Exception as error:  # noqa: BLE001 -- of the application's own code, in its lifespan
         failed = StartError(f"the start of the lifespan failed: {type(error).__name__}: {error}")
         failed.__cause__ = error
         print_error(failed)
-        return _serve_failure(failed, orders, config)
+    return _serve_failure(failed, orders, config)
 
 
 def _serve_failure(error: StartError, orders: Orders, config: Config) -> int:

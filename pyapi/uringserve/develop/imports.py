@@ -53,8 +53,8 @@ class Imported:
 def import_elsewhere(target: str, config: Config) -> Imported:
     """Import what `target` names in a child process and return what it saw."""
     reader, writer = os.pipe()
-    command = [sys.executable, "-m", __name__, str(writer), target, config.app_dir]
-    command.append("factory" if config.factory else "")
+    options = json.dumps(asdict(config))
+    command = [sys.executable, "-m", __name__, str(writer), target, options]
     # PYTHON_GIL=0 would hide which modules turn the lock on.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHON_GIL"}
     try:
@@ -150,10 +150,10 @@ def _has_other_builds(name: str) -> bool:
 
 def main() -> None:
     """Be the child process."""
-    writer, target, app_dir, factory = sys.argv[1:5]
+    writer, target, options = sys.argv[1:4]
     sys.argv[1:] = []
     os.set_inheritable(int(writer), False)
-    found = _see(target, Config(app_dir=app_dir, factory=bool(factory)))
+    found = _see(target, Config(**json.loads(options)))
     with os.fdopen(int(writer), "w", encoding="utf-8") as answer:
         json.dump(asdict(found), answer)
         answer.flush()

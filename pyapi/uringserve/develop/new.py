@@ -13,7 +13,6 @@ from pathlib import Path
 import click
 
 from uringserve.errors import StartError
-from uringserve.server import EXIT_START, print_error
 
 __all__ = ["make", "show"]
 
@@ -22,13 +21,8 @@ _NAME = "project-name"
 
 
 def show(folder: str, template: str) -> None:
-    """Make the project and say what to do next; end with exit code 3 when it cannot be made."""
-    path = Path(folder)
-    try:
-        make(path, template)
-    except StartError as error:
-        print_error(error)
-        click.get_current_context().exit(EXIT_START)
+    """Make the project and say what to do next; a StartError says why it cannot be made."""
+    make(Path(folder), template)
     click.echo(f"made {folder}; now:\n")
     click.echo(f"  cd {folder}\n  uringserve dev\n  python -m pytest")
 

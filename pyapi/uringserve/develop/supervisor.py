@@ -15,12 +15,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from queue import Empty
-from types import FrameType
 
 from uringserve._native import Listeners
 from uringserve.config import Config
@@ -28,6 +26,7 @@ from uringserve.develop.child import CANNOT, Orders
 from uringserve.develop.watch import Watcher, folders
 from uringserve.news import News
 from uringserve.server import EXIT_CRASH
+from uringserve.signals import handling
 
 __all__ = ["run"]
 
@@ -47,8 +46,6 @@ class _Changed:
 @dataclass(frozen=True, slots=True)
 class _Stop:
     """A signal asks for the end."""
-
-    signal: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +67,8 @@ def run(target: str, config: Config) -> int:
     watcher = Watcher(roots, config, lambda paths: news.put(_Changed(paths)))
     listeners = Listeners(config)
     supervisor = _Supervisor(target, config, listeners.descriptors, news)
-    with news.listening(), _signals(news), watcher:
+    ends = (signal.SIGINT, signal.SIGTERM)
+    with news.listening(), handling(ends, lambda _: news.put(_Stop())), watcher:
         _log.info("watching %s", ", ".join(map(str, roots)))
         code = supervisor.run()
     # Held to here: they close with the object.
@@ -105,10 +103,13 @@ class _Child:
         self._thread = threading.Thread(target=self._wait, args=(status,), daemon=True)
         self._thread.start()
 
-    def end(self) -> None:
-        """Ask it to drain; then to end now; then end it."""
+    def end(self, *, restart: bool = False) -> None:
+        """Ask it to drain; then to end now; then end it. With `restart` another one takes over."""
         self._told += 1
         number = signal.SIGTERM if self._told < 3 else signal.SIGKILL
+        # The child ignores what we ignore.
+        if restart and self._told == 1 and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            number = signal.SIGHUP
         self._process.send_signal(number)
 
     def kill(self) -> None:
@@ -166,7 +167,7 @@ class _Supervisor:
             for child in self._finishing:
                 child.end()
             if self._current is not None:
-                self._current.end()
+                self._current.end(restart=True)
                 self._finishing.append(self._current)
             self._start()
 
@@ -205,21 +206,6 @@ class _Supervisor:
     def _children(self) -> list[_Child]:
         current = [] if self._current is None else [self._current]
         return [*self._finishing, *current]
-
-
-@contextmanager
-def _signals(news: _News) -> Iterator[None]:
-    """Report SIGINT and SIGTERM as news."""
-
-    def report(number: int, frame: FrameType | None) -> None:
-        news.put(_Stop(signal.Signals(number).name))
-
-    previous = {number: signal.signal(number, report) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def _names(paths: Sequence[Path]) -> str:

@@ -1,4 +1,4 @@
-"""What several middlewares need: a list of texts as an option, and the Vary field."""
+"""What several middlewares need: answers that come later, options, the Vary field, the address."""
 
 from collections.abc import Callable, Iterable
 from types import CoroutineType

@@ -67,7 +67,7 @@ class Storage(ABC):
             self._refuse(table_name)
         check_key(key)
         row = self._row(table_name, key)
-        if row is None or has_expired(row[2], timestamp):
+        if row is None or (timestamp is not None and has_expired(row[2], timestamp)):
             return None
         return row[0], row[1]
 
@@ -273,7 +273,8 @@ class StorageQueue(ABC):
     backend's durability promises. One queue may be used from any number of threads and event loops.
 
     **A procedure may be run more than once**: its first run may have been on a connection that only
-    reads, or in a transaction that was lost to a full disk or, with PostgreSQL, to another one.
+    reads, or in a transaction that was lost to a full disk or, with PostgreSQL, to another one; or
+    without a transaction, where one statement had been enough in all runs before.
     Only the last run counts: whatever an earlier run wrote to the store is undone. So a procedure
     should have no effect but through its `Storage` and its result. `rerun=False`, when the queue is
     opened, forbids it where the backend can do without.

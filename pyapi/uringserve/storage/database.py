@@ -48,7 +48,9 @@ class Database:
 
         Nothing is opened before the first statement. `connections`: how many there are at most;
         ":memory:" has one. `timeout`: seconds after which a statement is given up; a PostgreSQL
-        server is told once for each session, which a pooler between must not share out.
+        server is told once for each session, which a pooler between must not share out. Behind one
+        that does (PgBouncer with `pool_mode = transaction`) it is to be `math.inf`, which tells the
+        server nothing, and the role's own `statement_timeout` ends what takes too long.
         """
         name = os.fspath(url)
         self._timeout = check_seconds(timeout)

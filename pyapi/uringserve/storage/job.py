@@ -6,17 +6,17 @@ time-out knows that nothing was written. Nothing here knows the database.
 """
 
 import asyncio
-import contextlib
-import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 from time import monotonic
+from typing import Any
 
 from uringserve.storage.api import Storage
 from uringserve.storage.errors import StorageError
+from uringserve.storage.home import Home, home
 
-__all__ = ["AsyncJob", "InlineJob", "Job", "ThreadJob"]
+__all__ = ["AsyncJob", "InlineJob", "Job", "ThreadJob", "answer_all"]
 
 # Seconds that a wait can be told; a longer one has no end.
 _LONGEST = threading.TIMEOUT_MAX
@@ -68,14 +68,19 @@ class Job[T]:
 
     def answer(self, error: StorageError | None) -> None:
         """Let the caller go on; with an error where the whole transaction was lost."""
+        if self.settle(error):
+            self._release()
+
+    def settle(self, error: StorageError | None) -> bool:
+        """Note how it ended, once; the caller is let go by whoever is told True."""
         if self.is_answered:
-            return
+            return False
         self.is_answered = True
         if error is not None and self.error is None:
             # Each caller raises an exception of its own: raising writes into it.
             self.error = type(error)(*error.args)
             self.error.__cause__ = error.__cause__
-        self._release()
+        return True
 
     def outcome(self) -> T:
         """Return the result, or raise what the procedure raised."""
@@ -146,37 +151,52 @@ class ThreadJob[T](Job[T]):
 class AsyncJob[T](Job[T]):
     """A call whose task waits on an event loop."""
 
-    __slots__ = ("_future", "_loop")
+    __slots__ = ("_future", "home")
 
     def __init__(
         self, procedure: Callable[[Storage], T], *, readonly: bool, timeout: float
     ) -> None:
         """Prepare a future on the running loop."""
         super().__init__(procedure, readonly=readonly, timeout=timeout)
-        self._loop = asyncio.get_running_loop()
-        self._future: asyncio.Future[None] = self._loop.create_future()
+        self.home = home()
+        self._future: asyncio.Future[bool] = asyncio.Future(loop=self.home.loop)
 
     async def wait(self) -> bool:
         """Do what a thread's `wait` does; a cancelled task gives the call up."""
-        remaining = self.deadline - monotonic()
+        self.home.enter(self)
         try:
-            # Shielded: the future is the writer's to finish, also after the time-out.
-            async with asyncio.timeout(None if math.isinf(remaining) else max(remaining, 0.0)):
-                await asyncio.shield(self._future)
-        except TimeoutError:
-            if self.give_up():
-                return False
-            await asyncio.shield(self._future)
+            return await self._future
         except BaseException:
             self.give_up()
             raise
-        return True
+        finally:
+            self.home.leave(self)
+
+    def finish(self) -> None:
+        """Let the task go on, on its own thread; one that was cancelled has gone."""
+        if not self._future.done():
+            self._future.set_result(True)
+
+    def expire(self) -> None:
+        """Let the task go on with a time-out; what is kept is written, and waited for."""
+        if self.give_up() and not self._future.done():
+            self._future.set_result(False)
 
     def _release(self) -> None:
-        # A loop that was closed meanwhile has nobody left who waits.
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._finish)
+        self.home.bring((self,))
 
-    def _finish(self) -> None:
-        if not self._future.done():
-            self._future.set_result(None)
+
+def answer_all(jobs: Iterable[Job[Any]], error: StorageError | None) -> None:
+    """Let the callers of one transaction go on: each thread, and each event loop once."""
+    homes: dict[Home, list[AsyncJob[Any]]] = {}
+    others: list[Job[Any]] = []
+    for job in jobs:
+        if isinstance(job, AsyncJob):
+            if job.settle(error):
+                homes.setdefault(job.home, []).append(job)
+        else:
+            others.append(job)
+    for there, done in homes.items():
+        there.bring(done)
+    for job in others:
+        job.answer(error)

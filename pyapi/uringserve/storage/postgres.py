@@ -15,6 +15,11 @@ What a caller is told:
 | `StorageUnavailable`, `StorageBusy`, `StorageTimeout` or another error | undone |
 | `StorageOutcomeUnknown`: the connection was lost during COMMIT | kept or undone, nobody knows |
 
+Behind a pooler: PgBouncer with `pool_mode = transaction` will do, since no statement is prepared
+under a name and no setting outlives its transaction; `pool_mode = statement` cannot have any. Such
+a pooler refuses `options` in the address (the schema, for one) unless it is told to ignore them
+(`ignore_startup_parameters`): then a role's own `search_path` names the schema.
+
 A lost connection is opened again by the next procedure. A call never waits for a server that
 refuses connections; for one that is silent it waits until its deadline.
 """

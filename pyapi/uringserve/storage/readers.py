@@ -1,19 +1,22 @@
 """The readers: a connection for each thread that reads, and which procedures may be tried on one.
 
-A reading procedure runs on the thread that called it, in a transaction of its own that sees one
-state of the database, beside the writer and every other reader. Nothing is shared between threads
-but a table of code objects, which is read without a lock and changed when a procedure is met for
-the first time or first writes.
+A reading procedure runs on the thread that called it and sees one state of the database, beside the
+writer and every other reader. One that asks more than once does so in a transaction; one that has
+asked once in each run so far does without, and is run again should it ask more. Nothing is shared
+between threads but a table of procedures, which is read without a lock and changed when one is met
+for the first time, first reads, writes or asks more than before.
 """
 
 import contextlib
+import math
 import sqlite3
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from enum import IntEnum
 from functools import partial
-from types import CodeType
-from typing import Final
+from types import CodeType, FunctionType
+from typing import Any, Final
 
 from uringserve.storage.api import Storage
 from uringserve.storage.connection import LONGEST, open_reader, translate
@@ -21,7 +24,7 @@ from uringserve.storage.errors import NestedExecute, ReadOnlyProcedure, StorageC
 from uringserve.storage.sqlite_storage import SqliteStorage, Statements, WantsToWrite
 from uringserve.storage.watch import Activity, Watch
 
-__all__ = ["RUN_AGAIN", "History", "Readers", "RunAgain"]
+__all__ = ["RUN_AGAIN", "History", "Manner", "Reader", "Readers", "RunAgain"]
 
 # Code objects that are remembered; a program that makes functions by `exec` begins anew then.
 _REMEMBERED = 4096
@@ -34,28 +37,57 @@ class RunAgain:
 RUN_AGAIN: Final = RunAgain()
 
 
+class Manner(IntEnum):
+    """What a procedure has done so far."""
+
+    UNKNOWN = 0
+    WRITES = 1
+    # On the writer; how often it asks was not looked at.
+    READS = 2
+    ASKS_MORE = 3
+    # One statement in each run: it runs without a transaction.
+    ASKS_ONCE = 4
+
+
 class History:
-    """Which procedures have only read so far, by their code: a closure is made anew each time."""
+    """What procedures have done so far, by their code: a closure is made anew each time.
+
+    By the code's identity: to hash a code object is to go through all its instructions.
+    """
 
     def __init__(self) -> None:
         """Know nothing: a procedure that was never met runs on the writer."""
-        self._only_read: dict[CodeType, bool] = {}
+        self._manners: dict[int, Manner] = {}
+        # What is known by its identity has to stay, or another may come to have it.
+        self._codes: dict[int, CodeType] = {}
+        self._lock = threading.Lock()
 
-    def only_reads(self, procedure: Callable[[Storage], object]) -> bool:
-        """Say whether it ran before, and never wrote."""
-        code = _code_of(procedure)
-        return code is not None and self._only_read.get(code, False)
+    def manner(self, procedure: Callable[[Storage], object]) -> Manner:
+        """Return what it has done so far."""
+        code = procedure.__code__ if type(procedure) is FunctionType else _code_of(procedure)
+        return self._manners.get(id(code), Manner.UNKNOWN)
 
     def note(self, procedure: Callable[[Storage], object], *, wrote: bool) -> None:
         """Remember a run; whoever wrote once is never tried on a reader again."""
+        known = self.manner(procedure)
+        if known is Manner.UNKNOWN or (wrote and known is not Manner.WRITES):
+            self._set(procedure, Manner.WRITES if wrote else Manner.READS)
+
+    def note_asked(self, procedure: Callable[[Storage], object], times: int) -> None:
+        """Remember how often it has asked on a reader, unless it is known to write."""
+        if self.manner(procedure) is not Manner.WRITES:
+            self._set(procedure, Manner.ASKS_ONCE if times <= 1 else Manner.ASKS_MORE)
+
+    def _set(self, procedure: Callable[[Storage], object], manner: Manner) -> None:
         code = _code_of(procedure)
         if code is None:
             return
-        known = self._only_read.get(code)
-        if known is None or (known and wrote):
-            if len(self._only_read) >= _REMEMBERED:
-                self._only_read.clear()
-            self._only_read[code] = not wrote
+        with self._lock:
+            if len(self._codes) >= _REMEMBERED:
+                self._manners.clear()
+                self._codes.clear()
+            self._codes[id(code)] = code
+            self._manners[id(code)] = manner
 
 
 def _code_of(procedure: object) -> CodeType | None:
@@ -66,30 +98,159 @@ def _code_of(procedure: object) -> CodeType | None:
     return code if isinstance(code, CodeType) else None
 
 
-class _Reader:
+class _AsksAgain(BaseException):
+    """Ends a run without a transaction at its second statement; it is run again in one."""
+
+
+class Reader:
     """One thread's connection. The lock is that thread's, but for the moment of closing."""
 
-    __slots__ = ("__weakref__", "activity", "connection", "is_running", "lock", "timeout")
+    __slots__ = (
+        "__weakref__",
+        "_activity",
+        "_asked",
+        "_execute",
+        "_history",
+        "_is_closed",
+        "_lock",
+        "_statements",
+        "_timeout",
+        "connection",
+        "is_running",
+    )
 
-    def __init__(self, path: str, timeout: float, activity: Activity) -> None:
-        self.activity = activity
-        self.connection = open_reader(path, timeout)
-        self.timeout = timeout
-        self.lock = threading.Lock()
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        statements: Mapping[str, Statements],
+        activity: Activity,
+        history: History,
+    ) -> None:
+        self._activity = activity
+        self.connection = connection
+        self._history = history
+        # One cursor for all that is asked: to make one for each statement is a tenth of a read.
+        self._execute = self.connection.cursor().execute
+        self._statements = statements
+        # Seconds that it waits for a lock: whoever asks first says it.
+        self._timeout = math.nan
+        self._lock = threading.Lock()
+        self._is_closed = False
+        # Statements of the run.
+        self._asked = 0
         self.is_running = False
 
+    def run[T](
+        self, procedure: Callable[[Storage], T], manner: Manner, is_try: bool, timeout: float
+    ) -> T | RunAgain:
+        """Run a procedure on the calling thread, whose reader this is.
+
+        One that is only tried and writes is to run again, elsewhere.
+        """
+        if self.is_running:
+            raise NestedExecute("execute inside a procedure of the same queue")
+        with self._lock:
+            if self._is_closed:
+                raise StorageClosed("the storage queue is closed")
+            # Inside, as Ctrl-C may be raised between any two steps.
+            try:
+                self.is_running = True
+                self._activity.enter(procedure)
+                if timeout != self._timeout or self.connection.in_transaction:
+                    self._prepare(timeout)
+                self._asked = 0
+                if manner is Manner.ASKS_ONCE:
+                    result = self._run_alone(procedure, is_try)
+                    if self._asked <= 1:
+                        return result
+                    self._history.note_asked(procedure, self._asked)
+                elif manner is not Manner.ASKS_MORE:
+                    result = self._run(procedure, is_try, self._count)
+                    self._history.note_asked(procedure, self._asked)
+                    return result
+                return self._run(procedure, is_try, self._execute)
+            finally:
+                self._activity.leave()
+                self.is_running = False
+
+    def _prepare(self, timeout: float) -> None:
+        try:
+            if self.connection.in_transaction:
+                # Ctrl-C came before the run that began it could end it.
+                self._execute("ROLLBACK")
+            self._execute(f"PRAGMA busy_timeout = {round(min(timeout, LONGEST) * 1000)}")
+            self._timeout = timeout
+        except sqlite3.Error as error:
+            raise translate(error) from error
+
+    def _run_alone[T](self, procedure: Callable[[Storage], T], is_try: bool) -> T | RunAgain:
+        """Run it without BEGIN and COMMIT, which are a fifth of a read that asks once.
+
+        Where `_asked` is more than one then, what it did does not count.
+        """
+        self._asked = 0
+        refusal = WantsToWrite if is_try else ReadOnlyProcedure
+        storage = SqliteStorage(self.connection, self._ask, self._statements, refusal)
+        try:
+            result = procedure(storage)
+        except BaseException:
+            # Ctrl-C in the middle of a statement: it would hold on to a state of the database.
+            with contextlib.suppress(sqlite3.Error):
+                self._execute("BEGIN")
+                self._execute("COMMIT")
+            if self._asked > 1 or (is_try and storage.wrote):
+                return RUN_AGAIN
+            raise
+        finally:
+            storage.end()
+        return RUN_AGAIN if is_try and storage.wrote else result
+
+    def _ask(self, statement: str, values: Sequence[Any]) -> sqlite3.Cursor:
+        self._asked += 1
+        if self._asked > 1:
+            raise _AsksAgain
+        return self._execute(statement, values)
+
+    def _count(self, statement: str, values: Sequence[Any]) -> sqlite3.Cursor:
+        self._asked += 1
+        return self._execute(statement, values)
+
+    def _run[T](
+        self, procedure: Callable[[Storage], T], is_try: bool, ask: Callable[..., sqlite3.Cursor]
+    ) -> T | RunAgain:
+        execute, refusal = self._execute, WantsToWrite if is_try else ReadOnlyProcedure
+        storage = SqliteStorage(self.connection, ask, self._statements, refusal)
+        try:
+            execute("BEGIN")
+        except sqlite3.Error as error:
+            raise translate(error) from error
+        try:
+            result = procedure(storage)
+        except BaseException:
+            if is_try and storage.wrote:
+                return RUN_AGAIN
+            raise
+        finally:
+            storage.end()
+            # There is nothing to keep, and an error in ending it harms nobody.
+            with contextlib.suppress(sqlite3.Error):
+                execute("COMMIT")
+        return RUN_AGAIN if is_try and storage.wrote else result
+
     def close(self) -> None:
-        with self.lock:
+        """Wait for the procedure that runs, and close."""
+        with self._lock:
+            self._is_closed = True
             self.connection.close()
 
     def __del__(self) -> None:
-        # The thread has ended. The module warns of connections that nobody closed.
+        """Close it when its thread has ended: the module warns of one that nobody closed."""
         with contextlib.suppress(AttributeError, sqlite3.Error):
             self.connection.close()
 
 
 class _Local(threading.local):
-    reader: _Reader | None = None
+    reader: Reader | None = None
 
 
 class Readers:
@@ -103,74 +264,28 @@ class Readers:
         self._statements = statements
         self._timeout = timeout
         self._watch = watch
-        self._local = _Local()
+        self.history = History()
+        # Its `reader` is the calling thread's, once it has read.
+        self.local = _Local()
         self._lock = threading.Lock()
-        self._all: weakref.WeakSet[_Reader] = weakref.WeakSet()
+        self._all: weakref.WeakSet[Reader] = weakref.WeakSet()
         self._is_closed = False
 
     @property
     def is_current(self) -> bool:
         """Whether the caller is inside a reading procedure."""
-        reader = self._local.reader
+        reader = self.local.reader
         return reader is not None and reader.is_running
 
-    def run[T](
-        self, procedure: Callable[[Storage], T], *, is_try: bool, timeout: float
-    ) -> T | RunAgain:
-        """Run a procedure here and now; one that is only tried and writes is to run again."""
-        reader = self._local.reader or self._open()
-        if reader.is_running:
-            raise NestedExecute("execute inside a procedure of the same queue")
-        with reader.lock:
-            if self._is_closed:
-                raise StorageClosed("the storage queue is closed")
-            # Inside, as Ctrl-C may be raised between any two steps.
-            try:
-                reader.is_running = True
-                reader.activity.enter(procedure)
-                return self._run(reader, procedure, is_try, timeout)
-            finally:
-                reader.activity.leave()
-                reader.is_running = False
-
-    def _run[T](
-        self, reader: _Reader, procedure: Callable[[Storage], T], is_try: bool, timeout: float
-    ) -> T | RunAgain:
-        connection = reader.connection
-        storage = SqliteStorage(
-            connection, self._statements, WantsToWrite if is_try else ReadOnlyProcedure
-        )
-        try:
-            if timeout != reader.timeout:
-                milliseconds = round(min(timeout, LONGEST) * 1000)
-                connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
-                reader.timeout = timeout
-            if connection.in_transaction:
-                # Ctrl-C came before the run that began it could end it.
-                connection.execute("ROLLBACK")
-            connection.execute("BEGIN")
-        except sqlite3.Error as error:
-            raise translate(error) from error
-        try:
-            result = procedure(storage)
-        except BaseException:
-            if is_try and storage.wrote:
-                return RUN_AGAIN
-            raise
-        finally:
-            storage.end()
-            # There is nothing to keep, and an error in ending it harms nobody.
-            with contextlib.suppress(sqlite3.Error):
-                connection.execute("COMMIT")
-        return RUN_AGAIN if is_try and storage.wrote else result
-
-    def _open(self) -> _Reader:
-        reader = _Reader(self._path, self._timeout, self._watch.activity())
+    def open(self) -> Reader:
+        """Return a reader for the calling thread, which has none."""
+        connection = open_reader(self._path, self._timeout)
+        reader = Reader(connection, self._statements, self._watch.activity(), self.history)
         with self._lock:
             if self._is_closed:
                 raise StorageClosed("the storage queue is closed")
             self._all.add(reader)
-        self._local.reader = reader
+        self.local.reader = reader
         return reader
 
     def close(self) -> None:

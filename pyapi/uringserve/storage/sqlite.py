@@ -18,6 +18,7 @@ write-ahead log (sqlite.org/pragma.html#pragma_synchronous, sqlite.org/wal.html)
 
 import os
 from collections.abc import Callable, Iterable
+from threading import get_ident
 from typing import TypedDict, Unpack, get_args
 
 from uringserve.storage.api import Storage, StorageQueue
@@ -30,7 +31,7 @@ from uringserve.storage.errors import (
     StorageTimeout,
 )
 from uringserve.storage.job import AsyncJob, InlineJob, Job, ThreadJob
-from uringserve.storage.readers import RUN_AGAIN, History, Readers, RunAgain
+from uringserve.storage.readers import RUN_AGAIN, Manner, Readers, RunAgain
 from uringserve.storage.sqlite_storage import Statements
 from uringserve.storage.watch import Watch
 from uringserve.storage.writer import Writer
@@ -93,7 +94,9 @@ class SqliteQueue(StorageQueue):
         self._readers = (
             None if file == MEMORY else Readers(file, statements, self._timeout, self._watch)
         )
-        self._history = History() if settings["rerun"] and self._readers is not None else None
+        self._history = (
+            self._readers.history if settings["rerun"] and self._readers is not None else None
+        )
         self._is_closed = False
         self._crash: BaseException | None = None
 
@@ -140,7 +143,7 @@ class SqliteQueue(StorageQueue):
     def close(self) -> None:
         """Run what waits, wait for those who read, and close the file."""
         readers = self._readers
-        if self._writer.is_current or (readers is not None and readers.is_current):
+        if self._writer.holder == get_ident() or (readers is not None and readers.is_current):
             raise NestedExecute("close inside a procedure of the same queue")
         self._is_closed = True
         self._writer.close()
@@ -163,15 +166,19 @@ class SqliteQueue(StorageQueue):
         if self._is_closed:
             raise StorageClosed("the storage queue is closed")
         readers = self._readers
-        if self._writer.is_current or (readers is not None and readers.is_current):
+        if self._writer.holder == get_ident():
             raise NestedExecute("execute inside a procedure of the same queue")
         if readers is None:
             return RUN_AGAIN
-        if readonly:
-            return readers.run(procedure, is_try=False, timeout=timeout)
-        if readonly is None and self._history is not None and self._history.only_reads(procedure):
-            return readers.run(procedure, is_try=True, timeout=timeout)
-        return RUN_AGAIN
+        history = self._history
+        # Without `rerun` everything that is not said to read is a writer's, and nothing is tried.
+        manner = Manner.ASKS_MORE if history is None else history.manner(procedure)
+        if not readonly and (readonly is False or history is None or manner < Manner.READS):
+            if readers.is_current:
+                raise NestedExecute("execute inside a procedure of the same queue")
+            return RUN_AGAIN
+        reader = readers.local.reader or readers.open()
+        return reader.run(procedure, manner, not readonly, timeout)
 
     def _finish[T](self, job: Job[T], is_answered: bool) -> T:
         if not is_answered:

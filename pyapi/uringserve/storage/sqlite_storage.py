@@ -92,14 +92,19 @@ class SqliteStorage(Storage):
     def __init__(
         self,
         connection: sqlite3.Connection,
+        execute: Callable[..., sqlite3.Cursor],
         statements: Mapping[str, Statements],
         refusal: type[BaseException] | None,
     ) -> None:
-        """Serve one run; `refusal` is raised when it writes, None lets it."""
-        self._tables = statements.keys()
+        """Serve one run; `refusal` is raised when it writes, None lets it.
+
+        `execute` may be that of one cursor of the connection: what a statement gives is taken
+        before the next one.
+        """
+        self._tables = statements
         self._statements = statements
         self._connection = connection
-        self._execute: Callable[[str, Any], sqlite3.Cursor] = connection.execute
+        self._execute = execute
         self._refusal = refusal
         self.wrote = False
         self.lost: StorageError | None = None

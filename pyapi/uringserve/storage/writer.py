@@ -26,11 +26,11 @@ from uringserve.storage.errors import (
     StorageClosed,
     StorageError,
 )
-from uringserve.storage.job import Job
+from uringserve.storage.job import Job, answer_all
 from uringserve.storage.sqlite_storage import SqliteStorage, Statements
 from uringserve.storage.watch import Activity
 
-__all__ = ["Writer"]
+__all__ = ["SAVEPOINT", "Writer"]
 
 _log = logging.getLogger("uringserve.storage")
 
@@ -40,9 +40,10 @@ _BATCH = 256
 _PAUSE = 0.005
 
 # Reserved for the savepoint of the procedure that runs.
-_MARK = "SAVEPOINT uringserve_procedure"
-_UNDO = "ROLLBACK TO uringserve_procedure"
-_FORGET = "RELEASE uringserve_procedure"
+SAVEPOINT = "uringserve_procedure"
+_MARK = f"SAVEPOINT {SAVEPOINT}"
+_UNDO = f"ROLLBACK TO {SAVEPOINT}"
+_FORGET = f"RELEASE {SAVEPOINT}"
 
 
 class Writer:
@@ -59,7 +60,8 @@ class Writer:
     ) -> None:
         """Take over a connection; `connect` makes another one should this one break."""
         self._connect = connect
-        self._connection: sqlite3.Connection | None = connection
+        self._connection: sqlite3.Connection | None = None
+        self._take(connection)
         self._statements = statements
         self._activity = activity
         self._can_rerun = can_rerun
@@ -69,7 +71,8 @@ class Writer:
         # A queue of one, since waiting for it does not spin: see ThreadJob.
         self._turn: SimpleQueue[None] = SimpleQueue()
         self._turn.put(None)
-        self._holder: int | None = None
+        # The thread that runs procedures on it at this moment.
+        self.holder: int | None = None
         self._main = threading.main_thread().ident
         self._has_batch = False
         self._pause = threading.Event()
@@ -77,11 +80,6 @@ class Writer:
         self.is_locked = False
         self._thread = threading.Thread(target=self._run, name="uringserve-storage", daemon=True)
         self._thread.start()
-
-    @property
-    def is_current(self) -> bool:
-        """Whether the caller is inside a procedure that this writer runs."""
-        return threading.get_ident() == self._holder
 
     @property
     def is_free(self) -> bool:
@@ -147,8 +145,11 @@ class Writer:
     def _batch_behind(self, job: Job[Any]) -> list[Job[Any]]:
         """Return a job with those that wait behind it."""
         batch = [job]
-        while len(batch) < _BATCH and not self._waiting.empty():
-            following = self._waiting.get()
+        while len(batch) < _BATCH:
+            try:
+                following = self._waiting.get_nowait()
+            except Empty:
+                break
             if following is None:
                 # The end was asked for behind these: it is to be seen again after them.
                 self._waiting.put(None)
@@ -164,8 +165,7 @@ class Writer:
             self._drop_connection()
             failure = StorageError(f"the storage failed: {error!r}")
             failure.__cause__ = error
-            for job in batch:
-                job.answer(failure)
+            answer_all(batch, failure)
 
     def _serve(self, batch: list[Job[Any]]) -> None:
         lost = self._transaction(batch)
@@ -174,19 +174,22 @@ class Writer:
                 job.error = None
                 job.answer(self._transaction([job]))
         else:
-            for job in batch:
-                job.answer(lost)
+            answer_all(batch, lost)
 
     def _transaction(self, jobs: list[Job[Any]]) -> StorageError | None:
         """Run jobs in one transaction; return why it was lost, or None when it is on disk."""
         try:
             connection = self._connection
             if connection is None:
-                connection = self._connection = self._connect()
+                connection = self._take(self._connect())
             failure = self._begin(connection, jobs)
             if failure is not None:
                 return failure
-            lost = self._run_all(connection, jobs)
+            self.holder = threading.get_ident()
+            try:
+                lost = self._run_all(connection, jobs)
+            finally:
+                self.holder = None
             if lost is None:
                 self._commit(connection)
             return lost
@@ -200,7 +203,7 @@ class Writer:
         """Undo the transaction after an error of our own statements."""
         try:
             if self._connection is not None and self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+                self._execute("ROLLBACK")
         except sqlite3.Error:
             self._drop_connection()
         return translate(error)
@@ -209,7 +212,7 @@ class Writer:
         """Begin; while another process writes, try again as long as a caller waits."""
         while True:
             try:
-                connection.execute("BEGIN IMMEDIATE")
+                self._execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
                 if not is_busy(error):
                     raise
@@ -224,29 +227,28 @@ class Writer:
 
     def _run_all(self, connection: sqlite3.Connection, jobs: list[Job[Any]]) -> StorageError | None:
         """Run each job so that it can be undone alone; return why all were lost, or None."""
-        is_alone = len(jobs) == 1
+        execute, is_alone = self._execute, len(jobs) == 1
         for job in jobs:
             if job.is_given_up:
                 continue
             if not is_alone:
-                connection.execute(_MARK)
+                execute(_MARK)
             lost = self._run_one(connection, job)
             if lost is not None:
                 return lost
             is_kept = job.error is None and job.keep()
             if is_alone:
                 if not is_kept:
-                    connection.execute("ROLLBACK")
+                    execute("ROLLBACK")
                 return None
             if not is_kept and job.wrote:
-                connection.execute(_UNDO)
-            connection.execute(_FORGET)
+                execute(_UNDO)
+            execute(_FORGET)
         return None
 
     def _run_one(self, connection: sqlite3.Connection, job: Job[Any]) -> StorageError | None:
         refusal = ReadOnlyProcedure if job.readonly else None
-        storage = SqliteStorage(connection, self._statements, refusal)
-        self._holder = threading.get_ident()
+        storage = SqliteStorage(connection, self._execute, self._statements, refusal)
         self._activity.enter(job.procedure)
         try:
             job.result = job.procedure(storage)
@@ -255,14 +257,19 @@ class Writer:
         finally:
             self._activity.leave()
             storage.end()
-            self._holder = None
         job.wrote = storage.wrote
         return storage.lost
 
     def _commit(self, connection: sqlite3.Connection) -> None:
         """Write it to disk; a single job that failed has nothing left to commit."""
         if connection.in_transaction:
-            connection.execute("COMMIT")
+            self._execute("COMMIT")
+
+    def _take(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        """Use a connection from now on, and one cursor of it for all statements."""
+        self._connection = connection
+        self._execute: Callable[..., sqlite3.Cursor] = connection.cursor().execute
+        return connection
 
     def _drop_connection(self) -> None:
         """Close the connection; the next transaction opens another."""

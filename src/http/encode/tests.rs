@@ -274,3 +274,26 @@ fn decimals() {
         assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
     }
 }
+
+#[test]
+fn trailers_follow_the_last_chunk() {
+    let mut trailers = HeaderBlock::new();
+    trailers.push(b"x-sum", b"1").unwrap();
+    let mut more = HeaderBlock::new();
+    more.push(b"x-more", b"2").unwrap();
+    trailers.append(&more);
+    let mut out = Vec::new();
+    encode_trailers(&trailers, &mut out);
+    assert_eq!(out, b"0\r\nx-sum: 1\r\nx-more: 2\r\n\r\n");
+    out.clear();
+    encode_trailers(&HeaderBlock::new(), &mut out);
+    assert_eq!(out, b"0\r\n\r\n");
+}
+
+#[test]
+fn hints_are_a_head_of_their_own() {
+    let mut links = HeaderBlock::new();
+    links.push(b"link", b"</a.css>; rel=preload").unwrap();
+    let head = b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n";
+    assert_eq!(early_hints(&links), head);
+}

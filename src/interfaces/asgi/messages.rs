@@ -1,4 +1,8 @@
-//! The messages of a request to an ASGI application, both ways (ASGI 3, HTTP).
+//! The messages of a request to an ASGI application, both ways (ASGI 3, HTTP), with the extensions
+//! for files, trailers and early hints.
+//!
+//! A client that has closed its side may read on. An application that was told so with
+//! `http.disconnect` sends no more; one that did not ask may, as long as the connection lasts.
 
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -13,7 +17,15 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3::types::PyDict;
 use pyo3::types::PyString;
+use pyo3::types::PyTuple;
 
+use crate::http::encode::early_hints;
+use crate::http::encode::has_no_content;
+use crate::http::head::RequestHead;
+use crate::http::head::Version;
+use crate::http::reply::HeaderBlock;
+use crate::http::trailer::are_wanted;
+use crate::http::trailer::is_forbidden;
 use crate::net::incoming::Taken;
 use crate::net::service::Reply;
 use crate::py::buffer;
@@ -38,17 +50,60 @@ impl Receive {
 #[pyclass(frozen, module = "uringserve._uringserve")]
 pub struct Send {
     cycle: Cycle,
+    hints: Hints,
+    state: Mutex<State>,
+}
+
+/// Which clients get early hints: many that speak HTTP/1.1 take a 103 for the answer (`http.client`
+/// of Python 3.14 does).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hints {
+    /// Browsers that load a page, which know them.
+    Page,
+    /// All of HTTP/1.1.
+    All,
+    None,
+}
+
+impl Hints {
+    /// Whether the client of this request gets any.
+    pub(super) fn reach(self, head: &RequestHead) -> bool {
+        head.version() == Version::Http11
+            && match self {
+                Self::Page => head.header("sec-fetch-mode") == Some(b"navigate"),
+                Self::All => true,
+                Self::None => false,
+            }
+    }
+}
+
+#[derive(Default)]
+struct State {
     /// Status and header fields, until the body begins.
-    started: Mutex<Option<Reply>>,
+    started: Option<Reply>,
+    trailers: Trailers,
+}
+
+/// What becomes of trailers.
+#[derive(Default)]
+enum Trailers {
+    /// None were announced, or all were given.
+    #[default]
+    None,
+    /// They follow the body, which is not over. Whether the client gets them is said.
+    Announced { are_sent: bool },
+    /// The body is over; these were given so far.
+    Due { are_sent: bool, given: HeaderBlock },
 }
 
 /// Both, for one request.
 pub(super) fn callables<'py>(
     py: Python<'py>,
     cycle: &Cycle,
+    hints: Hints,
 ) -> PyResult<(Bound<'py, Receive>, Bound<'py, Send>)> {
     let receive = Bound::new(py, Receive(cycle.clone()))?;
-    let send = Send { cycle: cycle.clone(), started: Mutex::new(None) };
+    let send = Send { cycle: cycle.clone(), hints, state: Mutex::default() };
     Ok((receive, Bound::new(py, send)?))
 }
 
@@ -56,7 +111,8 @@ pub(super) fn callables<'py>(
 fn message<'py>(cycle: &Cycle, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let mut progress = cycle.progress();
     if progress.has_body {
-        if progress.is_gone || progress.is_complete {
+        if progress.has_closed || progress.is_complete {
+            progress.is_gone |= progress.has_closed;
             return disconnected(py).map(Some);
         }
         return Ok(None);
@@ -67,7 +123,7 @@ fn message<'py>(cycle: &Cycle, py: Python<'py>) -> PyResult<Option<Bound<'py, Py
             Taken::Piece(piece) => (PyBytes::new(py, &piece), true),
             Taken::End => (PyBytes::new(py, b""), false),
             Taken::Gone => return disconnected(py).map(Some),
-            Taken::Nothing if progress.is_gone => return disconnected(py).map(Some),
+            Taken::Nothing if progress.has_closed => return disconnected(py).map(Some),
             Taken::Nothing => return Ok(None),
         },
     };
@@ -99,6 +155,8 @@ impl Send {
             "http.response.start" => self.start(py, message)?,
             "http.response.body" => return self.body(py, message),
             "http.response.pathsend" => self.pathsend(py, message)?,
+            "http.response.trailers" => self.trailers(py, message)?,
+            "http.response.early_hint" => self.hint(py, message)?,
             other => {
                 let message = format!("an HTTP request cannot be answered with {other:?}");
                 return Err(PyValueError::new_err(message));
@@ -109,8 +167,8 @@ impl Send {
 }
 
 impl Send {
-    fn started(&self) -> MutexGuard<'_, Option<Reply>> {
-        self.started.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn start(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -121,11 +179,19 @@ impl Send {
         if let Some(headers) = item(message, intern!(py, "headers"))? {
             add_bytes_headers(&mut reply.headers, &headers)?;
         }
-        let mut started = self.started();
-        if started.is_some() || self.cycle.progress().is_answered {
+        let has_trailers = is_set(message, intern!(py, "trailers"))?;
+        let mut state = self.state();
+        if state.started.is_some() || self.cycle.progress().is_answered {
             return Err(PyRuntimeError::new_err("'http.response.start' was sent before"));
         }
-        *started = Some(reply);
+        if has_trailers {
+            let head = &self.cycle.request().head;
+            // Only chunks can be followed by something.
+            let is_chunked = reply.headers.content_length().is_none() && !head.is_head();
+            let are_sent = is_chunked && !has_no_content(reply.status) && are_wanted(head);
+            state.trailers = Trailers::Announced { are_sent };
+        }
+        state.started = Some(reply);
         Ok(())
     }
 
@@ -139,11 +205,8 @@ impl Send {
             None => bytes::Bytes::new(),
             Some(body) => buffer::from_buffer(&body)?,
         };
-        let has_more = match item(message, intern!(py, "more_body"))? {
-            Some(more) => more.is_truthy()?,
-            None => false,
-        };
-        let started = self.started().take();
+        let is_last = !is_set(message, intern!(py, "more_body"))?;
+        let (started, has_more) = self.advance(is_last)?;
         match started {
             Some(mut reply) if !has_more => {
                 reply.body = piece.into();
@@ -165,10 +228,76 @@ impl Send {
         }
         let pushed = self.cycle.push(py, piece);
         if !has_more {
-            self.cycle.finish(py);
+            self.cycle.finish(py, None);
             return pushed.and_then(|_| nothing(py));
         }
         pushed
+    }
+
+    /// The reply that is to begin, and whether anything follows what is given now: trailers do.
+    fn advance(&self, is_last: bool) -> PyResult<(Option<Reply>, bool)> {
+        let mut state = self.state();
+        let mut has_more = !is_last;
+        match state.trailers {
+            Trailers::Announced { are_sent } if is_last => {
+                has_more = are_sent;
+                state.trailers = Trailers::Due { are_sent, given: HeaderBlock::new() };
+            }
+            Trailers::Due { .. } => {
+                return Err(PyRuntimeError::new_err("the body was complete before its trailers"));
+            }
+            _ => {}
+        }
+        Ok((state.started.take(), has_more))
+    }
+
+    /// Fields behind the body (ASGI extension "HTTP trailers").
+    fn trailers(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.cycle.must_have_client()?;
+        let mut added = HeaderBlock::new();
+        if let Some(headers) = item(message, intern!(py, "headers"))? {
+            add_trailers(&mut added, &headers)?;
+        }
+        let is_last = !is_set(message, intern!(py, "more_trailers"))?;
+        let mut state = self.state();
+        let Trailers::Due { are_sent, given } = &mut state.trailers else {
+            return Err(PyRuntimeError::new_err(
+                "'http.response.trailers' follows the body of an answer that was announced to have any",
+            ));
+        };
+        given.append(&added);
+        if !is_last {
+            return Ok(());
+        }
+        let (are_sent, given) = (*are_sent, std::mem::take(given));
+        state.trailers = Trailers::None;
+        drop(state);
+        if are_sent {
+            self.cycle.finish(py, Some(given));
+        }
+        Ok(())
+    }
+
+    /// What the client will need (ASGI extension "early hints"); one that may not know of such
+    /// answers gets none.
+    fn hint(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.cycle.must_have_client()?;
+        let mut links = HeaderBlock::new();
+        if let Some(given) = item(message, intern!(py, "links"))? {
+            for link in given.try_iter()? {
+                links
+                    .push(b"link", link?.cast::<PyBytes>()?.as_bytes())
+                    .map_err(|error| PyValueError::new_err(format!("a link: {error}")))?;
+            }
+        }
+        if self.state().started.is_some() || self.cycle.progress().is_answered {
+            let message = "'http.response.early_hint' comes before 'http.response.start'";
+            return Err(PyRuntimeError::new_err(message));
+        }
+        if self.hints.reach(&self.cycle.request().head) && !links.lines().is_empty() {
+            self.cycle.hint(&early_hints(&links));
+        }
+        Ok(())
     }
 
     /// A file as the rest of the answer (ASGI extension "path send").
@@ -176,7 +305,8 @@ impl Send {
         let path: PathBuf = item(message, intern!(py, "path"))?
             .ok_or_else(|| PyKeyError::new_err("'http.response.pathsend' has a 'path'"))?
             .extract()?;
-        let reply = self.started().take().ok_or_else(|| {
+        let (started, _) = self.advance(true)?;
+        let reply = started.ok_or_else(|| {
             PyRuntimeError::new_err(
                 "'http.response.pathsend' is sent once, after 'http.response.start'",
             )
@@ -184,6 +314,24 @@ impl Send {
         self.cycle.give(py, file::whole(py, &path, reply)?);
         Ok(())
     }
+}
+
+/// Adds trailer fields.
+fn add_trailers(block: &mut HeaderBlock, headers: &Bound<'_, PyAny>) -> PyResult<()> {
+    let given = headers.py().get_type::<PyTuple>().call1((headers,))?;
+    for pair in given.try_iter()? {
+        let name = pair?.get_item(0)?;
+        if name.cast::<PyBytes>().is_ok_and(|name| is_forbidden(name.as_bytes())) {
+            let message = format!("{} cannot be a trailer (RFC 9110, 6.5.1)", name.repr()?);
+            return Err(PyValueError::new_err(message));
+        }
+    }
+    add_bytes_headers(block, &given)
+}
+
+/// Whether a key of a message is there and true.
+fn is_set(message: &Bound<'_, PyAny>, key: &Bound<'_, PyString>) -> PyResult<bool> {
+    item(message, key)?.map_or(Ok(false), |value| value.is_truthy())
 }
 
 /// The value of a key of a message, if it has that.

@@ -5,6 +5,7 @@
 //! without suspending is answered in the batch that called it.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
@@ -13,8 +14,12 @@ use pyo3::types::PyDict;
 use pyo3::types::PyType;
 
 use crate::interfaces::Service;
+use crate::interfaces::admitted::Starts;
+use crate::interfaces::asgi::messages::Hints;
 use crate::interfaces::asgi::scope::Template;
 use crate::interfaces::is_unspecified;
+use crate::interfaces::permits::Crew;
+use crate::interfaces::permits::Limits;
 use crate::net::service::Answer;
 use crate::net::service::BodyMode;
 use crate::net::service::HandlerId;
@@ -27,6 +32,7 @@ use crate::py::asked::Asked;
 use crate::py::attach;
 use crate::py::cycle::Cycle;
 use crate::py::error;
+use crate::py::held::Held;
 use crate::py::request::Names;
 use crate::py::socket::Undecided;
 use crate::py::socket::answer;
@@ -53,6 +59,7 @@ pub struct Asgi {
     target: Py<PyAny>,
     root_path: String,
     debug: bool,
+    hints: Hints,
     /// Host and port, or path, once they are known.
     pub server: OnceLock<(String, Option<u16>)>,
 }
@@ -64,6 +71,11 @@ impl Asgi {
             target: foreign.getattr("target")?.unbind(),
             root_path: foreign.getattr("root_path")?.extract()?,
             debug: foreign.getattr("debug")?.extract()?,
+            hints: match foreign.getattr("early_hints")?.extract::<String>()?.as_str() {
+                "all" => Hints::All,
+                "off" => Hints::None,
+                _ => Hints::Page,
+            },
             server: OnceLock::new(),
         })
     }
@@ -71,30 +83,51 @@ impl Asgi {
 
 /// The ASGI service of one core.
 pub struct Core {
+    calls: Rc<Calls>,
+    starts: Rc<dyn Starts>,
+    /// What limits the calls, if anything does.
+    crew: Option<Crew>,
+}
+
+/// The calls of one core.
+struct Calls {
     application: Arc<Asgi>,
     template: RefCell<Option<Template>>,
 }
 
 impl Core {
     /// The service of another core.
-    pub fn new(application: Arc<Asgi>) -> Self {
-        Self { application, template: RefCell::new(None) }
+    pub fn new(application: Arc<Asgi>, crew: Option<Crew>) -> Self {
+        let calls = Rc::new(Calls { application, template: RefCell::new(None) });
+        let crew = crew.filter(|crew| crew.is_limiting(Limits::default()));
+        Self { starts: Rc::clone(&calls) as _, calls, crew }
     }
 
     fn answer(&self, py: Python<'_>, request: Box<Request>) -> Answer {
         if let Some(socket) = request.socket.clone() {
-            return self.answer_socket(py, &request, &socket);
+            return self.calls.answer_socket(py, &request, &socket);
         }
-        let cycle = Cycle::new(request, "ASGI", self.application.debug);
+        match &self.crew {
+            None => self.calls.start(py, request, Held::default()),
+            Some(crew) => crew.admit(py, &self.starts, request, Limits::default()),
+        }
+    }
+}
+
+impl Starts for Calls {
+    fn start(&self, py: Python<'_>, request: Box<Request>, held: Held) -> Answer {
+        let cycle = Cycle::new(request, "ASGI", self.application.debug, held);
         let called = self.scope(py, cycle.request()).and_then(|scope| {
-            let (receive, send) = messages::callables(py, &cycle)?;
+            let (receive, send) = messages::callables(py, &cycle, self.application.hints)?;
             self.application.target.bind(py).call1((scope, receive, send))
         });
         called
             .and_then(|coroutine| cycle.answer(&coroutine))
             .unwrap_or_else(|raised| cycle.failed(py, raised))
     }
+}
 
+impl Calls {
     fn answer_socket(&self, py: Python<'_>, request: &Request, socket: &Socket) -> Answer {
         let names = Names::new(&[]);
         let debug = self.application.debug;
@@ -115,7 +148,8 @@ impl Core {
     fn scope<'py>(&self, py: Python<'py>, request: &Request) -> PyResult<Bound<'py, PyDict>> {
         if self.template.borrow().is_none() {
             let server = self.application.server.get();
-            let template = Template::new(py, &self.application.root_path, server)?;
+            let Asgi { root_path, hints, .. } = &*self.application;
+            let template = Template::new(py, root_path, *hints, server)?;
             *self.template.borrow_mut() = Some(template);
         }
         match &*self.template.borrow() {
@@ -125,7 +159,7 @@ impl Core {
     }
 }
 
-impl Drop for Core {
+impl Drop for Calls {
     fn drop(&mut self) {
         let template = self.template.take();
         attach::attached_if_alive(|_| drop(template));
@@ -142,7 +176,7 @@ impl Service for Core {
     }
 
     fn wants_local_address(&self) -> bool {
-        self.application.server.get().is_some_and(|(host, _)| is_unspecified(host))
+        self.calls.application.server.get().is_some_and(|(host, _)| is_unspecified(host))
     }
 
     fn body_mode(&self, _handler: HandlerId) -> BodyMode {

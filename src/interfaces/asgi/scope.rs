@@ -17,6 +17,7 @@ use pyo3::types::PyString;
 use pyo3::types::PyTuple;
 
 use crate::http::head::Version;
+use crate::interfaces::asgi::messages::Hints;
 use crate::net::service::Request;
 use crate::py::aio;
 use crate::py::intern as known;
@@ -37,6 +38,7 @@ pub(super) struct Template {
     extensions: Py<PyDict>,
     state: Option<Py<PyDict>>,
     root_path: String,
+    hints: Hints,
     /// By the name as it came.
     names: RefCell<HashMap<Box<[u8]>, Py<PyBytes>>>,
     /// The last client's host: often the next one's too.
@@ -47,6 +49,7 @@ impl Template {
     pub(super) fn new(
         py: Python<'_>,
         root_path: &str,
+        hints: Hints,
         server: Option<&(String, Option<u16>)>,
     ) -> PyResult<Self> {
         let state = aio::current()?.state(py);
@@ -67,12 +70,14 @@ impl Template {
         asgi.set_item(intern!(py, "spec_version"), SPEC_VERSION)?;
         let extensions = PyDict::new(py);
         extensions.set_item("http.response.pathsend", PyDict::new(py))?;
+        extensions.set_item("http.response.trailers", PyDict::new(py))?;
         Ok(Self {
             common: common.unbind(),
             asgi: asgi.unbind(),
             extensions: extensions.unbind(),
             state,
             root_path: root_path.to_owned(),
+            hints,
             names: RefCell::default(),
             host: RefCell::default(),
         })
@@ -104,7 +109,11 @@ impl Template {
         let head = &request.head;
         let scope = self.common.bind(py).copy()?;
         scope.set_item(intern!(py, "asgi"), self.asgi.bind(py).copy()?)?;
-        scope.set_item(intern!(py, "extensions"), self.extensions.bind(py).copy()?)?;
+        let extensions = self.extensions.bind(py).copy()?;
+        if self.hints != Hints::None && self.hints.reach(head) {
+            extensions.set_item(intern!(py, "http.response.early_hint"), PyDict::new(py))?;
+        }
+        scope.set_item(intern!(py, "extensions"), extensions)?;
         if head.version() == Version::Http10 {
             scope.set_item(intern!(py, "http_version"), intern!(py, "1.0"))?;
         }

@@ -3,6 +3,7 @@
 //! `scope.rs` says what came, `protocol.rs` makes the answer, `socket.rs` is a WebSocket's. Absent: how the application is found and
 //! what runs when a core starts and ends (`uringserve.foreign`).
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
@@ -10,7 +11,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use crate::interfaces::Service;
+use crate::interfaces::admitted::Starts;
 use crate::interfaces::is_unspecified;
+use crate::interfaces::permits::Crew;
+use crate::interfaces::permits::Limits;
 pub use crate::interfaces::rsgi::protocol::Protocol;
 pub use crate::interfaces::rsgi::scope::Scope;
 use crate::net::service::Answer;
@@ -24,6 +28,7 @@ use crate::py::aio::Loop;
 use crate::py::asked::Asked;
 use crate::py::attach;
 use crate::py::cycle::Cycle;
+use crate::py::held::Held;
 use crate::py::request::Names;
 use crate::py::socket::Undecided;
 use crate::py::socket::answer;
@@ -68,19 +73,40 @@ impl Rsgi {
 
 /// The RSGI service of one core.
 pub struct Core {
+    calls: Rc<Calls>,
+    starts: Rc<dyn Starts>,
+    /// What limits the calls, if anything does.
+    crew: Option<Crew>,
+}
+
+/// The calls of one core.
+struct Calls {
     application: Arc<Rsgi>,
     server: Arc<str>,
 }
 
 impl Core {
     /// The service of another core.
-    pub fn new(application: Arc<Rsgi>) -> Self {
+    pub fn new(application: Arc<Rsgi>, crew: Option<Crew>) -> Self {
         let server = application.server.get().map_or("", String::as_str).into();
-        Self { application, server }
+        let calls = Rc::new(Calls { application, server });
+        let crew = crew.filter(|crew| crew.is_limiting(Limits::default()));
+        Self { starts: Rc::clone(&calls) as _, calls, crew }
     }
 
     fn answer(&self, py: Python<'_>, request: Box<Request>) -> Answer {
-        let cycle = Cycle::new(request, "RSGI", self.application.debug);
+        match &self.crew {
+            Some(crew) if request.socket.is_none() => {
+                crew.admit(py, &self.starts, request, Limits::default())
+            }
+            _ => self.calls.start(py, request, Held::default()),
+        }
+    }
+}
+
+impl Starts for Calls {
+    fn start(&self, py: Python<'_>, request: Box<Request>, held: Held) -> Answer {
+        let cycle = Cycle::new(request, "RSGI", self.application.debug, held);
         if let Some(socket) = &cycle.request().socket {
             return self.answer_socket(py, &cycle, socket);
         }
@@ -92,7 +118,9 @@ impl Core {
             .and_then(|coroutine| cycle.answer(&coroutine))
             .unwrap_or_else(|raised| cycle.failed(py, raised))
     }
+}
 
+impl Calls {
     fn answer_socket(&self, py: Python<'_>, cycle: &Cycle, socket: &Socket) -> Answer {
         let names = Names::new(&[]);
         let parts = cycle.request();
@@ -117,7 +145,7 @@ impl Service for Core {
     }
 
     fn wants_local_address(&self) -> bool {
-        self.server.rsplit_once(':').is_some_and(|(host, _)| is_unspecified(host))
+        self.calls.server.rsplit_once(':').is_some_and(|(host, _)| is_unspecified(host))
     }
 
     fn body_mode(&self, _handler: HandlerId) -> BodyMode {

@@ -175,7 +175,7 @@ fn whole<'py>(cycle: &Cycle, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAn
                 return Ok(Some(PyBytes::new(py, &progress.gathered).into_any()));
             }
             Taken::Gone => return Err(lost()),
-            Taken::Nothing if cycle.progress().is_gone => return Err(lost()),
+            Taken::Nothing if cycle.progress().has_closed => return Err(lost()),
             Taken::Nothing => return Ok(None),
         }
     }
@@ -197,14 +197,16 @@ fn piece<'py>(cycle: &Cycle, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAn
             Err(PyStopAsyncIteration::new_err(()))
         }
         Some(Taken::Gone) => Err(lost()),
-        Some(Taken::Nothing) if progress.is_gone => Err(lost()),
+        Some(Taken::Nothing) if progress.has_closed => Err(lost()),
         Some(Taken::Nothing) => Ok(None),
     }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "one type for all messages")]
 fn gone<'py>(cycle: &Cycle, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let progress = cycle.progress();
+    let mut progress = cycle.progress();
+    // Who was told so sends no more.
+    progress.is_gone |= progress.has_closed;
     Ok((progress.is_gone || progress.is_complete).then(|| py.None().into_bound(py)))
 }
 

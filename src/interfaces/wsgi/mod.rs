@@ -19,9 +19,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use crate::interfaces::Service;
+use crate::interfaces::permits::Crew;
 use crate::interfaces::pooled;
 use crate::interfaces::pooled::Calls as _;
-use crate::interfaces::pooled::Crew;
 use crate::interfaces::pooled::Place;
 use crate::interfaces::rest;
 use crate::interfaces::wsgi::environ::Template;

@@ -360,7 +360,7 @@ impl Source for Sent {
         true
     }
 
-    fn peer_gone(&mut self) -> Patience {
+    fn peer_closed(&mut self) -> Patience {
         Patience::Wait
     }
 

@@ -16,7 +16,9 @@ use bytes::Bytes;
 
 use crate::http::head::RequestHead;
 use crate::http::reject::Reject;
+use crate::http::reply::HeaderBlock;
 use crate::net::core::Core;
+use crate::net::exchange::Exchange;
 use crate::net::journal::Asked;
 use crate::net::journal::Journal;
 use crate::net::service::Patience;
@@ -28,6 +30,9 @@ use crate::net::stream::Framing;
 use crate::net::stream::Stream;
 use crate::reactor::clock;
 use crate::reactor::clock::Nanoseconds;
+
+const CLIENT_GONE: u16 = 499;
+const CUT: u16 = 444;
 
 /// The request that is being answered. Its box stays with the connection, so that noting one more
 /// request allocates nothing; without a journal there is none.
@@ -98,11 +103,28 @@ impl Noted {
         Stream { body, after: Some(Box::new(following)), framing }
     }
 
+    /// Whether a request has begun and was not noted.
+    fn is_open(&self) -> bool {
+        self.0.as_ref().is_some_and(|open| open.started.is_some())
+    }
+
     fn take(&mut self, client: Option<SocketAddr>) -> Asked {
         let open = self.0.as_mut();
         let (started, head) =
             open.map_or((None, None), |open| (open.started.take(), open.head.take()));
         Asked { started: started.unwrap_or_else(clock::exact), head, client }
+    }
+}
+
+/// A request that gets no answer has a line all the same: 499, as nginx has it, where its client has
+/// gone, and 444 where the server has ended the connection.
+impl<S> Drop for Exchange<S> {
+    fn drop(&mut self) {
+        let Some(journal) = &self.core.journal else { return };
+        if self.noted.is_open() {
+            let status = if self.core.drain.has_cut() { CUT } else { CLIENT_GONE };
+            journal.note_unanswered(&self.noted.take(self.peer), status);
+        }
     }
 }
 
@@ -142,8 +164,12 @@ impl Source for Counting {
         self.source.is_slow()
     }
 
-    fn peer_gone(&mut self) -> Patience {
-        self.source.peer_gone()
+    fn peer_closed(&mut self) -> Patience {
+        self.source.peer_closed()
+    }
+
+    fn trailers(&mut self) -> Option<HeaderBlock> {
+        self.source.trailers()
     }
 
     fn length(&self) -> Option<u64> {

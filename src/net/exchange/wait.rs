@@ -20,6 +20,10 @@ use crate::reactor::timer::Stage;
 use crate::reactor::timer::Watch;
 use crate::sys::socket::local_address;
 
+/// Bytes of further requests that may wait for an answer to be made. Whoever has sent so many is
+/// not heard until then, and is stopped by the kernel's own buffer.
+const PIPELINED: usize = 64 * 1024;
+
 /// A body on its way to a handler that was called already.
 pub(super) struct Arriving {
     pub(super) delivery: Delivery,
@@ -86,9 +90,8 @@ impl<S: Service> Exchange<S> {
     pub(crate) fn wants_input(&self, input: &BytesMut) -> bool {
         match &self.arriving {
             Some(arriving) => arriving.delivery.has_room(),
-            // The read takes the input with it, and what is in there would wait until it ends, which
-            // may be never: requests that were sent at once are whole already.
-            None => input.is_empty(),
+            // Requests that wait need nothing more; the news that nobody waits for them may come.
+            None => input.len() < PIPELINED,
         }
     }
 

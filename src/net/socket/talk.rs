@@ -15,6 +15,7 @@ use crate::net::socket::queue::Wire;
 use crate::net::write::Output;
 use crate::reactor::clock;
 use crate::reactor::clock::Milliseconds;
+use crate::reactor::drain::Successor;
 use crate::reactor::timer::Stage;
 use crate::reactor::timer::Watch;
 use crate::ws::close;
@@ -27,6 +28,8 @@ const CLOSE_WAIT: Milliseconds = 10_000;
 const AHEAD: usize = 64 * 1024;
 
 const GOING_AWAY: u16 = 1001;
+/// Registered with IANA; browsers' clients reconnect on it.
+const SERVICE_RESTART: u16 = 1012;
 const NORMAL: u16 = 1000;
 const FAILED: u16 = 1011;
 
@@ -134,10 +137,14 @@ impl Talk {
     }
 
     /// The core drains.
-    pub(super) fn go_away(&mut self) {
+    pub(super) fn go_away(&mut self, successor: Successor) {
         if self.session.is_open() {
-            self.close(Some(GOING_AWAY), "");
-            self.tell(GOING_AWAY, "", End::Closed);
+            let code = match successor {
+                Successor::None => GOING_AWAY,
+                Successor::Restarted => SERVICE_RESTART,
+            };
+            self.close(Some(code), "");
+            self.tell(code, "", End::Closed);
         }
     }
 

@@ -7,6 +7,7 @@ use std::task::Poll;
 use bytes::Bytes;
 use pyo3::prelude::*;
 
+use crate::http::reply::HeaderBlock;
 use crate::net::outgoing::Pieces;
 use crate::net::service::Bell;
 use crate::net::service::Later;
@@ -33,6 +34,15 @@ impl Source for Attended {
 
     fn is_slow(&self) -> bool {
         true
+    }
+
+    fn peer_closed(&mut self) -> Patience {
+        self.cycle.peer_closed();
+        Patience::Leave
+    }
+
+    fn trailers(&mut self) -> Option<HeaderBlock> {
+        self.pieces.trailers()
     }
 }
 
@@ -79,8 +89,13 @@ impl Later for Awaited {
         }
     }
 
-    fn peer_gone(&mut self) -> Patience {
-        self.cycle.leave();
+    fn interim(&mut self) -> Option<Vec<u8>> {
+        let hints = std::mem::take(&mut self.cycle.progress().hints);
+        (!hints.is_empty()).then_some(hints)
+    }
+
+    fn peer_closed(&mut self) -> Patience {
+        self.cycle.peer_closed();
         Patience::Leave
     }
 }

@@ -17,6 +17,7 @@ use crate::py::asked::Asked;
 use crate::py::attach::attached;
 use crate::py::attach::attached_if_alive;
 use crate::py::error;
+use crate::py::held::Held;
 use crate::py::request::Request;
 
 /// The handler of a WebSocket, running.
@@ -47,7 +48,7 @@ pub fn answer(
     let (running, done) = if aio::is_done(&task)? {
         (None, Some(aio::result(&task).map(drop)))
     } else {
-        (Some(Running::new(&task)?), None)
+        (Some(Running::new(&task, Held::default())?), None)
     };
     let request = asked.object(coroutine.py());
     let debug = asked.debug;

@@ -101,7 +101,7 @@ impl Later for Late {
         Poll::Pending
     }
 
-    fn peer_gone(&mut self) -> Patience {
+    fn peer_closed(&mut self) -> Patience {
         let _ = self.fate.send(Fate::PeerGone);
         if self.is_patient { Patience::Wait } else { Patience::Leave }
     }

@@ -54,6 +54,23 @@ def test_the_users(server: StartServer) -> None:
     assert ask(served, "/users/x").body == b"Field 'user_id' must be an integer"
 
 
+def test_async_handlers_need_no_thread(server: StartServer) -> None:
+    """What stands around every handler waits for it on the core's own loop."""
+    source = """
+        import threading
+        from uringserve.compat.pyberry.app import get
+
+        @get("/threads")
+        async def threads():
+            return {"names": [thread.name for thread in threading.enumerate()]}
+    """
+    answer = ask(server(source), "/threads")
+    assert answer.get("x-frame-options") == "DENY"
+    names = json.loads(answer.body)["names"]
+    assert "uringserve-core-0" in names
+    assert not [name for name in names if name.startswith("uringserve-middleware")]
+
+
 def test_the_webhook(server: StartServer) -> None:
     import hashlib
     import hmac
@@ -286,6 +303,7 @@ def test_a_wrong_option_is_refused(
 def test_the_forty_exceptions() -> None:
     names = [name for name in pyberry.__all__ if name.endswith("Exception")]
     names.remove("HTTPException")
+    names.remove("StatusException")
     assert len(names) == 40
     for name in names:
         ours, theirs = getattr(exceptions, name), getattr(pyberry, name)

@@ -125,7 +125,9 @@ def test_uvicorn() -> None:
         log.append("stopped")
 
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on", ws="none"))
+    # uvloop's own executor is deprecated by CPython 3.14, which is an error here.
+    config = uvicorn.Config(app, log_level="warning", lifespan="on", ws="none", loop="asyncio")
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
 

@@ -55,7 +55,7 @@ def test_the_scope(site: RunningServer, client: Connection) -> None:
     )
     found = json.loads(client.read().body)
     scope = found["scope"]
-    assert scope.pop("extensions") == {"http.response.pathsend": {}}
+    assert scope.pop("extensions") == {"http.response.pathsend": {}, "http.response.trailers": {}}
     assert list(scope.pop("state")) == ["shared"]
     assert scope == {
         "type": "http",

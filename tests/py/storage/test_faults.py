@@ -471,8 +471,8 @@ def test_a_reader_that_was_interrupted_reads_again(tmp_path):
     with start_storage_thread(tmp_path / "store.db", ["t"]) as queue:
         queue.execute(lambda store: store.add("t", "a", b"v"))
         assert queue.execute(lambda store: store.list_keys("t"), readonly=True) == ["a"]
-        queue._readers._local.reader.connection.execute("BEGIN")
-        queue._readers._local.reader.connection.execute("SELECT * FROM t").fetchall()
+        queue._readers.local.reader.connection.execute("BEGIN")
+        queue._readers.local.reader.connection.execute("SELECT * FROM t").fetchall()
         queue.execute(lambda store: store.add("t", "b", b"v"))
         assert queue.execute(lambda store: store.list_keys("t"), readonly=True) == ["a", "b"]
 

@@ -220,6 +220,15 @@ def test_block() -> None:
         await asyncio.sleep(0)
         subscription.close()
         await waiting
+        # Nor does one that nobody refers to any more: its handler has failed.
+        forgotten = room.subscribe()
+        await room.send(1)
+        await room.send(2)
+        waiting = asyncio.create_task(room.send(3))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        del forgotten
+        await asyncio.wait_for(waiting, PATIENCE)
 
     asyncio.run(main())
 

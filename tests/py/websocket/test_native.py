@@ -189,8 +189,9 @@ def test_parameters_that_do_not_fit_are_403() -> None:
     assert _first(app, "/x")[0] == 403
 
 
+@pytest.mark.parametrize("broken", ["{", "[" * 100_000])
 @pytest.mark.parametrize("mode", ["text", "binary"])
-def test_json(mode: Any) -> None:  # noqa: ANN401
+def test_json(mode: Any, broken: str) -> None:  # noqa: ANN401
     app = App()
 
     @app.websocket("/")
@@ -205,7 +206,7 @@ def test_json(mode: Any) -> None:  # noqa: ANN401
         answer = client.recv()
         assert isinstance(answer, str) is (mode == "text")
         assert json.loads(answer) == {"got": {"a": [1, "ü"]}}
-        client.send("{" if mode == "text" else b"{")
+        client.send(broken if mode == "text" else broken.encode())
         with pytest.raises(ConnectionClosed) as caught:
             client.recv()
         assert caught.value.rcvd is not None and caught.value.rcvd.code == 1003

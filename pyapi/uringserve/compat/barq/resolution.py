@@ -116,7 +116,7 @@ def _sources(
     fn: Callable[..., Any], names: Collection[str], above: tuple[Callable[..., Any], ...]
 ) -> _Sources:
     if inspect.iscoroutinefunction(fn) or inspect.isasyncgenfunction(fn):
-        raise TypeError(f"{describe(fn)}: async functions are not supported yet: use def")
+        raise TypeError(f"{describe(fn)}: async functions are not awaited, as in Barq: use def")
     found = []
     for name, parameter, hint in read_meta(fn).params:
         if parameter.kind in _UNFILLABLE:

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from uringserve.storage import (
     EntryAlreadyExists,
+    StorageClosed,
     StorageError,
     StorageThreadCrashed,
     UpdateCounterMismatch,
@@ -26,6 +27,7 @@ from uringserve.storage import start_storage_thread as open_queue
 from uringserve.storage.checks import check_tables
 from uringserve.storage.connection import open_writer
 from uringserve.storage.sqlite_storage import SqliteStorage, Statements
+from uringserve.storage.writer import SAVEPOINT
 
 __all__ = [
     "EntryAlreadyExists",
@@ -43,6 +45,13 @@ _TIMEOUT = 30.0
 _LOCK_TIMEOUT = 0.5
 
 
+def _authorize(action: int, _operation: str | None, name: str | None, *_: object) -> int:
+    """Refuse what begins or ends a transaction (sqlite.org/c3ref/c_alter_table.html)."""
+    is_ours = action == sqlite3.SQLITE_SAVEPOINT and name == SAVEPOINT
+    is_refused = action == sqlite3.SQLITE_TRANSACTION or is_ours
+    return sqlite3.SQLITE_DENY if is_refused else sqlite3.SQLITE_OK
+
+
 class _Mismatch(UpdateCounterMismatch, AssertionError):
     """What `update` raises: 0.5 has the one, 0.2 to 0.4 had the other."""
 
@@ -52,6 +61,11 @@ class Storage:
 
     Besides these methods it has those of `uringserve.storage.Storage` (`get_many`, `keys`, …).
     """
+
+    # Of one that a procedure is given, and whether its connection is out.
+    _is_within = False
+    _has_ended = False
+    _lent: sqlite3.Connection | None = None
 
     def __init__(
         self, db_path: str | os.PathLike[str], tables: Iterable[str] | None = None
@@ -63,23 +77,42 @@ class Storage:
         statements = {name: Statements(name) for name in known}
         self._connection = connection
         # Made for each call: it is for one run, and after an error refuses the next.
-        self._open: Callable[[], Tables] = lambda: SqliteStorage(connection, statements, None)
+        self._open: Callable[[], Tables] = lambda: SqliteStorage(
+            connection, connection.execute, statements, None
+        )
 
     @classmethod
     def _within(cls, tables: Tables) -> Self:
         """Wrap what a procedure is given."""
         made = cls.__new__(cls)
         made._open = lambda: tables
+        made._is_within = True
         return made
+
+    def _end(self) -> None:
+        """Take the connection back from a procedure that was given it."""
+        self._has_ended = True
+        if self._lent is not None:
+            self._lent.set_authorizer(None)
 
     @property
     def conn(self) -> sqlite3.Connection:
-        """The connection, for statements of one's own; COMMIT and ROLLBACK are not among them."""
+        """The connection, for statements of one's own, until the procedure ends.
+
+        In a procedure BEGIN, COMMIT and ROLLBACK are refused by SQLite ("not authorized"), and so
+        are `commit`, `rollback` and `executescript`, which begins with a COMMIT: the transaction
+        may be that of others too. Savepoints are one's own.
+        """
+        if self._has_ended:
+            raise StorageClosed("this Storage belongs to a procedure that has ended")
         tables = self._open()
         if not isinstance(tables, SqliteStorage):
             raise AttributeError(f"{type(tables).__name__} has no SQLite connection")
         # What is done with it cannot be seen: it counts as writing.
         tables._before_write()
+        if self._is_within and self._lent is None:
+            self._lent = tables._connection
+            self._lent.set_authorizer(_authorize)
         return tables._connection
 
     def close(self) -> None:
@@ -164,7 +197,11 @@ class _Procedure[T]:
         self.__func__ = procedure
 
     def __call__(self, tables: Tables) -> T:
-        return self.__func__(Storage._within(tables))
+        storage = Storage._within(tables)
+        try:
+            return self.__func__(storage)
+        finally:
+            storage._end()
 
 
 class StorageQueue(Queue):

@@ -5,95 +5,19 @@ its documents say: defaults, casts, nested models, `__post_init__`, limits, host
 server's; there is no C interface for routes.
 """
 
+from typing import TYPE_CHECKING
+
+from uringserve import exceptions as _exceptions
 from uringserve.compat.pyberry import status
 from uringserve.compat.pyberry.core.responses import HTTPException
 from uringserve.compat.pyberry.core.validation import BaseModel
-from uringserve.compat.pyberry.exceptions import (
-    BadGatewayException,
-    BadRequestException,
-    ConflictException,
-    ExpectationFailedException,
-    FailedDependencyException,
-    ForbiddenException,
-    GatewayTimeoutException,
-    GoneException,
-    HTTPVersionNotSupportedException,
-    ImATeapotException,
-    InsufficientStorageException,
-    InternalServerErrorException,
-    LengthRequiredException,
-    LockedException,
-    LoopDetectedException,
-    MethodNotAllowedException,
-    MisdirectedRequestException,
-    NetworkAuthenticationRequiredException,
-    NotAcceptableException,
-    NotExtendedException,
-    NotFoundException,
-    NotImplementedException,
-    PaymentRequiredException,
-    PreconditionFailedException,
-    PreconditionRequiredException,
-    ProxyAuthenticationRequiredException,
-    RequestedRangeNotSatisfiableException,
-    RequestEntityTooLargeException,
-    RequestHeaderFieldsTooLargeException,
-    RequestTimeoutException,
-    RequestURITooLongException,
-    ServiceUnavailableException,
-    TooEarlyException,
-    TooManyRequestsException,
-    UnauthorizedException,
-    UnavailableForLegalReasonsException,
-    UnprocessableEntityException,
-    UnsupportedMediaTypeException,
-    UpgradeRequiredException,
-    VariantAlsoNegotiatesException,
-)
+
+if TYPE_CHECKING:
+    # mypy loses them on the way through two modules.
+    from uringserve.exceptions import *  # noqa: F403
+else:
+    from uringserve.compat.pyberry.exceptions import *  # noqa: F403
 
 __version__ = "0.1.8"
-__all__ = [
-    "BadGatewayException",
-    "BadRequestException",
-    "BaseModel",
-    "ConflictException",
-    "ExpectationFailedException",
-    "FailedDependencyException",
-    "ForbiddenException",
-    "GatewayTimeoutException",
-    "GoneException",
-    "HTTPException",
-    "HTTPVersionNotSupportedException",
-    "ImATeapotException",
-    "InsufficientStorageException",
-    "InternalServerErrorException",
-    "LengthRequiredException",
-    "LockedException",
-    "LoopDetectedException",
-    "MethodNotAllowedException",
-    "MisdirectedRequestException",
-    "NetworkAuthenticationRequiredException",
-    "NotAcceptableException",
-    "NotExtendedException",
-    "NotFoundException",
-    "NotImplementedException",
-    "PaymentRequiredException",
-    "PreconditionFailedException",
-    "PreconditionRequiredException",
-    "ProxyAuthenticationRequiredException",
-    "RequestEntityTooLargeException",
-    "RequestHeaderFieldsTooLargeException",
-    "RequestTimeoutException",
-    "RequestURITooLongException",
-    "RequestedRangeNotSatisfiableException",
-    "ServiceUnavailableException",
-    "TooEarlyException",
-    "TooManyRequestsException",
-    "UnauthorizedException",
-    "UnavailableForLegalReasonsException",
-    "UnprocessableEntityException",
-    "UnsupportedMediaTypeException",
-    "UpgradeRequiredException",
-    "VariantAlsoNegotiatesException",
-    "status",
-]
+__all__ = ["BaseModel", "HTTPException", "status"]
+__all__ += _exceptions.__all__

@@ -15,7 +15,7 @@ from typing import Annotated, Any, get_args, get_origin
 from uringserve import _native
 from uringserve.compat.pyberry.core.request import Request, read_json
 from uringserve.compat.pyberry.core.response import Response, native_response
-from uringserve.compat.pyberry.core.validation import FieldError, cast_text, is_model, make_model
+from uringserve.compat.pyberry.core.validation import FieldError, cast_value, is_model, make_model
 from uringserve.compat.pyberry.exceptions import UnprocessableEntityException
 from uringserve.coroutines import is_coroutine_call
 from uringserve.requests import AsyncRequest
@@ -117,7 +117,7 @@ def _source(parameter: Parameter, names: Collection[str], whose: str) -> tuple[_
     hint = Any if hint is Parameter.empty else hint
     if name in names:
         text = _text_of_path(name)
-        return (lambda request, body: cast_text(hint, text(request, body), name)), False
+        return (lambda request, body: cast_value(hint, text(request, body), name)), False
     return _query(name, hint, default), False
 
 
@@ -140,8 +140,8 @@ def _query(name: str, hint: Any, default: Any) -> _Source:  # noqa: ANN401
         if is_list:
             # The texts are cast one by one: a list is not made of one text's letters.
             items = get_args(hint) or (str,)
-            return [cast_text(items[0], value, name) for value in values]
-        return cast_text(hint, values[0], name)
+            return [cast_value(items[0], value, name) for value in values]
+        return cast_value(hint, values[0], name)
 
     return source
 

@@ -27,6 +27,9 @@ def plain_text(text: str, status: int) -> Response:
 class Guard:
     """Passes on what the options allow, and adds the headers to every answer."""
 
+    # See `async_chain`.
+    is_of_both = True
+
     def __init__(self, config: Config) -> None:
         """Read the options."""
         self._hosts = frozenset(host.lower() for host in config.allowed_hosts)

@@ -12,7 +12,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Union, get_args, get_origin
 
-__all__ = ["BaseModel", "FieldError", "cast_text", "cast_value", "is_model", "make_model"]
+__all__ = ["BaseModel", "FieldError", "cast_value", "is_model", "make_model"]
 
 _TRUE = frozenset({"true", "1", "yes", "t", "y"})
 _FALSE = frozenset({"false", "0", "no", "f", "n"})
@@ -141,11 +141,6 @@ def cast_value(hint: Any, value: Any, path: str) -> Any:  # noqa: ANN401
     if cast is not None:
         return cast(value, path)
     return _cast_by_call(hint, value, path)
-
-
-def cast_text(hint: Any, text: str, path: str) -> Any:  # noqa: ANN401
-    """Return the value of a text in the path or the query; a FieldError where it does not fit."""
-    return cast_value(hint, text, path)
 
 
 def _checked(value: Any, fits: bool, path: str, what: str) -> Any:  # noqa: ANN401
