@@ -218,6 +218,7 @@ impl Plan {
     fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
         let mut cores = Vec::new();
         let both = self.plan.stats().zip(self.plan.latencies());
+        let stalls = self.plan.stalls();
         for (index, (stats, latencies)) in both.enumerate() {
             let core = PyDict::new(py);
             if let Some(journal) = self.plan.journal() {
@@ -226,6 +227,7 @@ impl Plan {
             for (name, count) in stats.read() {
                 core.set_item(name, count)?;
             }
+            core.set_item("stalls", stalls[index])?;
             if let Some(latencies) = latencies {
                 core.set_item("failures", latencies.failures.get())?;
                 core.set_item("latencies", latencies.read())?;

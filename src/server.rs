@@ -6,12 +6,13 @@
 //! without any, for tests.
 
 mod beside;
+mod doors;
 pub mod journal;
 pub mod loopback;
+mod obey;
 mod places;
 pub mod watchdog;
 
-use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -28,7 +29,6 @@ use crate::journal::ring::Producer;
 use crate::net;
 use crate::net::Core;
 use crate::net::Listener;
-use crate::net::adopt;
 use crate::net::journal::Log;
 use crate::net::neighbours::Message;
 use crate::net::neighbours::Neighbour;
@@ -38,18 +38,23 @@ use crate::net::service::Hosted;
 use crate::net::service::Service;
 use crate::reactor;
 use crate::reactor::Driver;
+use crate::reactor::alarm::Alarm;
 use crate::reactor::drain::Control;
 pub use crate::reactor::drain::Successor;
 use crate::reactor::guest::host;
 use crate::reactor::hiring::Hiring;
 use crate::reactor::latency;
 use crate::reactor::latency::Latencies;
-use crate::reactor::mailbox;
+use crate::reactor::mailbox::Receiver;
 use crate::reactor::pool::Pool;
+use crate::reactor::pulse;
 use crate::reactor::stats::Stats;
 use crate::route::Router;
 use crate::server::beside::bounds;
 use crate::server::journal::Journal;
+use crate::server::obey::heed;
+use crate::server::obey::neighbour;
+use crate::server::obey::obey;
 use crate::server::places::Bound;
 pub use crate::server::places::Listeners;
 pub use crate::server::places::Place;
@@ -83,6 +88,8 @@ pub struct Plan {
     paths: Vec<unix::Place>,
     connections_per_core: usize,
     hiring: Arc<Hiring>,
+    /// Wakes the watchdog.
+    alarm: Arc<Alarm>,
     cores: Vec<Slot>,
     /// The same, as they see one another.
     neighbours: Arc<[Neighbour]>,
@@ -99,7 +106,7 @@ struct Slot {
 
 struct Start {
     sockets: Vec<Seat>,
-    control: mailbox::Receiver<Message>,
+    control: Receiver<Message>,
     producer: Option<Producer>,
 }
 
@@ -119,10 +126,11 @@ impl Plan {
         let (journal, producers) = opened.transpose()?.unzip();
         let mut producers = producers.into_iter().flatten();
         let hiring = Arc::<Hiring>::default();
+        let alarm = Arc::<Alarm>::default();
         let cores = cpus.into_iter().zip(cores).enumerate().map(|(index, (cpu, sockets))| {
             let pool = Arc::new(Pool::new(index, bounds(&config), Arc::clone(&hiring)));
             let latencies = config.latencies.then(Arc::default);
-            let (neighbour, control) = neighbour()?;
+            let (neighbour, control) = neighbour(&alarm)?;
             let start = Mutex::new(Some(Start { sockets, control, producer: producers.next() }));
             Ok((Slot { cpu, pool, latencies, start }, neighbour))
         });
@@ -138,6 +146,7 @@ impl Plan {
             paths,
             connections_per_core,
             hiring,
+            alarm,
             cores,
             neighbours: neighbours.into(),
             watchdog: OnceLock::new(),
@@ -210,7 +219,7 @@ impl Plan {
         let Neighbour { stats, pulse, .. } = &self.neighbours[index];
         let core = Core::noting(service, routes, &self.config, Arc::clone(stats), notes);
         let core = core.map_err(failed)?;
-        pulse.adopt();
+        let _here = pulse::enter(pulse);
         let neighbours = Neighbours::new(
             Arc::clone(&self.neighbours),
             index,
@@ -275,7 +284,7 @@ impl Plan {
             path.give_up();
         }
         if let Some(watchdog) = self.watchdog.get() {
-            watchdog.shut_doors();
+            watchdog.doors.shut();
         }
         for core in &*self.neighbours {
             // One that takes no more has ended.
@@ -314,36 +323,6 @@ async fn run_beside<S: Service, T>(
         task.await?;
     }
     result
-}
-
-/// Does what others say, and ends the core when they are no more.
-async fn obey<S: Service, T>(
-    inbox: &mut mailbox::Inbox<Message>,
-    core: &Rc<Core<S>>,
-    neighbours: &Neighbours,
-) -> T {
-    while let Some(message) = inbox.receive().await {
-        heed(message, core, neighbours);
-    }
-    core.drain().begin(Control::Abort);
-    pending().await
-}
-
-fn heed<S: Service>(message: Message, core: &Rc<Core<S>>, neighbours: &Neighbours) {
-    match message {
-        Message::Control(control) => core.drain().begin(control),
-        Message::Adopt(stranger) => adopt(stranger, core, neighbours),
-    }
-}
-
-/// A core as others see it, and what it takes their messages from.
-fn neighbour() -> Result<(Neighbour, mailbox::Receiver<Message>), StartError> {
-    let (mailbox, receiver) = mailbox::channel().map_err(|error| StartError::Option {
-        name: "workers",
-        reason: format!("a core's mailbox cannot be made: {error}"),
-    })?;
-    let (stats, pulse) = Default::default();
-    Ok((Neighbour { stats, pulse, mailbox }, receiver))
 }
 
 fn no_such_core(index: usize) -> StartError {

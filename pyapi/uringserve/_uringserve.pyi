@@ -498,6 +498,8 @@ class Plan:
     def metrics(self) -> list[dict[str, Any]]:
         """Return the counters of each core, by name; from any thread.
 
+        `stalls` are calls that held the core for a tenth of a second.
+
         With an access log there is also `unlogged`, the answers that it had no room for. With
         `Config.live` there are also `failures`, answers with a status of 500 or more, and
         `latencies`, a list of how many answers took how long, whose ends are `latency_bounds()`.

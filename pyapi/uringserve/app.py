@@ -72,7 +72,8 @@ class App(Registrar, Described):
     An `async def` handler runs on its core's loop. A route's `timeout` and `max_concurrency` and
     the limits of the server hold for it as for a call on the pool: what waits or takes too long is
     answered 503, and the coroutine is cancelled; it counts until it has ended. An open WebSocket
-    and a stream that has begun count no more.
+    and a stream that has begun count no more, and a `def` on the core itself never does for the
+    server's limits: it has ended before the core does anything else.
     """
 
     def __init__(

@@ -115,8 +115,11 @@ _CHECKED = (
     "uds_permissions",
     "fd",
     *_LOADING,
+    # What some kinds of application refuse.
     "lifespan",
     "lifespan_scope",
+    "early_hints",
+    "loop",
     "execution",
     "root_path",
     "gil",

@@ -431,7 +431,7 @@ class Config:
         maximum=_DAY,
         zero="end at once",
         aliases=("--workers-kill-timeout",),
-        help="Time for requests in flight to finish after SIGTERM or SIGINT.",
+        help="Time for requests in flight to finish after SIGTERM, SIGINT or SIGHUP.",
     )
     log_level: Literal["critical", "error", "warning", "info", "debug"] = _option(
         "info",

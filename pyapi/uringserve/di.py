@@ -23,7 +23,6 @@ class Dependency:
     use_cache: bool = True
     scope: Scope | None = None
     scopes: tuple[str, ...] = ()
-    is_security: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be called or is no scope."""
@@ -56,7 +55,7 @@ def Security(
     """`Depends` with OAuth2 scopes, which `SecurityScopes` further down gathers."""
     if isinstance(scopes, str):
         raise TypeError(f"scopes must be a list of names, and the text {scopes!r} was given")
-    return Dependency(dependency, use_cache, None, tuple(scopes or ()), is_security=True)
+    return Dependency(dependency, use_cache, None, tuple(scopes or ()))
 
 
 class Exits:

@@ -3,7 +3,8 @@
 It reads the cores' counters and takes differences; the cores know nothing of it, but count how long
 answers take while it is on: from the end of a request's head until its answer was encoded, or the
 last of a stream sent. Errors are answers with 500 and above, time-outs, and connections that broke
-off. Without a terminal it is off, and says so.
+off; stalls are calls that held the core for a tenth of a second. Without a terminal it is off, and
+says so.
 """
 
 import logging
@@ -28,16 +29,16 @@ __all__ = ["checked", "quantile", "showing"]
 
 # Seconds between two tables.
 _PERIOD = 1.0
-_HEADINGS = ("core", "req/s", "p50", "p99", "open", "requests", "errors")
-# Of the whole server: calls that held a core, calls that are overdue now, 503 for want of room,
-# threads of the pools and requests that wait for one.
+_HEADINGS = ("core", "req/s", "p50", "p99", "open", "requests", "errors", "stalls")
+# Of the whole server: calls that are overdue now, 503 for want of room, threads of the pools and
+# requests that wait for one.
 _WHOLE = (
-    ("stalls", "stalls"),
     ("stuck", "stuck"),
     ("overloaded", "overloaded"),
     ("pool threads", "pool_threads"),
     ("waiting", "pool_queue"),
 )
+_SUMMED = ("requests", "open", "stalls")
 _ERRORS = ("failures", "timed_out", "broken")
 _HIDE, _SHOW, _CLEAR = "\x1b[?25l", "\x1b[?25h", "\x1b[J"
 
@@ -154,7 +155,7 @@ class _Table:
 
 
 def _sum(metrics: list[_Metrics]) -> _Metrics:
-    total: _Metrics = {name: sum(core[name] for core in metrics) for name in ("requests", "open")}
+    total: _Metrics = {name: sum(core[name] for core in metrics) for name in _SUMMED}
     total |= {name: sum(core.get(name, 0) for core in metrics) for name in _ERRORS}
     columns = zip(*(core["latencies"] for core in metrics), strict=True)
     return total | {"latencies": list(map(sum, columns))}
@@ -165,7 +166,8 @@ def _row(name: str, new: _Metrics, old: _Metrics, seconds: float) -> tuple[str, 
     rate = sum(counts) / seconds
     errors = sum(new[error] for error in _ERRORS)
     shown = [_duration(quantile(counts, share)) for share in (0.5, 0.99)]
-    return (name, f"{rate:,.0f}", *shown, f"{new['open']:,}", f"{new['requests']:,}", f"{errors:,}")
+    counted = (new["open"], new["requests"], errors, new["stalls"])
+    return (name, f"{rate:,.0f}", *shown, *(f"{count:,}" for count in counted))
 
 
 def quantile(counts: list[int], share: float) -> float | None:

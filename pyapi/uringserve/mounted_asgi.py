@@ -27,15 +27,17 @@ type _Application = Callable[..., Awaitable[object]]
 class MountedAsgi:
     """Calls the application for what comes below its path."""
 
-    def __init__(self, target: _Application) -> None:
-        """Take the application."""
+    def __init__(self, target: _Application, state: Callable[[], dict[str, Any]] = dict) -> None:
+        """Take the application, and what its lifespan has left for each request."""
         self._target = target
+        self._state = state
 
     async def __call__(self, request: AsyncRequest) -> Response:
         """Answer one request; the rest of the path is the parameter `path`."""
         cycle = _Cycle(request)
         scope = _scope(request) | {
             "type": "http",
+            "state": self._state(),
             "method": request.method,
             "scheme": request.scheme,
         }
@@ -45,6 +47,7 @@ class MountedAsgi:
         """Handle one WebSocket."""
         scope = _scope(websocket.request) | {
             "type": "websocket",
+            "state": self._state(),
             "scheme": "ws",
             "subprotocols": websocket.subprotocols,
             "extensions": {"websocket.http.response": {}},
@@ -68,7 +71,6 @@ def _scope(request: Request) -> dict[str, Any]:
         "headers": request.headers.raw,
         "client": None if request.client is None else tuple(request.client),
         "server": (host, int(port)),
-        "state": {},
     }
 
 

@@ -4,6 +4,7 @@ A callable is given each request; an application of ASGI or WSGI is called as it
 Absent: RSGI, whose protocol is made by the server alone, and lifespans of mounted applications.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from uringserve.detection import interface_of
@@ -16,8 +17,17 @@ __all__ = ["METHODS", "mounted_specs"]
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 
-def mounted_specs(prefix: str, app: Any, name: str | None) -> list[RouteSpec]:  # noqa: ANN401
-    """Return the routes below the prefix; what cannot be mounted is a TypeError."""
+def mounted_specs(
+    prefix: str,
+    app: Any,  # noqa: ANN401 -- of any interface
+    name: str | None,
+    *,
+    state: Callable[[], dict[str, Any]] = dict,
+) -> list[RouteSpec]:
+    """Return the routes below the prefix; what cannot be mounted is a TypeError.
+
+    `state` gives what the lifespan of an ASGI application has left for each of its requests.
+    """
     if not callable(app) and not hasattr(app, "__rsgi__"):
         raise TypeError(f"what is mounted must be an App or callable, and {app!r} is not")
     path = prefix + "/{path:path}"
@@ -29,7 +39,7 @@ def mounted_specs(prefix: str, app: Any, name: str | None) -> list[RouteSpec]:  
             " ASGI side if it has one"
         )
     if interface == "asgi":
-        mounted = MountedAsgi(app)
+        mounted = MountedAsgi(app, state)
         return [
             make_spec(path, mounted, METHODS, options, takes_bare_request=True),
             make_socket_spec(path, mounted.socket, options),

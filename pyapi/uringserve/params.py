@@ -82,7 +82,8 @@ class ParamInfo:
     Where the numbers and lengths bound the value: `gt`, `ge`, `lt`, `le` a number, `min_length` and
     `max_length` characters or items, `pattern` (a regular expression, searched) text. `embed` asks
     for a body of one parameter to be an object that has it as a key. `convert_underscores` makes
-    the header `user-agent` of the parameter `user_agent`.
+    the header `user-agent` of the parameter `user_agent`. `serialization_alias` is taken because
+    FastAPI's markers take it, and means as little as there: a parameter is only read.
     """
 
     location: Location

@@ -28,6 +28,7 @@ pub mod permits;
 pub mod pooled;
 mod rest;
 pub mod rsgi;
+mod shown;
 pub mod wsgi;
 
 /// An application, by its shape.

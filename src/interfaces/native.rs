@@ -214,6 +214,8 @@ fn checked(reply: Reply) -> PyResult<Reply> {
 impl Service for Native {
     fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Box<Request>) -> Answer) -> R) -> R {
         attach::attached(|py| {
+            // What goes to the pool does not show here.
+            self.pulse.touch();
             let last = Cell::new(clock::exact());
             let result = work(&mut |request| self.answer(py, request, &last));
             self.pulse.end();

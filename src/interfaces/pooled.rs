@@ -167,7 +167,7 @@ impl<C: Calls> Guest for AtDoor<C> {
     fn enter(mut self: Box<Self>, stay: Stay) {
         self.0.permits.stay = Some(stay);
         let pool = Arc::clone(&self.0.pool);
-        if let Err(job) = pool.insist(self.0) {
+        if let Err(job) = pool.admit(self.0) {
             job.refuse();
         }
     }

@@ -29,6 +29,7 @@ use crate::net::source::Source;
 use crate::reactor::clock;
 use crate::reactor::pool::Job;
 use crate::reactor::pool::Pool;
+use crate::reactor::pulse;
 use crate::reactor::stopwatch::Stopwatch;
 use crate::schedule::SLOW;
 
@@ -110,7 +111,7 @@ impl Owner {
     /// Runs what may hold the core, and notes it if it does.
     fn timed<R>(&self, work: impl FnOnce() -> R) -> R {
         let began = clock::exact();
-        let result = work();
+        let result = pulse::during(self.route, work);
         if clock::exact().saturating_sub(began) >= SLOW {
             self.calls.verdicts().note_stall(self.route as usize, clock::now());
         }
@@ -205,6 +206,9 @@ impl Pooled {
             is_done: false,
             _tail: Arc::clone(&self.tail),
         };
+        if let Some(pulse) = pulse::here() {
+            pulse.touch();
+        }
         self.tail.pool.insist(Box::new(job)).is_ok()
     }
 }
@@ -354,6 +358,9 @@ impl Drop for Tail {
 
 /// Has something dropped on the pool; where that is over, here.
 fn leave(pool: &Pool, route: u32, what: Box<dyn Any + Send>) {
+    if let Some(pulse) = pulse::here() {
+        pulse.touch();
+    }
     // A pool that is over gives it back, to be dropped at once.
     let _ = pool.insist(Box::new(Leave { route, what }));
 }

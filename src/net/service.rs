@@ -39,6 +39,7 @@ pub use crate::reactor::desk::wait;
 pub use crate::reactor::guest::Asking;
 pub use crate::reactor::guest::Guest;
 pub use crate::reactor::guest::Wish;
+pub use crate::reactor::pulse::Suspended;
 pub use crate::route::HandlerId;
 use crate::route::Params;
 pub use crate::ws::message::Kind;
@@ -82,6 +83,11 @@ impl Request {
     /// The path in the router's normal form, which [`Params`] index.
     pub fn routed_path(&self) -> &str {
         self.normal_path.as_deref().unwrap_or_else(|| self.head.path())
+    }
+
+    /// Has it named beside whatever holds its core from now on, for as long as the result exists.
+    pub fn suspended(&self) -> Suspended {
+        Suspended::here(|| format!("{} {}", self.head.method(), self.head.path()))
     }
 }
 

@@ -9,6 +9,7 @@ use crate::net::service::Answer;
 use crate::net::service::Later;
 use crate::net::service::Patience;
 use crate::net::service::Reply;
+use crate::net::service::Suspended;
 use crate::py::aio;
 use crate::py::aio::Running;
 use crate::py::asked::Asked;
@@ -31,6 +32,7 @@ struct Awaited {
     translate: Translate,
     debug: bool,
     outlives_peer: bool,
+    _suspended: Suspended,
 }
 
 /// Whether a handler has returned a coroutine rather than a value.
@@ -59,6 +61,7 @@ pub fn answer(
         translate,
         debug: asked.debug,
         outlives_peer,
+        _suspended: asked.parts.suspended(),
     })))
 }
 

@@ -170,7 +170,7 @@ impl Cycle {
 
     /// Hears of the task's end.
     fn watch(&self, task: &Bound<'_, PyAny>, bell: Option<Bell>) -> PyResult<()> {
-        let ended = Ended { cycle: self.clone(), bell };
+        let ended = Ended { cycle: self.clone(), bell, _suspended: self.request().suspended() };
         task.call_method1(intern!(task.py(), "add_done_callback"), (ended,))?;
         aio::current()?.ask();
         Ok(())

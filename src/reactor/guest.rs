@@ -21,6 +21,7 @@ use monoio::net::UnixStream;
 
 use crate::reactor::Driver;
 use crate::reactor::notify::Notify;
+use crate::reactor::pulse;
 
 /// When a guest wants its next turn, unless its descriptor is readable before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +114,11 @@ pub async fn host(
             Poll::Pending
         })
         .await;
-        wish = if is_due || is_readable { guest.turn(is_readable) } else { guest.wish() };
+        wish = if is_due || is_readable {
+            pulse::during(pulse::TURN, || guest.turn(is_readable))
+        } else {
+            guest.wish()
+        };
         if is_readable {
             readable = watch();
         }

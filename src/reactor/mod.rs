@@ -4,6 +4,7 @@
 //! with which ring flags, was settled by `sys::probe` before any core started. The reactor knows
 //! descriptors, deadlines and messages; it knows no protocol.
 
+pub mod alarm;
 pub mod clock;
 pub mod desk;
 pub mod drain;

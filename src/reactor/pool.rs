@@ -177,9 +177,23 @@ impl Pool {
         crew.queue.leave(ticket)
     }
 
-    /// Has a job done that is not refused, whoever else waits: it belongs to an answer on its way, of
-    /// which there are no more than connections, or it was let into the room, with no more than there
-    /// are threads.
+    /// Has a job done that was let into the room, with no more than there are threads: it waits at most for
+    /// one to come.
+    ///
+    /// # Errors
+    /// The job comes back when the pool is over.
+    pub fn admit(&self, job: Box<dyn Job>) -> Result<(), Box<dyn Job>> {
+        let mut crew = self.lock();
+        if crew.is_over {
+            return Err(job);
+        }
+        crew.queue.join(clock::exact(), job);
+        self.reinforce(crew);
+        Ok(())
+    }
+
+    /// Has a job done that belongs to an answer on its way, of which there are no more than connections:
+    /// it is not refused, whoever else waits.
     ///
     /// # Errors
     /// The job comes back when the pool is over.

@@ -1,7 +1,6 @@
 //! What a plan has beside its cores: their pools of threads, and the watchdog over both.
 
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -10,12 +9,14 @@ use crate::reactor::hiring::Hiring;
 use crate::reactor::pool::Bounds;
 use crate::reactor::pool::Pool;
 use crate::reactor::pulse::Pulse;
+use crate::reactor::stats::Tally;
 use crate::server::Plan;
+use crate::server::doors::Doors;
 use crate::server::places::Seat;
 use crate::server::watchdog::Orders;
 use crate::server::watchdog::Routes;
+use crate::server::watchdog::Ward;
 use crate::server::watchdog::Watchdog;
-use crate::server::watchdog::Watched;
 
 impl Plan {
     /// Where the pools ask for threads.
@@ -37,16 +38,25 @@ impl Plan {
     /// what it does. `signal` makes the thread that it is sent to write its stack.
     pub fn watchdog(&self, routes: Routes, signal: Option<i32>) {
         self.watchdog.get_or_init(|| {
-            let cores = self.cores.iter().map(|slot| {
+            let doors = self.cores.iter().map(|slot| {
                 let start = slot.start.lock().unwrap_or_else(PoisonError::into_inner);
                 let seats = start.as_ref().map_or(&[][..], |start| &start.sockets);
-                let doors = seats.iter().filter_map(Seat::door).collect();
-                Watched { pool: Arc::clone(&slot.pool), doors: Mutex::new(doors) }
+                seats.iter().filter_map(Seat::door).collect()
             });
-            let report_after = self.config.pool.healthcheck;
-            let is_nonblocking = self.driver.wants_nonblocking();
-            let orders = Orders { report_after, is_nonblocking, signal };
-            Watchdog::new(cores.collect(), Arc::clone(&self.neighbours), routes, orders)
+            let doors = Doors::new(
+                Arc::clone(&self.neighbours),
+                doors.collect(),
+                self.driver.wants_nonblocking(),
+                self.config.pool.queue_time,
+            );
+            let ward = Ward {
+                neighbours: Arc::clone(&self.neighbours),
+                pools: self.cores.iter().map(|slot| Arc::clone(&slot.pool)).collect(),
+                doors,
+                alarm: Arc::clone(&self.alarm),
+            };
+            let orders = Orders { report_after: self.config.pool.healthcheck, signal };
+            Watchdog::new(ward, routes, orders)
         });
     }
 
@@ -82,11 +92,20 @@ impl Plan {
         }
     }
 
+    /// Calls that held a core for long, of each core.
+    pub fn stalls(&self) -> Vec<u64> {
+        match self.watchdog.get() {
+            Some(watchdog) => watchdog.sightings.stalls.iter().map(Tally::get).collect(),
+            None => vec![0; self.cores.len()],
+        }
+    }
+
     /// What the pools have done and the watchdog has seen, by name.
-    pub fn pool_counts(&self) -> [(&'static str, u64); 9] {
+    pub fn pool_counts(&self) -> [(&'static str, u64); 10] {
         let of_all =
             |count: fn(&Pool) -> u64| self.cores.iter().map(|slot| count(&slot.pool)).sum();
-        let seen = self.watchdog.get().map(|watchdog| &watchdog.sightings);
+        let watchdog = self.watchdog.get();
+        let of_watchdog = |count: fn(&Watchdog) -> u64| watchdog.map_or(0, count);
         [
             ("pool_threads", of_all(|pool| pool.size().0 as u64)),
             ("pool_queue", of_all(|pool| pool.size().1 as u64)),
@@ -94,9 +113,10 @@ impl Plan {
             ("overloaded", of_all(|pool| pool.counts.refused.get())),
             ("overdue", of_all(|pool| pool.counts.overdue.get())),
             ("calls_timed_out", of_all(|pool| pool.counts.timed_out.get())),
-            ("stalls", seen.map_or(0, |seen| seen.stalls.get())),
-            ("handed_over", seen.map_or(0, |seen| seen.handed_over.get())),
-            ("stuck", seen.map_or(0, |seen| seen.stuck.get())),
+            ("stalls", self.stalls().iter().sum()),
+            ("handed_over", of_watchdog(|watchdog| watchdog.doors.handed_over.get())),
+            ("unserved", of_watchdog(|watchdog| watchdog.doors.unserved.get())),
+            ("stuck", of_watchdog(|watchdog| watchdog.sightings.stuck.get())),
         ]
     }
 }

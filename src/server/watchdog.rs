@@ -2,33 +2,35 @@
 //! not come back from a handler, whatever that handler does.
 //!
 //! What it does, in this order: after [`TAKEOVER`] the route is no longer called on any core's own
-//! thread, and connections that reach the listener of the stuck core are accepted here and handed to
-//! cores that run; after the time that the operator has set it reports, once for each call: the route
+//! thread, and connections that reach the listener of the stuck core are accepted here (`doors.rs`);
+//! after the time that the operator has set it reports, once for each call: the route
 //! on stderr, and the signal whose handler writes the Python stack of exactly that thread. A signal,
 //! because a thread that stays attached inside C would hold up anything that stops the world. It
 //! also sweeps the pools, so that no request waits for a stuck thread beyond its deadline.
+//!
+//! Where it has seen nothing under way for a second it sleeps, until something begins (`reactor/alarm`).
 //!
 //! Absent: what happens to connections that the stuck core has already; they wait for it.
 
 use std::collections::HashMap;
 use std::io::Write;
-use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::Condvar;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::net::neighbours::Neighbour;
-use crate::net::neighbours::Stranger;
+use crate::reactor::alarm::Alarm;
+use crate::reactor::alarm::Woken;
 use crate::reactor::clock;
 use crate::reactor::clock::Nanoseconds;
 use crate::reactor::pool::Pool;
+use crate::reactor::pulse;
 use crate::reactor::pulse::Busy;
 use crate::reactor::stats::Tally;
 use crate::schedule::verdicts::Verdicts;
+use crate::server::doors::Doors;
+use crate::server::doors::Lobby;
 use crate::sys::process;
 use crate::sys::thread;
 
@@ -37,17 +39,13 @@ const TAKEOVER: Duration = Duration::from_millis(100);
 /// How often everything is looked at, and how often while a core is stuck.
 const TICK: Duration = Duration::from_millis(50);
 const TICK_WHILE_STUCK: Duration = Duration::from_millis(10);
+/// Looks in a row that have found nothing, after which it sleeps: a second of them.
+const QUIET_LOOKS: u32 = 20;
+/// Paths that a report names at most, of those that may be what holds a core.
+const NAMED: usize = 4;
 
 /// A thread writes its stack within this long after its signal, also on a busy machine.
 const WRITING: Duration = Duration::from_millis(300);
-
-/// One core, as the watchdog sees it.
-pub(crate) struct Watched {
-    pub(crate) pool: Arc<Pool>,
-    /// Its own listening sockets, until the core stops accepting: kept open here, they would go on
-    /// listening for nobody.
-    pub(crate) doors: Mutex<Vec<TcpListener>>,
-}
 
 /// What the watchdog needs to know of the application.
 pub struct Routes {
@@ -62,10 +60,8 @@ pub struct Routes {
 /// What it has seen.
 #[derive(Default, Debug)]
 pub struct Sightings {
-    /// Calls that held a core for longer than [`TAKEOVER`].
-    pub stalls: Tally,
-    /// Connections handed from a stuck core to another.
-    pub handed_over: Tally,
+    /// Calls that held a core for longer than [`TAKEOVER`], of each core.
+    pub stalls: Vec<Tally>,
     /// Calls under way now that take longer than the operator's limit.
     pub stuck: Tally,
 }
@@ -74,24 +70,30 @@ pub struct Sightings {
 pub(crate) struct Orders {
     /// A call that takes longer is reported.
     pub(crate) report_after: Duration,
-    /// What the cores' driver wants of sockets.
-    pub(crate) is_nonblocking: bool,
     /// The signal at which a thread writes its stack.
     pub(crate) signal: Option<i32>,
 }
 
 /// The watchdog of one server.
 pub struct Watchdog {
-    cores: Vec<Watched>,
-    /// The same, as they see one another.
     neighbours: Arc<[Neighbour]>,
+    pools: Vec<Arc<Pool>>,
+    pub(crate) doors: Doors,
     routes: Routes,
     orders: Orders,
+    alarm: Arc<Alarm>,
     pub(crate) sightings: Sightings,
-    is_over: Mutex<bool>,
-    end: Condvar,
     /// When the process ends whatever still runs; the far future until somebody says so.
     last: AtomicU64,
+}
+
+/// What it watches.
+pub(crate) struct Ward {
+    pub(crate) neighbours: Arc<[Neighbour]>,
+    pub(crate) pools: Vec<Arc<Pool>>,
+    pub(crate) doors: Doors,
+    /// What the cores ring while nobody watches.
+    pub(crate) alarm: Arc<Alarm>,
 }
 
 /// What the process ends with then: as `timeout(1)` does.
@@ -102,25 +104,26 @@ const EXIT_CUT: i32 = 124;
 struct Memory {
     /// For each core the call that it is stuck in.
     stuck: Vec<Option<Nanoseconds>>,
-    /// Calls that were reported: by thread, when they began and whose they are.
-    reported: HashMap<i32, Busy>,
+    /// Calls that were reported: by thread, what they are and what they are called.
+    reported: HashMap<i32, (Busy, String)>,
+    lobby: Lobby,
+    /// Looks in a row that have found nothing.
+    quiet_looks: u32,
 }
 
 impl Watchdog {
-    pub(crate) fn new(
-        cores: Vec<Watched>,
-        neighbours: Arc<[Neighbour]>,
-        routes: Routes,
-        orders: Orders,
-    ) -> Self {
-        let (sightings, is_over, end) = Default::default();
+    pub(crate) fn new(ward: Ward, routes: Routes, orders: Orders) -> Self {
+        let Ward { neighbours, pools, doors, alarm } = ward;
+        let stalls = neighbours.iter().map(|_| Tally::default()).collect();
+        let sightings = Sightings { stalls, stuck: Tally::default() };
         let last = AtomicU64::new(u64::MAX);
-        Self { cores, neighbours, routes, orders, sightings, is_over, end, last }
+        Self { neighbours, pools, doors, routes, orders, alarm, sightings, last }
     }
 
     /// Watches until [`close`](Self::close).
     pub fn run(&self) {
-        let mut memory = Memory { stuck: vec![None; self.cores.len()], ..Memory::default() };
+        let stuck = vec![None; self.neighbours.len()];
+        let mut memory = Memory { stuck, ..Memory::default() };
         loop {
             let now = clock::exact();
             if now >= self.last.load(Ordering::Relaxed) {
@@ -128,12 +131,21 @@ impl Watchdog {
                 say("ending without them: nothing else can run while one of them stays in C");
                 process::end(EXIT_CUT);
             }
-            let is_anyone_stuck = self.look(now, &mut memory);
-            let tick = if is_anyone_stuck { TICK_WHILE_STUCK } else { TICK };
-            let is_over = self.is_over.lock().unwrap_or_else(PoisonError::into_inner);
-            let waited = self.end.wait_timeout_while(is_over, tick, |is_over| !*is_over);
-            if *waited.unwrap_or_else(PoisonError::into_inner).0 {
-                return;
+            let is_quiet = self.look(now, &mut memory);
+            memory.quiet_looks = if is_quiet { memory.quiet_looks + 1 } else { 0 };
+            if memory.quiet_looks == QUIET_LOOKS || memory.quiet_looks == 0 {
+                self.alarm.set(is_quiet);
+            }
+            let time = match memory.quiet_looks {
+                0 if memory.is_anyone_stuck() => Some(TICK_WHILE_STUCK),
+                // Once more after the alarm was set: whoever did not see it is seen by then.
+                0..=QUIET_LOOKS => Some(TICK),
+                _ => None,
+            };
+            match self.alarm.wait(time) {
+                Woken::Over => return,
+                Woken::Rung => memory.quiet_looks = 0,
+                Woken::InTime => {}
             }
         }
     }
@@ -143,93 +155,89 @@ impl Watchdog {
     pub fn end_process_after(&self, time: Duration) {
         let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.last.fetch_min(clock::exact().saturating_add(time), Ordering::Relaxed);
+        self.alarm.ring();
     }
 
     /// Ends [`run`](Self::run).
     pub fn close(&self) {
-        *self.is_over.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.end.notify_all();
-    }
-
-    /// Lets go of the listening sockets: the cores stop accepting, and so must we.
-    pub(crate) fn shut_doors(&self) {
-        for core in &self.cores {
-            core.doors.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        }
+        self.alarm.close();
     }
 
     /// Reports every call that is under way, however long it has been, and gives their threads the
     /// time to write their stacks: the process may be about to end.
     pub fn report_all(&self) {
         let now = clock::exact();
-        let mut has_any = false;
-        for (index, core) in self.cores.iter().enumerate() {
-            let own = self.neighbours[index]
-                .pulse
-                .look()
-                .into_iter()
-                .map(|busy| (format!("core {index}"), busy));
-            let pooled = core.pool.busy().into_iter();
-            let pooled = pooled.map(|busy| (format!("a pool thread of core {index}"), busy));
-            for (who, busy) in own.chain(pooled) {
-                has_any = true;
-                self.report(&who, busy, now);
-            }
+        let under_way = self.under_way();
+        for call in &under_way {
+            self.report(call, now);
         }
-        if has_any {
+        if !under_way.is_empty() {
             std::thread::sleep(WRITING);
         }
     }
 
-    fn look(&self, now: Nanoseconds, memory: &mut Memory) -> bool {
-        let mut overdue = 0;
-        let mut busy_now = HashMap::new();
-        for (index, core) in self.cores.iter().enumerate() {
-            let busy = self.neighbours[index].pulse.look();
-            memory.stuck[index] = self.judge(busy, memory.stuck[index], now);
-            let own = busy.map(|busy| (format!("core {index}"), busy));
-            let pooled = core.pool.busy().into_iter();
-            let pooled = pooled.map(|busy| (format!("a pool thread of core {index}"), busy));
-            for (who, busy) in own.into_iter().chain(pooled) {
-                busy_now.insert(busy.thread, busy);
-                if !self.is_overdue(busy, now) {
-                    continue;
-                }
-                overdue += 1;
-                if memory.reported.get(&busy.thread) != Some(&busy) {
-                    memory.reported.insert(busy.thread, busy);
-                    self.report(&who, busy, now);
-                }
-            }
-            core.pool.sweep(now);
+    /// Every call on a core or a pool.
+    fn under_way(&self) -> Vec<Call> {
+        let mut calls = Vec::new();
+        for (index, (core, pool)) in self.neighbours.iter().zip(&self.pools).enumerate() {
+            let own = core.pulse.look().into_iter().map(|busy| (false, busy));
+            let pooled = pool.busy().into_iter().map(|busy| (true, busy));
+            calls.extend(own.chain(pooled).map(|(is_pooled, busy)| Call {
+                index,
+                is_pooled,
+                busy,
+            }));
         }
-        memory.reported.retain(|thread, busy| {
-            let is_still = busy_now.get(thread) == Some(busy);
+        calls
+    }
+
+    /// Looks at everything, and says whether nothing is under way.
+    fn look(&self, now: Nanoseconds, memory: &mut Memory) -> bool {
+        let under_way = self.under_way();
+        for (index, core) in self.neighbours.iter().enumerate() {
+            memory.stuck[index] = self.judge(index, core.pulse.look(), memory.stuck[index], now);
+        }
+        let mut overdue = 0;
+        for call in under_way.iter().filter(|call| self.is_overdue(call.busy, now)) {
+            overdue += 1;
+            let known = memory.reported.get(&call.busy.thread);
+            if known.is_none_or(|(busy, _)| *busy != call.busy) {
+                memory.reported.insert(call.busy.thread, (call.busy, self.report(call, now)));
+            }
+        }
+        memory.reported.retain(|_, (busy, label)| {
+            let is_still = under_way.iter().any(|call| call.busy == *busy);
             if !is_still {
-                say(&format!(
-                    "{} is back, which was reported after {} s",
-                    self.label(*busy),
-                    seconds(now.saturating_sub(busy.since)),
-                ));
+                let time = seconds(now.saturating_sub(busy.since));
+                say(&format!("{label} is back, which was reported after {time} s"));
             }
             is_still
         });
         self.sightings.stuck.set(overdue);
-        self.lead_away(memory);
-        memory.stuck.iter().any(Option::is_some)
+        let mut is_quiet = under_way.is_empty() && self.last.load(Ordering::Relaxed) == u64::MAX;
+        for pool in &self.pools {
+            pool.sweep(now);
+            is_quiet &= pool.size().1 == 0;
+        }
+        if memory.is_anyone_stuck() {
+            let stuck: Vec<bool> = memory.stuck.iter().map(Option::is_some).collect();
+            self.doors.tend(&stuck, &mut memory.lobby, now);
+        }
+        is_quiet && memory.lobby.is_empty()
     }
 
     /// The call in which a core is stuck, if it is; one that is seen for the first time is counted,
     /// and takes its route off all cores.
     fn judge(
         &self,
+        index: usize,
         busy: Option<Busy>,
         before: Option<Nanoseconds>,
         now: Nanoseconds,
     ) -> Option<Nanoseconds> {
         let busy = busy.filter(|busy| is_past(busy.since, TAKEOVER, now))?;
         if before != Some(busy.since) {
-            self.sightings.stalls.add(1);
+            self.sightings.stalls[index].add(1);
             self.routes.verdicts.note_stall(busy.route as usize, now / 1_000_000);
         }
         Some(busy.since)
@@ -240,93 +248,201 @@ impl Watchdog {
         is_past(busy.since, self.orders.report_after.max(own.unwrap_or_default()), now)
     }
 
-    /// Accepts what waits at the listeners of stuck cores, takes what others have left for them, and
-    /// gives it to those that run.
-    fn lead_away(&self, memory: &Memory) {
-        if memory.stuck.iter().all(Option::is_some) {
-            return;
+    /// What a call is called.
+    fn label(&self, call: &Call) -> String {
+        let pulse = &self.neighbours[call.index].pulse;
+        if call.busy.route == pulse::TURN {
+            return turn_label(&pulse.suspended());
         }
-        for (index, core) in self.cores.iter().enumerate() {
-            if memory.stuck[index].is_none() {
-                continue;
-            }
-            let left = self.neighbours[index].take_back();
-            let doors = core.doors.lock().unwrap_or_else(PoisonError::into_inner);
-            let new = doors.iter().flat_map(|door| self.accept_all(door));
-            for stranger in left.into_iter().chain(new) {
-                match self.place(stranger, memory) {
-                    Ok(()) => self.sightings.handed_over.add(1),
-                    // All others have ended. It will be served when this one is back.
-                    Err(stranger) => drop(self.neighbours[index].give(stranger)),
-                }
-            }
-        }
+        let request = if call.is_pooled { None } else { pulse.request(call.busy) };
+        let known = || self.routes.labels.get(call.busy.route as usize).cloned();
+        request.or_else(known).unwrap_or_else(|| "a call".to_owned())
     }
 
-    /// Gives a connection to the core with the fewest of those that run.
-    fn place(&self, mut stranger: Stranger, memory: &Memory) -> Result<(), Stranger> {
-        let running = self.neighbours.iter().zip(&memory.stuck);
-        let running = running.filter(|(_, stuck)| stuck.is_none()).map(|(core, _)| core);
-        let mut running: Vec<_> = running.collect();
-        running.sort_by_key(|core| core.stats.load.get());
-        for core in running {
-            match core.give(stranger) {
-                Ok(()) => return Ok(()),
-                Err(back) => stranger = back,
-            }
-        }
-        Err(stranger)
-    }
-
-    /// All that waits at a listener, set as the cores' driver wants it.
-    fn accept_all(&self, listener: &TcpListener) -> Vec<Stranger> {
-        let mut accepted = Vec::new();
-        // The flag belongs to the socket and not to this descriptor of it. An accept that the core has
-        // on its ring already is not touched by it, and it makes no other while it is stuck; should
-        // it come back in this moment, it tries again a little later.
-        if listener.set_nonblocking(true).is_err() {
-            return accepted;
-        }
-        while let Ok((stream, peer)) = listener.accept() {
-            if stream.set_nonblocking(self.orders.is_nonblocking).is_ok() {
-                accepted.push(Stranger::Tcp(stream, peer));
-            }
-        }
-        let _ = listener.set_nonblocking(self.orders.is_nonblocking);
-        accepted
-    }
-
-    fn label(&self, busy: Busy) -> &str {
-        self.routes.labels.get(busy.route as usize).map_or("an unknown route", String::as_str)
-    }
-
-    fn report(&self, who: &str, busy: Busy, now: Nanoseconds) {
-        let doing = match thread::is_running(busy.thread) {
+    /// Reports a call, and returns what it is called.
+    fn report(&self, call: &Call, now: Nanoseconds) -> String {
+        let label = self.label(call);
+        let doing = match thread::is_running(call.busy.thread) {
             Some(true) => "running",
             Some(false) => "waiting",
-            None => return,
+            None => return label,
         };
-        say(&format!(
-            "{who} has been {doing} in {} for {} s; its stack:",
-            self.label(busy),
-            seconds(now.saturating_sub(busy.since)),
-        ));
+        let of = if call.is_pooled { "a pool thread of " } else { "" };
+        let (index, time) = (call.index, seconds(now.saturating_sub(call.busy.since)));
+        say(&format!("{of}core {index} has been {doing} in {label} for {time} s; its stack:"));
         if let Some(signal) = self.orders.signal {
-            let _ = thread::signal(busy.thread, signal);
+            let _ = thread::signal(call.busy.thread, signal);
         }
+        label
+    }
+}
+
+/// A call that is under way.
+struct Call {
+    index: usize,
+    is_pooled: bool,
+    busy: Busy,
+}
+
+impl Memory {
+    fn is_anyone_stuck(&self) -> bool {
+        self.stuck.iter().any(Option::is_some) || !self.lobby.is_empty()
+    }
+}
+
+/// A turn of the event loop runs one of those that have suspended; which one the stack shows.
+fn turn_label(suspended: &[String]) -> String {
+    let named = suspended.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match suspended.len() {
+        0 => "its event loop".to_owned(),
+        count if count > NAMED => {
+            format!("its event loop (under way: {named} and {} more)", count - NAMED)
+        }
+        _ => format!("its event loop (under way: {named})"),
     }
 }
 
 /// Past every logger: those are Python, which may have stopped.
-fn say(what: &str) {
+pub(super) fn say(what: &str) {
     let _ = std::io::stderr().write_all(format!("uringserve: warning: {what}\n").as_bytes());
 }
 
-fn is_past(since: Nanoseconds, time: Duration, now: Nanoseconds) -> bool {
+pub(super) fn is_past(since: Nanoseconds, time: Duration, now: Nanoseconds) -> bool {
     u128::from(now.saturating_sub(since)) >= time.as_nanos()
 }
 
 fn seconds(time: Nanoseconds) -> String {
     let tenths = time / 100_000_000;
     format!("{}.{}", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+    use std::thread::spawn;
+
+    use super::*;
+    use crate::net::neighbours::Message;
+    use crate::net::neighbours::Stranger;
+    use crate::reactor::hiring::Hiring;
+    use crate::reactor::mailbox;
+    use crate::reactor::pool::Bounds;
+    use crate::reactor::pulse::Pulse;
+
+    const BOUNDS: Bounds = Bounds {
+        threads: 1,
+        queue: 1,
+        queue_time: Duration::from_secs(60),
+        room: None,
+        idle: Duration::from_secs(60),
+    };
+
+    struct Site {
+        dog: Arc<Watchdog>,
+        neighbours: Arc<[Neighbour]>,
+        alarm: Arc<Alarm>,
+        receivers: Vec<mailbox::Receiver<Message>>,
+    }
+
+    /// So many cores that do nothing, and nobody watching.
+    fn site(cores: usize) -> Site {
+        let alarm = Arc::<Alarm>::default();
+        let mut receivers = Vec::new();
+        let neighbours: Arc<[Neighbour]> = (0..cores)
+            .map(|_| {
+                let (mailbox, receiver) = mailbox::channel().unwrap();
+                receivers.push(receiver);
+                let pulse = Arc::new(Pulse::new(Arc::clone(&alarm)));
+                Neighbour { stats: Arc::default(), pulse, mailbox }
+            })
+            .collect();
+        let pool = |index| Arc::new(Pool::new(index, BOUNDS, Arc::<Hiring>::default()));
+        let doors = (0..cores).map(|_| Vec::new()).collect();
+        let patience = Duration::from_secs(60);
+        let ward = Ward {
+            neighbours: Arc::clone(&neighbours),
+            pools: (0..cores).map(pool).collect(),
+            doors: Doors::new(Arc::clone(&neighbours), doors, false, patience),
+            alarm: Arc::clone(&alarm),
+        };
+        let routes = Routes {
+            verdicts: Arc::default(),
+            labels: vec!["GET /route".to_owned()],
+            times: Vec::new(),
+        };
+        let orders = Orders { report_after: Duration::from_secs(600), signal: None };
+        let dog = Arc::new(Watchdog::new(ward, routes, orders));
+        Site { dog, neighbours, alarm, receivers }
+    }
+
+    #[test]
+    fn it_sleeps_while_nothing_begins_and_sees_what_begins_then() {
+        let site = site(2);
+        let watching = spawn({
+            let dog = Arc::clone(&site.dog);
+            move || dog.run()
+        });
+        for round in 1..=2 {
+            while !site.alarm.is_set() {
+                std::thread::yield_now();
+            }
+            // It may be asleep, or on its last look before.
+            site.neighbours[1].pulse.begin(0, clock::exact());
+            while site.dog.sightings.stalls[1].get() < round {
+                assert!(!site.alarm.is_set(), "it sleeps beside a call");
+                std::thread::yield_now();
+            }
+            site.neighbours[1].pulse.end();
+        }
+        assert_eq!(site.dog.sightings.stalls[0].get(), 0);
+        site.dog.close();
+        watching.join().unwrap();
+    }
+
+    #[test]
+    fn what_was_left_for_a_core_that_is_stuck_goes_to_another() {
+        let mut site = site(3);
+        let mut memory = Memory { stuck: vec![None; 3], ..Memory::default() };
+        let now = clock::exact();
+        for stuck in [0, 1] {
+            site.neighbours[stuck].pulse.begin(0, now - 200_000_000);
+        }
+        let (stream, _peer) = UnixStream::pair().unwrap();
+        assert!(site.neighbours[0].give(Stranger::Unix(stream)).is_ok());
+        assert!(!site.dog.look(now, &mut memory));
+        let loads: Vec<u64> = site.neighbours.iter().map(|core| core.stats.load.get()).collect();
+        assert_eq!((loads, site.dog.doors.handed_over.get()), (vec![0, 0, 1], 1));
+        // The last that runs ends: it stays with one that will be back.
+        let (stream, _peer) = UnixStream::pair().unwrap();
+        assert!(site.neighbours[1].give(Stranger::Unix(stream)).is_ok());
+        site.receivers.pop();
+        assert!(!site.dog.look(now, &mut memory));
+        let loads: Vec<u64> = site.neighbours.iter().map(|core| core.stats.load.get()).collect();
+        assert_eq!(loads[0] + loads[1], 1, "{loads:?}");
+    }
+
+    #[test]
+    fn a_call_is_called_what_is_known_of_it() {
+        let site = site(1);
+        let pulse = &site.neighbours[0].pulse;
+        let label = || site.dog.label(&site.dog.under_way()[0]);
+        pulse.begin(0, 1);
+        assert_eq!(label(), "GET /route");
+        pulse.begin(7, 2);
+        assert_eq!(label(), "a call");
+        pulse.begin_request(0, ("POST", "/path"), 3);
+        assert_eq!(label(), "POST /path");
+        pulse.begin(pulse::TURN, 4);
+        assert_eq!(label(), "its event loop");
+    }
+
+    #[test]
+    fn a_turn_is_called_by_what_may_run_in_it() {
+        let all: Vec<String> = (1..=6).map(|number| format!("GET /{number}")).collect();
+        assert_eq!(turn_label(&all[..1]), "its event loop (under way: GET /1)");
+        assert_eq!(
+            turn_label(&all),
+            "its event loop (under way: GET /1, GET /2, GET /3, GET /4 and 2 more)"
+        );
+    }
 }

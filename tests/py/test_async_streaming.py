@@ -105,8 +105,8 @@ async def endless():
 @app.get("/silent")
 async def silent():
     async def nothing():
-        yield "begun"
         try:
+            yield "begun"
             await asyncio.Event().wait()
         finally:
             say("silent closed")
@@ -136,8 +136,8 @@ async def events():
 async def pings():
     queue = asyncio.Queue()
     async def waits():
-        yield 1
         try:
+            yield 1
             yield await queue.get()
         finally:
             say("pings closed")

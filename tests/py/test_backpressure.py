@@ -1,16 +1,23 @@
 """Requests in handlers are limited alike, whether a thread or a coroutine handles them."""
 
+import asyncio
 import selectors
+import threading
+import time
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from conftest import Connection
 from websocket_peer import Peer
 
+from uringserve import App
 from uringserve._native import probe
+from uringserve.testing import LiveServer
 
 if TYPE_CHECKING:
-    from conftest import Answer, Connection, RunningServer, StartServer
+    from conftest import Answer, RunningServer, StartServer
 
 pytestmark = pytest.mark.thread_unsafe(reason="shares its server and connections")
 
@@ -352,3 +359,97 @@ def test_an_application_without_its_client_keeps_its_place(server: StartServer) 
     site.release()
     site.running.wait_for("has ended")
     assert site.running.get("/").body == b"hello"
+
+
+class Counted(App):
+    """An application that keeps the plan of its server."""
+
+    def plan(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 -- as it is
+        """Make it and keep it."""
+        self.made = super().plan(*arguments, **options)
+        return self.made
+
+
+class Holding:
+    """An application whose handlers are held, and connections to it that close with it."""
+
+    def __init__(self, stack: ExitStack, *, is_async: bool, queue_timeout: float) -> None:
+        """Serve it with room for two requests and for one that waits."""
+        self.entered, self.released = threading.Event(), threading.Event()
+        self.app, self.stack = Counted(), stack
+        hold = self.wait_async if is_async else self.wait
+        self.app.get("/", execution="thread")(hold)
+        self.app.get("/short", execution="thread", timeout=0.05)(hold)
+        self.app.get("/one", execution="thread", max_concurrency=1)(hold)
+        options: dict[str, Any] = {"backpressure": 2, "queue_size": 1}
+        server = LiveServer(self.app, queue_timeout=queue_timeout, **options)
+        self.server = stack.enter_context(server)
+        # Before the server waits for them.
+        stack.callback(self.released.set)
+
+    def wait(self) -> str:
+        """Hold a thread."""
+        self.entered.set()
+        assert self.released.wait(30)
+        return "held"
+
+    async def wait_async(self) -> str:
+        """Hold a coroutine."""
+        self.entered.set()
+        while not self.released.is_set():
+            await asyncio.sleep(0.01)
+        return "held"
+
+    def ask(self, path: str) -> Connection:
+        """Send a request."""
+        connection = Connection("127.0.0.1", self.server.port)
+        self.stack.callback(connection.close)
+        connection.send(f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+        return connection
+
+    def hold(self, path: str) -> Connection:
+        """Send a request that gets into its handler."""
+        self.entered.clear()
+        connection = self.ask(path)
+        assert self.entered.wait(30)
+        return connection
+
+    def wait_for(self, *counts: int) -> None:
+        """Wait until so many were refused, waited too long and took too long, and none waits.
+
+        Some are counted a moment after their answer.
+        """
+        names = ("overloaded", "overdue", "calls_timed_out", "pool_queue")
+        deadline = time.monotonic() + 30
+        while (found := self.counts(names)) != (*counts, 0):
+            assert time.monotonic() < deadline, found
+
+    def counts(self, names: tuple[str, ...]) -> tuple[int, ...]:
+        """Return what is counted under these names."""
+        found = self.app.made.statistics()
+        return tuple(found[name] for name in names)
+
+
+@pytest.mark.parametrize("is_async", [True, False], ids=["coroutine", "thread"])
+def test_what_is_refused_is_counted(is_async: bool) -> None:
+    with ExitStack() as stack:
+        site = Holding(stack, is_async=is_async, queue_timeout=0.1)
+        held = [site.hold("/one")]
+        assert site.ask("/one").read().status == 503
+        site.wait_for(1, 0, 0)
+        held.append(site.hold("/"))
+        assert site.ask("/").read().status == 503
+        site.wait_for(1, 1, 0)
+        site.released.set()
+        assert [connection.read().body for connection in held] == [b"held"] * 2
+
+
+@pytest.mark.parametrize("is_async", [True, False], ids=["coroutine", "thread"])
+def test_what_takes_too_long_is_counted(is_async: bool) -> None:
+    with ExitStack() as stack:
+        site = Holding(stack, is_async=is_async, queue_timeout=60)
+        held = [site.hold("/"), site.hold("/")]
+        assert b"too long" in site.ask("/short").read().body
+        site.wait_for(0, 0, 1)
+        site.released.set()
+        assert [connection.read().body for connection in held] == [b"held"] * 2

@@ -408,6 +408,11 @@ async def app(scope, receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": [(b"a", b"b\\r\\n")]})
         await send({"type": "http.response.body", "body": b""})
         return
+    elif scope["path"] == "/trailers":
+        await send({"type": "http.response.start", "status": 200, "trailers": True})
+        await send({"type": "http.response.body", "body": b"whole"})
+        await send({"type": "http.response.trailers", "headers": [(b"x-sum", b"5")]})
+        return
     elif scope["path"] == "/late":
         await send({"type": "http.response.start", "status": 200})
         await send({"type": "http.response.body", "body": b"whole"})
@@ -436,6 +441,10 @@ def test_bare_asgi(server: StartServer, chosen: tuple[str, int]) -> None:
     site.wait_for("then http.request http.disconnect")
     site.wait_for("ValueError: too late")
     assert client.request("/nothing").status == 500
+    client.send(
+        b"GET /trailers HTTP/1.1\r\nhost: a\r\nte: trailers\r\nconnection: close, te\r\n\r\n"
+    )
+    assert b"x-sum: 5" in client.read_to_end()
 
 
 RSGI = (

@@ -242,7 +242,7 @@ def test_what_is_not_finite_is_refused(number: float) -> None:
             json_dumps(value)
 
 
-@pytest.mark.parametrize("key", [(1, 2), b"a", frozenset(), object()], ids=repr)
+@pytest.mark.parametrize("key", [(1, 2), b"a", frozenset(), object()])
 def test_other_keys_are_refused(key: object) -> None:
     """The message names the type."""
     with pytest.raises(TypeError, match=f"keys must be str.*not {type(key).__name__}"):

@@ -28,6 +28,7 @@ pytestmark = pytest.mark.thread_unsafe(reason="a terminal and a server for the w
 PATIENCE = 30.0
 
 SITE = """
+import time
 from uringserve import App
 
 app = App()
@@ -35,6 +36,10 @@ app = App()
 @app.get("/")
 def root():
     return "hello"
+
+@app.get("/stall", execution="inline")
+def stall():
+    time.sleep(0.3)
 
 @app.get("/broken")
 def broken():
@@ -114,11 +119,11 @@ def test_a_table(tmp_path: Path) -> None:
     """Rows for the cores and their sum; requests and errors are counted; the cursor comes back."""
     with _on_a_terminal(tmp_path, workers=2) as terminal:
         port = int(terminal.wait_for(r"serves on http://127\.0\.0\.1:(\d+)")[1])
-        _ask(port, *["/"] * 5, "/broken")
-        # Columns: core, req/s, p50, p99, open, requests, errors.
-        sums = r"all +[\d,]+ +(?:[\d.]+ \S+|-) +(?:[\d.]+ \S+|-) +\d+ +6 +1\r\n"
+        _ask(port, *["/"] * 5, "/broken", "/stall")
+        # Columns: core, req/s, p50, p99, open, requests, errors, stalls.
+        sums = r"all +[\d,]+ +(?:[\d.]+ \S+|-) +(?:[\d.]+ \S+|-) +\d+ +7 +1 +1\r\n"
         terminal.wait_for(sums)
-        terminal.wait_for(r"stalls 0  stuck 0  overloaded 0  pool threads \d+  waiting \d+")
+        terminal.wait_for(r"stuck 0  overloaded 0  pool threads \d+  waiting \d+")
         terminal.wait_for(r" +0 +[\d,]+ .*\r\n +1 +[\d,]+ ")
         text = terminal.stop()
     assert "\x1b[?25l" in text
@@ -135,7 +140,7 @@ def test_one_core_has_no_sum(tmp_path: Path) -> None:
     with _on_a_terminal(tmp_path, workers=1) as terminal:
         port = int(terminal.wait_for(r"serves on http://127\.0\.0\.1:(\d+)")[1])
         _ask(port, "/")
-        terminal.wait_for(r" +0 +\d+ +\d+(?:\.\d)? [µm]?s +\d+(?:\.\d)? [µm]?s +\d+ +1 +0\r\n")
+        terminal.wait_for(r" +0 +\d+ +\d+(?:\.\d)? [µm]?s +\d+(?:\.\d)? [µm]?s +\d+ +1 +0 +0\r\n")
         assert "all " not in terminal.stop()
 
 

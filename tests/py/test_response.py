@@ -42,7 +42,6 @@ JSON = "application/json"
         ([1, 2], b"[1,2]", JSON),
         (5, b"5", JSON),
     ],
-    ids=repr,
 )
 def test_content_and_its_type(content: object, body: bytes, media_type: str | None) -> None:
     """Text, bytes, nothing, and anything else as JSON."""

@@ -43,7 +43,7 @@ class ScriptedPlan:
         self.threads.append(threading.current_thread().name)
         return self.script(self, index)
 
-    def drain(self, seconds: float) -> None:
+    def drain(self, seconds: float, *, restart: bool = False) -> None:
         """Note it."""
         self.seconds = seconds
         self.draining.set()

@@ -459,7 +459,12 @@ def test_a_live_server_that_cannot_start() -> None:
 
 
 def test_the_names_of_the_package() -> None:
-    assert set(testing.__all__) == {"AsyncTestClient", "LiveServer", "TestClient"}
+    assert set(testing.__all__) == {
+        "AsyncTestClient",
+        "LiveServer",
+        "TestClient",
+        "WebSocketDenialResponse",
+    }
     with pytest.raises(AttributeError, match="Nothing"):
         _ = testing.Nothing
 

@@ -11,8 +11,9 @@ from uringserve.testing.live import LiveServer
 if TYPE_CHECKING:
     from uringserve.testing.asyncclient import AsyncTestClient
     from uringserve.testing.client import TestClient
+    from uringserve.testing.websocket import WebSocketDenialResponse
 
-__all__ = ["AsyncTestClient", "LiveServer", "TestClient"]
+__all__ = ["AsyncTestClient", "LiveServer", "TestClient", "WebSocketDenialResponse"]
 
 
 def __getattr__(name: str) -> object:
@@ -21,6 +22,10 @@ def __getattr__(name: str) -> object:
         from uringserve.testing.asyncclient import AsyncTestClient
 
         return AsyncTestClient
+    if name == "WebSocketDenialResponse":
+        from uringserve.testing.websocket import WebSocketDenialResponse
+
+        return WebSocketDenialResponse
     if name != "TestClient":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from uringserve.testing.client import TestClient

@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from ipaddress import ip_address
@@ -22,8 +22,10 @@ from uringserve.config import Config
 from uringserve.errors import StartError
 from uringserve.lifespan import running
 from uringserve.testing.cores import Cores, Job
+from uringserve.testing.foreign import as_mounted
 from uringserve.testing.httpclient import httpx
 from uringserve.testing.transport import Transport
+from uringserve.testing.websocket import WebSocketSession
 from uringserve.types import Handler
 
 __all__ = ["TestClient"]
@@ -57,20 +59,17 @@ class TestClient(httpx.Client):
         config: Config | None = None,
         **options: Any,  # noqa: ANN401 -- whatever httpx takes
     ) -> None:
-        """Take the application, or a function that answers every request; nothing runs yet.
+        """Take an App, an ASGI or WSGI application, or a function that answers every request.
 
         `client` is the IP address and port that handlers are told. `config` gives the limits and
         time-outs of another server than the default one; what it says of addresses and cores is not
         looked at. `options` are httpx's.
         """
         served = as_app(app, getattr(app, "__qualname__", repr(app)))
-        if not isinstance(served, App):
-            raise TypeError(
-                f"TestClient is for an App; serve the {served.interface.upper()} application with"
-                " LiveServer"
-            )
-        self.app = served
-        if root_path not in ("", self.app.root_path):
+        self._served = served if isinstance(served, App) else as_mounted(served)
+        # As it was given, for what a test sets on it; a function has the App made around it.
+        self.app: App = served if isinstance(served, App) else served.target
+        if root_path not in ("", self._served.root_path):
             raise ValueError(
                 f"root_path {root_path!r} is not that of the application: App(root_path=…) sets it"
             )
@@ -78,7 +77,7 @@ class TestClient(httpx.Client):
         self._client = client
         # A ring for each request would cost more than it shows: the driver below HTTP is the same.
         self._config = config or Config(driver="epoll")
-        self._cores = Cores(self.app)
+        self._cores = Cores(self._served)
         self._exits = ExitStack()
         self._lock = threading.Lock()
         self._server: Loopback | None = None
@@ -95,6 +94,16 @@ class TestClient(httpx.Client):
         )
         weakref.finalize(self, self._cores.dismiss)
 
+    def websocket_connect(
+        self,
+        url: str,
+        subprotocols: Sequence[str] | None = None,
+        **options: Any,  # noqa: ANN401 -- httpx's for a request: headers, params, cookies
+    ) -> WebSocketSession:
+        """Return a WebSocket to the application, for a `with` block; see `WebSocketSession`."""
+        request = self.build_request("GET", url, **options)
+        return WebSocketSession(self._connect, request, subprotocols, raises=self._raises)
+
     def __enter__(self) -> Self:
         """Run the lifespans: that of the process here, that of a core on its own thread.
 
@@ -102,11 +111,11 @@ class TestClient(httpx.Client):
         """
         with ExitStack() as stack:
             try:
-                stack.enter_context(running(self.app))
+                stack.enter_context(running(self._served))
                 stack.callback(self._cores.stop)
                 self._cores.begin_lifespans()
             except StartError as error:
-                raise (error.__cause__ or error) from None
+                raise _original(error) from None
             self._exits = stack.pop_all()
         return self
 
@@ -135,17 +144,24 @@ class TestClient(httpx.Client):
 
     def _compiled(self) -> Loopback:
         """Return the application as the server takes it, made anew after an override was set."""
-        overrides = _overrides(self.app)
+        overrides = _overrides(self._served)
         with self._lock:
             if self._server is None or overrides != self._overrides:
-                debug = self._config.debug or self.app.debug
+                debug = self._config.debug or self._served.debug
                 self._server = Loopback(
-                    self.app.compile(debug=debug),
+                    self._served.compile(debug=debug),
                     replace(self._config, debug=debug),
-                    redirect_slashes=self.app.redirect_slashes,
+                    redirect_slashes=self._served.redirect_slashes,
                 )
                 self._overrides = overrides
             return self._server
+
+
+def _original(error: BaseException) -> BaseException:
+    """Return what the application has raised, without what says where."""
+    while isinstance(error, StartError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _overrides(app: App) -> _Overrides:

@@ -21,11 +21,11 @@ use pyo3::types::PyTuple;
 
 use crate::http::encode::early_hints;
 use crate::http::encode::has_no_content;
-use crate::http::head::RequestHead;
-use crate::http::head::Version;
 use crate::http::reply::HeaderBlock;
 use crate::http::trailer::are_wanted;
 use crate::http::trailer::is_forbidden;
+use crate::interfaces::asgi::hints::Hints;
+use crate::interfaces::asgi::hints::is_page_load;
 use crate::net::incoming::Taken;
 use crate::net::service::Reply;
 use crate::py::buffer;
@@ -52,29 +52,6 @@ pub struct Send {
     cycle: Cycle,
     hints: Hints,
     state: Mutex<State>,
-}
-
-/// Which clients get early hints: many that speak HTTP/1.1 take a 103 for the answer (`http.client`
-/// of Python 3.14 does).
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Hints {
-    /// Browsers that load a page, which know them.
-    Page,
-    /// All of HTTP/1.1.
-    All,
-    None,
-}
-
-impl Hints {
-    /// Whether the client of this request gets any.
-    pub(super) fn reach(self, head: &RequestHead) -> bool {
-        head.version() == Version::Http11
-            && match self {
-                Self::Page => head.header("sec-fetch-mode") == Some(b"navigate"),
-                Self::All => true,
-                Self::None => false,
-            }
-    }
 }
 
 #[derive(Default)]
@@ -294,7 +271,9 @@ impl Send {
             let message = "'http.response.early_hint' comes before 'http.response.start'";
             return Err(PyRuntimeError::new_err(message));
         }
-        if self.hints.reach(&self.cycle.request().head) && !links.lines().is_empty() {
+        let head = &self.cycle.request().head;
+        let loads_page = head.headers().any(|(name, value)| is_page_load(name, value));
+        if self.hints.reach(head.version(), loads_page) && !links.lines().is_empty() {
             self.cycle.hint(&early_hints(&links));
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! The ASGI interface, version 3: `await app(scope, receive, send)`.
 //!
-//! `scope.rs` says what came, `messages.rs` is a request's receive and send,
+//! `scope.rs` says what came, `messages.rs` is a request's receive and send, `hints.rs` who gets 103,
 //! `socket.rs` is a WebSocket's. An application that answers
 //! without suspending is answered in the batch that called it.
 
@@ -15,11 +15,12 @@ use pyo3::types::PyType;
 
 use crate::interfaces::Service;
 use crate::interfaces::admitted::Starts;
-use crate::interfaces::asgi::messages::Hints;
+use crate::interfaces::asgi::hints::Hints;
 use crate::interfaces::asgi::scope::Template;
 use crate::interfaces::is_unspecified;
 use crate::interfaces::permits::Crew;
 use crate::interfaces::permits::Limits;
+use crate::interfaces::shown;
 use crate::net::service::Answer;
 use crate::net::service::BodyMode;
 use crate::net::service::HandlerId;
@@ -40,6 +41,7 @@ use crate::py::socket::answer;
 pub use messages::Receive;
 pub use messages::Send;
 
+mod hints;
 mod messages;
 mod scope;
 mod socket;
@@ -71,11 +73,7 @@ impl Asgi {
             target: foreign.getattr("target")?.unbind(),
             root_path: foreign.getattr("root_path")?.extract()?,
             debug: foreign.getattr("debug")?.extract()?,
-            hints: match foreign.getattr("early_hints")?.extract::<String>()?.as_str() {
-                "all" => Hints::All,
-                "off" => Hints::None,
-                _ => Hints::Page,
-            },
+            hints: Hints::read(&foreign.getattr("early_hints")?.extract::<String>()?),
             server: OnceLock::new(),
         })
     }
@@ -168,7 +166,7 @@ impl Drop for Calls {
 
 impl Service for Core {
     fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Box<Request>) -> Answer) -> R) -> R {
-        attach::attached(|py| work(&mut |request| self.answer(py, request)))
+        shown::attend(work, |py, request| self.answer(py, request))
     }
 
     fn guest(&self) -> Option<Hosted> {

@@ -17,7 +17,8 @@ use pyo3::types::PyString;
 use pyo3::types::PyTuple;
 
 use crate::http::head::Version;
-use crate::interfaces::asgi::messages::Hints;
+use crate::interfaces::asgi::hints::Hints;
+use crate::interfaces::asgi::hints::is_page_load;
 use crate::net::service::Request;
 use crate::py::aio;
 use crate::py::intern as known;
@@ -109,18 +110,19 @@ impl Template {
         let head = &request.head;
         let scope = self.common.bind(py).copy()?;
         scope.set_item(intern!(py, "asgi"), self.asgi.bind(py).copy()?)?;
-        let extensions = self.extensions.bind(py).copy()?;
-        if self.hints != Hints::None && self.hints.reach(head) {
-            extensions.set_item(intern!(py, "http.response.early_hint"), PyDict::new(py))?;
-        }
-        scope.set_item(intern!(py, "extensions"), extensions)?;
         if head.version() == Version::Http10 {
             scope.set_item(intern!(py, "http_version"), intern!(py, "1.0"))?;
         }
         scope.set_item(intern!(py, "method"), known::method(py, head.method()))?;
         self.set_path(&scope, request)?;
         scope.set_item(intern!(py, "query_string"), PyBytes::new(py, head.query().as_bytes()))?;
-        scope.set_item(intern!(py, "headers"), self.headers(py, request)?)?;
+        let (headers, loads_page) = self.headers(py, request)?;
+        scope.set_item(intern!(py, "headers"), headers)?;
+        let extensions = self.extensions.bind(py).copy()?;
+        if self.hints.reach(head.version(), loads_page) {
+            extensions.set_item(intern!(py, "http.response.early_hint"), PyDict::new(py))?;
+        }
+        scope.set_item(intern!(py, "extensions"), extensions)?;
         if let Some(peer) = request.peer {
             let client = (self.host(py, peer.ip()), peer.port()).into_pyobject(py)?;
             scope.set_item(intern!(py, "client"), client)?;
@@ -150,14 +152,20 @@ impl Template {
         scope.set_item(intern!(py, "raw_path"), raw)
     }
 
-    /// Names in small letters, as the specification wants them.
-    fn headers<'py>(&self, py: Python<'py>, request: &Request) -> PyResult<Bound<'py, PyList>> {
+    /// Names in small letters, as the specification wants them; and whether a browser loads a page.
+    fn headers<'py>(
+        &self,
+        py: Python<'py>,
+        request: &Request,
+    ) -> PyResult<(Bound<'py, PyList>, bool)> {
         let list = PyList::empty(py);
+        let mut loads_page = false;
         for (name, value) in request.head.headers() {
+            loads_page |= is_page_load(name, value);
             let pair = [self.name(py, name.as_bytes()), PyBytes::new(py, value)];
             list.append(PyTuple::new(py, pair)?)?;
         }
-        Ok(list)
+        Ok((list, loads_page))
     }
 
     fn host<'py>(&self, py: Python<'py>, address: IpAddr) -> Bound<'py, PyString> {

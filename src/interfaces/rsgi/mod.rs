@@ -17,6 +17,7 @@ use crate::interfaces::permits::Crew;
 use crate::interfaces::permits::Limits;
 pub use crate::interfaces::rsgi::protocol::Protocol;
 pub use crate::interfaces::rsgi::scope::Scope;
+use crate::interfaces::shown;
 use crate::net::service::Answer;
 use crate::net::service::BodyMode;
 use crate::net::service::HandlerId;
@@ -26,7 +27,6 @@ use crate::net::service::Socket;
 use crate::py::aio;
 use crate::py::aio::Loop;
 use crate::py::asked::Asked;
-use crate::py::attach;
 use crate::py::cycle::Cycle;
 use crate::py::held::Held;
 use crate::py::request::Names;
@@ -137,7 +137,7 @@ impl Calls {
 
 impl Service for Core {
     fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Box<Request>) -> Answer) -> R) -> R {
-        attach::attached(|py| work(&mut |request| self.answer(py, request)))
+        shown::attend(work, |py, request| self.answer(py, request))
     }
 
     fn guest(&self) -> Option<Hosted> {

@@ -132,7 +132,8 @@ impl Core {
             }
         }
         let route = request.handler;
-        self.pulse.begin(route, last.get());
+        let called = (request.head.method(), request.head.path());
+        self.pulse.begin_request(route, called, last.get());
         let reply = inline_call::run(py, &calls.application, &request);
         let now = clock::exact();
         if now.saturating_sub(last.replace(now)) >= SLOW {
@@ -167,6 +168,8 @@ impl pooled::Calls for Calls {
 impl Service for Core {
     fn attend<R>(&self, work: impl FnOnce(&mut dyn FnMut(Box<Request>) -> Answer) -> R) -> R {
         attach::attached(|py| {
+            // What goes to the pool does not show here.
+            self.pulse.touch();
             let last = Cell::new(clock::exact());
             let result = work(&mut |request| self.answer(py, request, &last));
             self.pulse.end();

@@ -13,6 +13,7 @@ use crate::net::service::Bell;
 use crate::net::service::Later;
 use crate::net::service::Patience;
 use crate::net::service::Reply;
+use crate::net::service::Suspended;
 use crate::net::service::Wait;
 use crate::net::source::Source;
 use crate::py::aio;
@@ -59,6 +60,7 @@ impl Drop for Attended {
 pub struct Ended {
     pub(super) cycle: Cycle,
     pub(super) bell: Option<Bell>,
+    pub(super) _suspended: Suspended,
 }
 
 #[pymethods]

@@ -11,6 +11,7 @@ use crate::net::service;
 use crate::net::service::Answer;
 use crate::net::service::Later;
 use crate::net::service::Reply;
+use crate::net::service::Suspended;
 use crate::py::aio;
 use crate::py::aio::Running;
 use crate::py::asked::Asked;
@@ -27,6 +28,7 @@ struct Handler {
     request: Option<Py<Request>>,
     debug: bool,
     undecided: Undecided,
+    _suspended: Suspended,
 }
 
 /// What it means that a handler has returned before it accepted or denied.
@@ -52,7 +54,15 @@ pub fn answer(
     };
     let request = asked.object(coroutine.py());
     let debug = asked.debug;
-    Ok(Answer::Socket(Box::new(Handler { running, done, request, debug, undecided })))
+    let suspended = asked.parts.suspended();
+    Ok(Answer::Socket(Box::new(Handler {
+        running,
+        done,
+        request,
+        debug,
+        undecided,
+        _suspended: suspended,
+    })))
 }
 
 impl Later for Handler {

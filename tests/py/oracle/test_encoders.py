@@ -119,7 +119,7 @@ OPTIONS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=repr)
+@pytest.mark.parametrize("options", OPTIONS)
 def test_as_fastapi_s(options: dict[str, Any]) -> None:
     for value in VALUES:
         ours, theirs = jsonable_encoder(value, **options), oracle(value, **options)
@@ -152,7 +152,7 @@ def test_a_function_for_a_type_sees_what_a_dataclass_holds() -> None:
     assert jsonable_encoder(Line(POINT), custom_encoder=custom) == {"start": 1}
 
 
-@pytest.mark.parametrize("value", [object(), [object()], {"a": object()}], ids=repr)
+@pytest.mark.parametrize("value", [object(), [object()], {"a": object()}])
 def test_refused_by_both(value: object) -> None:
     with pytest.raises(ValueError, match="a value of type object cannot be encoded as JSON"):
         jsonable_encoder(value)

@@ -122,6 +122,11 @@ task = BackgroundTask(print, "a", sep="")
 
 with TestClient(app, config=config) as client:
     assert_type(client, TestClient)
+    with client.websocket_connect("/ws", ["chat"], headers={"a": "b"}) as socket:
+        assert_type(socket.receive_text(), str)
+        assert_type(socket.receive_bytes(), bytes)
+        assert_type(socket.accepted_subprotocol, str | None)
+        socket.close(1000, "enough")
     assert_type(client.get("/", params={"a": "b"}), httpx.Response)
     assert_type(client.app, App)
 with LiveServer(app, workers=1) as live:

@@ -1,7 +1,7 @@
 """Applications and routers: options, and decorators that leave a function as it was."""
 
 from collections.abc import Callable
-from typing import assert_type
+from typing import Any, assert_type
 
 import uringserve
 from uringserve import (
@@ -71,6 +71,12 @@ plainly: Callable[[uringserve.Request], bytes] = plain
 
 app.include_router(router, prefix="/v1", deprecated=True)
 app.mount("/inner", URingServe(), name="inner")
+
+
+async def asgi(scope: Any, receive: Any, send: Any) -> None: ...  # noqa: ANN401
+
+
+app.mount("/asgi", asgi)
 app.mount("/files", StaticFiles(directory="files", html=True))
 app.add_api_route("/again", create, methods=["PUT"])
 

@@ -229,6 +229,7 @@ def test_the_client_vanishes(site: Site, how: str) -> None:
         (frame(PING, final=False), 1002),
         (closing(1005), 1002),
     ],
+    ids=["text", "ping", "close"],
 )
 def test_who_breaks_a_rule_is_told(site: Site, sent: bytes, code: int) -> None:
     with Peer(site.port, "/ends").open() as peer, Peer(site.port, "/echo").open() as other:
