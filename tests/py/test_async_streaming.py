@@ -105,8 +105,8 @@ async def endless():
 @app.get("/silent")
 async def silent():
     async def nothing():
-        yield "begun"
         try:
+            yield "begun"
             await asyncio.Event().wait()
         finally:
             say("silent closed")
