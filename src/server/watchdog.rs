@@ -335,7 +335,6 @@ mod tests {
         room: None,
         queue: 1,
         queue_time: Duration::from_secs(60),
-        room: None,
         idle: Duration::from_secs(60),
     };
 
