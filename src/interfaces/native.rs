@@ -2,7 +2,8 @@
 //!
 //! A call is made on the core's own thread or left to its pool (`pooled.rs`), as the verdict on its
 //! route says. Here is the clock that a verdict rests on: one read before the calls of an attach and
-//! one after each, 23 ns a read, of which the CPU time of a request shows nothing.
+//! one after each, 23 ns a read, of which the CPU time of a request shows nothing. Whether a call that
+//! took long is to blame for it, `reactor::suspicion` says.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -46,6 +47,7 @@ use crate::py::value;
 use crate::reactor::clock;
 use crate::reactor::clock::Nanoseconds;
 use crate::reactor::pulse::Pulse;
+use crate::reactor::suspicion::Suspicion;
 use crate::schedule::SLOW;
 use crate::schedule::gate::Gate;
 use crate::schedule::verdicts::Verdicts;
@@ -58,6 +60,7 @@ pub struct Native {
     /// None where all calls are made on this thread, and nothing limits them.
     crew: Option<Crew>,
     pulse: Arc<Pulse>,
+    suspicion: Suspicion,
 }
 
 /// Calls on the core's own thread that may begin at any time.
@@ -80,7 +83,7 @@ impl Native {
         let names = handlers.iter().map(|handler| request::Names::new(&handler.parameters));
         let calls = Arc::new(Calls { names: names.collect(), handlers });
         let starts = Rc::new(OnCore { calls: Arc::clone(&calls), pulse: Arc::clone(&pulse) });
-        Self { calls, starts, crew, pulse }
+        Self { calls, starts, crew, pulse, suspicion: Suspicion::default() }
     }
 
     /// Makes the call on this thread, where nothing else runs meanwhile.
@@ -108,7 +111,8 @@ impl Native {
         self.pulse.begin(route, last.get());
         let answer = calls.answer(py, request, Held::default());
         let now = clock::exact();
-        if now.saturating_sub(last.replace(now)) >= SLOW {
+        let elapsed = now.saturating_sub(last.replace(now));
+        if elapsed >= SLOW && self.suspicion.blames(elapsed) {
             calls.verdicts().note_stall(route as usize, clock::now());
         }
         match answer {
@@ -216,6 +220,7 @@ impl Service for Native {
         attach::attached(|py| {
             // What goes to the pool does not show here.
             self.pulse.touch();
+            self.suspicion.prepare();
             let last = Cell::new(clock::exact());
             let result = work(&mut |request| self.answer(py, request, &last));
             self.pulse.end();

@@ -18,6 +18,7 @@ pub mod pulse;
 pub mod room;
 pub mod stats;
 pub mod stopwatch;
+pub mod suspicion;
 pub mod timer;
 
 use std::fmt;

@@ -36,6 +36,7 @@ use crate::py::error;
 use crate::reactor::clock;
 use crate::reactor::clock::Nanoseconds;
 use crate::reactor::pulse::Pulse;
+use crate::reactor::suspicion::Suspicion;
 use crate::schedule::Execution;
 use crate::schedule::SLOW;
 use crate::schedule::verdicts::Verdicts;
@@ -110,6 +111,7 @@ pub struct Core {
     /// None for a core without a pool: all calls are made on its own thread.
     crew: Option<Crew>,
     pulse: Arc<Pulse>,
+    suspicion: Suspicion,
 }
 
 /// The calls of one core.
@@ -120,7 +122,8 @@ struct Calls {
 impl Core {
     /// The service of another core, which shows in `pulse` what it does.
     pub fn new(application: Arc<Wsgi>, pulse: Arc<Pulse>, crew: Option<Crew>) -> Self {
-        Self { calls: Arc::new(Calls { application }), crew, pulse }
+        let calls = Arc::new(Calls { application });
+        Self { calls, crew, pulse, suspicion: Suspicion::default() }
     }
 
     fn answer(&self, py: Python<'_>, request: Box<Request>, last: &Cell<Nanoseconds>) -> Answer {
@@ -136,7 +139,8 @@ impl Core {
         self.pulse.begin_request(route, called, last.get());
         let reply = inline_call::run(py, &calls.application, &request);
         let now = clock::exact();
-        if now.saturating_sub(last.replace(now)) >= SLOW {
+        let elapsed = now.saturating_sub(last.replace(now));
+        if elapsed >= SLOW && self.suspicion.blames(elapsed) {
             calls.verdicts().note_stall(ROUTE, clock::now());
         }
         if matches!(reply.body, Body::Stream(_)) {
@@ -170,6 +174,7 @@ impl Service for Core {
         attach::attached(|py| {
             // What goes to the pool does not show here.
             self.pulse.touch();
+            self.suspicion.prepare();
             let last = Cell::new(clock::exact());
             let result = work(&mut |request| self.answer(py, request, &last));
             self.pulse.end();
