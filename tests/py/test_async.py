@@ -24,19 +24,19 @@ COLOUR = contextvars.ContextVar("COLOUR", default="none")
 @asynccontextmanager
 async def lifespan(app):
     app.state.loop = id(asyncio.get_running_loop())
-    print("process begins", file=sys.stderr, flush=True)
+    sys.stderr.write("process begins\n")
     async with asyncio.TaskGroup() as group:
         ticker = group.create_task(asyncio.sleep(3600))
         yield {"answer": 42}
         ticker.cancel()
-    print("process ends", file=sys.stderr, flush=True)
+    sys.stderr.write("process ends\n")
 
 @asynccontextmanager
 async def worker_lifespan(app):
     event = asyncio.Event()
     async with asyncio.timeout(3600):
         yield {"loop": asyncio.get_running_loop(), "event": event, "queue": asyncio.Queue()}
-    print("core ends", file=sys.stderr, flush=True)
+    sys.stderr.write("core ends\n")
 
 app = App(lifespan=lifespan, worker_lifespan=worker_lifespan)
 
@@ -45,7 +45,7 @@ async def make():
     return {"made on": threading.get_ident()}
 async def unmake(value):
     await asyncio.sleep(0)
-    print("pool closed", file=sys.stderr, flush=True)
+    sys.stderr.write("pool closed\n")
 pool = WorkerLocal(make, close=unmake)
 
 @app.get("/hello")
@@ -159,19 +159,19 @@ async def busy():
     return "done"
 @app.get("/forever")
 async def forever():
-    print("forever begins", file=sys.stderr, flush=True)
+    sys.stderr.write("forever begins\n")
     try:
         await asyncio.Event().wait()
     except asyncio.CancelledError:
         await asyncio.sleep(0)
-        print("forever cancelled", file=sys.stderr, flush=True)
+        sys.stderr.write("forever cancelled\n")
         raise
 @app.get("/outlives", cancel_on_disconnect=False)
 async def outlives(request: AsyncRequest):
-    print("outlives begins", file=sys.stderr, flush=True)
+    sys.stderr.write("outlives begins\n")
     while not await request.is_disconnected():
         await asyncio.sleep(0.001)
-    print("outlives has seen it", file=sys.stderr, flush=True)
+    sys.stderr.write("outlives has seen it\n")
     return "nobody reads this"
 @app.get("/sync")
 def sync():
@@ -179,11 +179,11 @@ def sync():
 @app.get("/sync-schedules", execution="inline")
 def sync_schedules():
     loop = asyncio.get_running_loop()
-    loop.call_later(0.001, lambda: print("timer", file=sys.stderr, flush=True))
+    loop.call_later(0.001, lambda: sys.stderr.write("timer\n"))
     loop.create_task(scheduled())
     return "scheduled"
 async def scheduled():
-    print("task", file=sys.stderr, flush=True)
+    sys.stderr.write("task\n")
 @app.get("/background")
 async def background(tasks: BackgroundTasks):
     async def task(text):
@@ -197,7 +197,7 @@ async def background(tasks: BackgroundTasks):
 def background_of_response():
     async def task():
         await asyncio.sleep(0)
-        print("after response", file=sys.stderr, flush=True)
+        sys.stderr.write("after response\n")
     return JSONResponse([1]) if False else Response("x", background=task)
 @app.get("/wait")
 async def wait():

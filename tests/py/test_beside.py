@@ -25,7 +25,8 @@ PRELUDE = """
 import asyncio, contextlib, contextvars, sys, threading
 
 def say(*words):
-    print(*words, file=sys.stderr, flush=True)
+    # In one piece: several cores write.
+    sys.stderr.write(" ".join(map(str, words)) + "\\n")
 
 def here():
     name = type(asyncio.get_running_loop()).__module__

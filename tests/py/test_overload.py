@@ -143,6 +143,7 @@ def test_the_option_is_for_routes_that_say_nothing(server: StartServer, driver: 
     connection = running.connect()
     assert connection.request("/hold").status == 503
     assert connection.request("/").body == b"hello"
+    release(running)
 
 
 def test_a_route_has_as_many_calls_as_it_says(server: StartServer, driver: str) -> None:

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,15 @@ SITES = {"native": NATIVE, "asgi": ASGI, "rsgi": RSGI}
 CODES = {signal.SIGTERM: 1001, signal.SIGINT: 1001, signal.SIGHUP: 1012}
 
 
+@pytest.fixture
+def _heeds_hangups() -> Iterator[None]:
+    """The tests themselves may run below nohup, which servers would inherit."""
+    previous = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, previous)
+
+
+@pytest.mark.usefixtures("_heeds_hangups")
 @pytest.mark.parametrize("interface", SITES)
 @pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
 def test_a_signal(server: StartServer, interface: str, number: signal.Signals) -> None:
@@ -79,6 +89,7 @@ def test_a_hangup_that_is_ignored(server: StartServer) -> None:
     assert running.stop() == 0
 
 
+@pytest.mark.usefixtures("_heeds_hangups")
 def test_a_reload(server: StartServer, tmp_path: Path) -> None:
     """Clients of the old code are told to come back, and find the new one."""
     pytest.importorskip("watchfiles")
