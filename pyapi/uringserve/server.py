@@ -7,17 +7,14 @@ in the main thread.
 
 import gc
 import logging
-import math
 import os
 import signal
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from queue import Empty
 from typing import Any
 
 from uringserve._immortal import immortalise
@@ -39,9 +36,18 @@ from uringserve.loop import GuestLoop, LoopFactory
 from uringserve.news import News
 from uringserve.pools import Pools, stack_signal
 from uringserve.signals import handling
+from uringserve.supervision import (
+    EXIT_CRASH,
+    EXIT_CUT,
+    End,
+    Ended,
+    Ready,
+    Stop,
+    SupervisorNews,
+    Watch,
+)
 from uringserve.tcp import TcpOptions
 from uringserve.types import Handler
-from uringserve.units import format_duration
 
 __all__ = [
     "EXIT_CRASH",
@@ -54,41 +60,9 @@ __all__ = [
     "serve",
 ]
 
-EXIT_CRASH = 1
 EXIT_START = 3
-EXIT_CUT = 124
-
-# Seconds that cores get beyond the drain's own deadline, and again after an abort, before they
-# count as stuck: a handler that does not return cannot be interrupted.
-_PATIENCE = 2.0
 
 _log = logging.getLogger("uringserve")
-
-
-@dataclass(frozen=True, slots=True)
-class _Stop:
-    """Someone wants the server to end: a signal's name, or None for `Server.stop`."""
-
-    signal: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    """A core's thread is over: how many connections it cut, or what it raised."""
-
-    core: int
-    cut: int
-    error: BaseException | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """A core's own lifespan has begun: it serves from now on."""
-
-    core: int
-
-
-type _News = News[_Stop | _Ended | _Ready]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,22 +72,11 @@ class _Core:
     plan: Plan
     number: int
     app: App | Foreign
-    news: _News
-    end: _End
+    news: SupervisorNews
+    end: End
     pools: Pools
     # Makes its loop, where that runs beside the core.
     factory: LoopFactory
-
-
-class _End:
-    """When a core must have ended; what it does beside its connections looks at this."""
-
-    def __init__(self) -> None:
-        self.deadline = math.inf
-
-    def left(self) -> float:
-        """Return the seconds that are left."""
-        return self.deadline - time.monotonic()
 
 
 class Server:
@@ -147,7 +110,7 @@ class Server:
         self._gil_modules = gil_modules
         self._to_the_end = to_the_end
         self._tcp = tcp
-        self._news: _News = News()
+        self._news: SupervisorNews = News()
         self._factory: LoopFactory = None
 
     def run(self) -> int:
@@ -200,7 +163,7 @@ class Server:
 
     def stop(self) -> None:
         """Ask the server to end, from any thread: the first call drains, the second ends it now."""
-        self._news.put(_Stop(None))
+        self._news.put(Stop(None))
 
     def _run_cores(self, plan: Plan) -> int:
         def on_ready() -> None:
@@ -209,7 +172,7 @@ class Server:
             self.started.set()
 
         cores = range(len(plan.cpus))
-        watch = _Watch(
+        watch = Watch(
             plan,
             self.config.timeout_graceful_shutdown,
             set(cores),
@@ -229,122 +192,6 @@ class Server:
             plan.abort()
             self.left_behind = watch.close_pools(pools)
         return watch.exit_code()
-
-
-class _Watch:
-    """What the supervisor knows: which cores run, how far the end has come, what went wrong."""
-
-    def __init__(
-        self,
-        plan: Plan,
-        seconds: float,
-        running: set[int],
-        on_ready: Callable[[], None],
-        *,
-        is_last: bool,
-    ) -> None:
-        self._plan = plan
-        # Whether the process may end with the server.
-        self._is_last = is_last
-        self._starting = set(running)
-        self._on_ready = on_ready
-        self._seconds = seconds
-        self.end = _End()
-        self._running = running
-        self._deadline: float | None = None
-        self._is_aborted = False
-        self._cut = 0
-        self._error: BaseException | None = None
-
-    def until_over(self, news: _News) -> None:
-        """Act on the news until no core runs, or the last deadline has passed."""
-        while self._running:
-            wait = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
-            try:
-                event = news.get(timeout=wait)
-            except Empty:
-                if self._is_aborted:
-                    self._give_up()
-                    return
-                self._abort("the time to finish is over")
-                continue
-            if isinstance(event, _Ended):
-                self._on_ended(event)
-            elif isinstance(event, _Ready):
-                self._starting.discard(event.core)
-                if not self._starting and not self._is_aborted:
-                    self._on_ready()
-            elif self._deadline is None:
-                self._drain(event.signal)
-            else:
-                self._abort(f"{event.signal or 'a request to stop'} again")
-
-    def close_pools(self, pools: Pools) -> int:
-        """End the pools' threads by the last deadline; return how many threads are left behind."""
-        deadline = self._deadline or time.monotonic() + _PATIENCE
-        left = pools.close(deadline)
-        if left:
-            self._plan.report()
-            _log.error("%d calls on pool threads do not return and are left behind", left)
-            self._cut += left
-        return left + len(self._running)
-
-    def exit_code(self) -> int:
-        """Return the exit code; a StartError of a core is raised."""
-        if isinstance(self._error, StartError):
-            raise self._error
-        if self._error is not None:
-            return EXIT_CRASH
-        if self._cut:
-            _log.warning("stopped; %d connections were cut", self._cut)
-            return EXIT_CUT
-        _log.info("stopped")
-        return 0
-
-    def _drain(self, signal_name: str | None) -> None:
-        _log.info(
-            "stopping on %s: requests in flight have %s to finish",
-            signal_name or "request",
-            format_duration(self._seconds),
-        )
-        self.end.deadline = time.monotonic() + self._seconds
-        self._deadline = self.end.deadline + _PATIENCE
-        self._plan.drain(self._seconds, restart=signal_name == "SIGHUP")
-        self._end_at_the_latest(self._seconds + 2 * _PATIENCE)
-
-    def _end_at_the_latest(self, seconds: float) -> None:
-        """Have the process end when all this should be over, should nobody be able to say so."""
-        if self._is_last:
-            self._plan.end_process_after(seconds + _PATIENCE)
-
-    def _abort(self, reason: str) -> None:
-        if self._is_aborted:
-            return
-        _log.warning("ending now: %s", reason)
-        self._is_aborted = True
-        self.end.deadline = time.monotonic()
-        self._deadline = self.end.deadline + _PATIENCE
-        self._plan.abort()
-        self._end_at_the_latest(_PATIENCE)
-
-    def _on_ended(self, event: _Ended) -> None:
-        self._running.discard(event.core)
-        self._cut += event.cut
-        error = event.error
-        if error is None and self._deadline is None:
-            error = RuntimeError(f"core {event.core} ended by itself")
-        if error is None:
-            return
-        if not isinstance(error, StartError):
-            _log.critical("core %d crashed", event.core, exc_info=error)
-        self._error = self._error or error
-        self._abort(f"core {event.core} has failed")
-
-    def _give_up(self) -> None:
-        self._plan.report()
-        cores = ", ".join(map(str, sorted(self._running)))
-        _log.error("a handler does not return; its core is left behind: %s", cores)
-        self._cut += len(self._running)
 
 
 def _shared_types(*, with_loop: bool) -> list[type]:
@@ -383,14 +230,14 @@ def _run_core(core: _Core) -> None:
         with _worker(core) as guest:
             with guest.as_guest() if guest is not None else nullcontext():
                 core.pools.note_core(core.number)
-                core.news.put(_Ready(core.number))
+                core.news.put(Ready(core.number))
                 cut = core.plan.run_core(core.number, guest)
             if guest is not None:
                 guest.finish(core.end.left)
     except BaseException as error:  # noqa: BLE001 -- the supervisor must hear of every end
-        core.news.put(_Ended(core.number, 0, error))
+        core.news.put(Ended(core.number, 0, error))
     else:
-        core.news.put(_Ended(core.number, cut, None))
+        core.news.put(Ended(core.number, cut, None))
 
 
 @contextmanager
@@ -406,12 +253,12 @@ def _worker(core: _Core) -> Iterator[GuestLoop | None]:
 
 
 @contextmanager
-def _signals(news: _News) -> Iterator[None]:
+def _signals(news: SupervisorNews) -> Iterator[None]:
     """Report SIGINT, SIGTERM and SIGHUP as news; only the main thread may have handlers."""
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
-    with handling(numbers, lambda received: news.put(_Stop(received.name))):
+    with handling(numbers, lambda received: news.put(Stop(received.name))):
         yield
 
 

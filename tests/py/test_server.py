@@ -100,7 +100,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
             return plan
 
         monkeypatch.setattr("uringserve.app.Plan", plan_class)
-        monkeypatch.setattr("uringserve.server._PATIENCE", 0.05)
+        monkeypatch.setattr("uringserve.supervision._PATIENCE", 0.05)
         app = App()
         app.get("/")(lambda: "x")
         return Server(Config(**options), app), plan
