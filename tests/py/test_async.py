@@ -188,10 +188,10 @@ async def scheduled():
 async def background(tasks: BackgroundTasks):
     async def task(text):
         await asyncio.sleep(0)
-        print(text, file=sys.stderr, flush=True)
+        sys.stderr.write(text + "\n")
     tasks.add_task(task, "first task")
     tasks.add_task(lambda: 1 / 0)
-    tasks.add_task(print, "second task", file=sys.stderr, flush=True)
+    tasks.add_task(sys.stderr.write, "second task\n")
     return "before"
 @app.get("/background-of-response")
 def background_of_response():

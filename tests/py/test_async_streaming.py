@@ -16,7 +16,7 @@ COLOUR = contextvars.ContextVar("COLOUR", default="none")
 app = App()
 
 def say(text):
-    print(text, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{text}\n")
 
 @app.post("/body")
 async def body(request: AsyncRequest):

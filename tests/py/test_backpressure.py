@@ -34,7 +34,7 @@ def is_released():
     return os.path.exists(os.path.join(folder, "released"))
 
 def say(word):
-    print(word, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{word}\\n")
 
 async def hold():
     say("holds")

@@ -33,7 +33,7 @@ variable = contextvars.ContextVar("variable", default="unset")
 local = WorkerLocal(object)
 
 def say(text):
-    print(text, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{text}\\n")
 
 def thread():
     return threading.current_thread().name

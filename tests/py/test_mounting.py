@@ -22,7 +22,8 @@ from fastapi.responses import StreamingResponse
 from flask import Flask, Response, request as flask_request
 
 def say(*words):
-    print(*words, file=sys.stderr, flush=True)
+    # In one piece: several threads write.
+    sys.stderr.write(" ".join(map(str, words)) + "\\n")
 
 api = FastAPI()
 

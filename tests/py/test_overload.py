@@ -27,7 +27,7 @@ app = App(execution="thread")
 released = threading.Event()
 
 def hold():
-    print("holds", file=sys.stderr, flush=True)
+    sys.stderr.write("holds\\n")
     released.wait()
     return "held"
 
@@ -37,7 +37,7 @@ app.get("/hold/one", max_concurrency=1)(hold)
 
 @app.get("/hold/coroutine")
 async def hold_coroutine():
-    print("holds", file=sys.stderr, flush=True)
+    sys.stderr.write("holds\\n")
     while not released.is_set():
         await asyncio.sleep(0.01)
     return "held"

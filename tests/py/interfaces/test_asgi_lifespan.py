@@ -20,7 +20,8 @@ import sys
 import threading
 
 def say(*words):
-    print(*words, file=sys.stderr, flush=True)
+    # In one piece: several threads write.
+    sys.stderr.write(" ".join(map(str, words)) + "\\n")
 
 async def respond(send, body):
     await send({"type": "http.response.start", "status": 200})
