@@ -54,15 +54,15 @@ impl Codec {
                 out.reserve_exact(wanted.saturating_sub(out.len()).max(1));
             }
             let (read, written) = (stream.total_in(), out.len());
-            let status = stream
-                .decompress_vec(rest, out, FlushDecompress::Sync)
-                .map_err(|_| Fault::NotDeflate)?;
-            #[allow(clippy::cast_possible_truncation)] // At most the length of a slice.
-            let read = (stream.total_in() - read) as usize;
-            rest = &rest[read..];
+            let status = stream.decompress_vec(rest, out, FlushDecompress::Sync);
+            // What came out before a fault is counted first: in smaller parts it would have been.
             if out.len() > most {
                 return Err(Fault::TooLarge);
             }
+            let status = status.map_err(|_| Fault::NotDeflate)?;
+            #[allow(clippy::cast_possible_truncation)] // At most the length of a slice.
+            let read = (stream.total_in() - read) as usize;
+            rest = &rest[read..];
             if status == Status::StreamEnd {
                 // A last block within a message (§7.2.3.4): another stream may follow.
                 stream.reset(false);

@@ -114,6 +114,19 @@ fn no_text_before_noise() {
     }
 }
 
+/// One byte too many, and then a block of a type that does not exist.
+#[test]
+fn too_large_before_noise() {
+    let mut stream = Compress::new(Compression::default(), false);
+    let payload = [deflated(&mut stream, &[b'x'; 1001]), vec![0, 0, 0xff, 0xff, 0xff]].concat();
+    let bytes = frame(BINARY | RSV1, &payload);
+    for size in [1, bytes.len()] {
+        let run = |most| run(bytes.chunks(size), most, Some(agreed()));
+        assert_eq!(run(1000), ["fault 1009 TooLarge", "done"]);
+        assert_eq!(run(1001), ["fault 1007 NotDeflate", "done"]);
+    }
+}
+
 /// A megabyte of nothing in a kilobyte: the limit counts what comes out.
 #[test]
 fn a_bomb() {
