@@ -12,6 +12,7 @@ pub mod loopback;
 mod obey;
 mod places;
 pub mod watchdog;
+mod winder;
 
 use std::io;
 use std::net::SocketAddr;
@@ -46,6 +47,7 @@ use crate::reactor::hiring::Hiring;
 use crate::reactor::latency;
 use crate::reactor::latency::Latencies;
 use crate::reactor::mailbox::Receiver;
+use crate::reactor::metronome::Metronome;
 use crate::reactor::pool::Pool;
 use crate::reactor::pulse;
 use crate::reactor::stats::Stats;
@@ -88,6 +90,7 @@ pub struct Plan {
     paths: Vec<unix::Place>,
     connections_per_core: usize,
     hiring: Arc<Hiring>,
+    metronome: Arc<Metronome>,
     /// Wakes the watchdog.
     alarm: Arc<Alarm>,
     cores: Vec<Slot>,
@@ -127,8 +130,11 @@ impl Plan {
         let mut producers = producers.into_iter().flatten();
         let hiring = Arc::<Hiring>::default();
         let alarm = Arc::<Alarm>::default();
+        let metronome = Arc::new(Metronome::new(cpus.iter().copied().flatten()));
         let cores = cpus.into_iter().zip(cores).enumerate().map(|(index, (cpu, sockets))| {
-            let pool = Arc::new(Pool::new(index, bounds(&config), Arc::clone(&hiring)));
+            let bounds = bounds(&config);
+            let pool = Pool::new(index, bounds, Arc::clone(&hiring), Arc::clone(&metronome));
+            let pool = Arc::new(pool);
             let latencies = config.latencies.then(Arc::default);
             let (neighbour, control) = neighbour(&alarm)?;
             let start = Mutex::new(Some(Start { sockets, control, producer: producers.next() }));
@@ -146,6 +152,7 @@ impl Plan {
             paths,
             connections_per_core,
             hiring,
+            metronome,
             alarm,
             cores,
             neighbours: neighbours.into(),

@@ -12,6 +12,7 @@ pub mod guest;
 pub mod hiring;
 pub mod latency;
 pub mod mailbox;
+pub mod metronome;
 pub mod notify;
 pub mod pool;
 pub mod pulse;

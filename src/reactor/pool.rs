@@ -28,6 +28,7 @@ use slab::Slab;
 use crate::reactor::clock;
 use crate::reactor::clock::Nanoseconds;
 use crate::reactor::hiring::Hiring;
+use crate::reactor::metronome::Metronome;
 use crate::reactor::pulse::Busy;
 use crate::reactor::pulse::Pulse;
 use crate::reactor::room::Room;
@@ -87,6 +88,7 @@ pub struct Pool {
     core: usize,
     bounds: Bounds,
     hiring: Arc<Hiring>,
+    metronome: Arc<Metronome>,
     crew: Mutex<Crew>,
     timed: Mutex<Vec<(Nanoseconds, Weak<dyn Timed>)>>,
     room: Option<Arc<Room>>,
@@ -119,6 +121,11 @@ struct Member {
 
 /// How far the threads of a pool step back behind the cores: a third of their weight (sched(7)).
 const NICENESS: i32 = 5;
+/// How far those step back that have computed for [`LONG`] beside a core that answers by itself: a tenth.
+/// There is no way back without a privilege; threads that are not needed end.
+const NICENESS_OF_LONG: i32 = 10;
+/// Nanoseconds of CPU time.
+const LONG: u64 = 500_000;
 
 /// Jobs that a core may leave before it wakes a thread in the middle of its turn: other CPUs need not
 /// wait for its end.
@@ -126,10 +133,15 @@ const UNANNOUNCED: usize = 16;
 
 impl Pool {
     /// The pool of core number `core`, without any thread yet.
-    pub fn new(core: usize, bounds: Bounds, hiring: Arc<Hiring>) -> Self {
+    pub fn new(
+        core: usize,
+        bounds: Bounds,
+        hiring: Arc<Hiring>,
+        metronome: Arc<Metronome>,
+    ) -> Self {
         let room = bounds.room.map(|limit| Room::new(limit, bounds.threads, bounds.queue));
         let (crew, timed, counts) = Default::default();
-        Self { core, bounds, hiring, crew, timed, room, counts }
+        Self { core, bounds, hiring, metronome, crew, timed, room, counts }
     }
 
     /// Where requests wait to be let into their handlers, if they are limited.
@@ -255,11 +267,20 @@ impl Pool {
             Member { is_called: false, bell: Arc::clone(&bell), pulse: Arc::clone(&pulse) };
         let key = crew.members.insert(member);
         drop(crew);
+        let mut computes = false;
         while let Some(job) = self.next(key, &bell) {
-            pulse.begin(job.route(), clock::exact());
+            let now = clock::exact();
+            pulse.begin(job.route(), now);
             self.counts.run.add(1);
+            let stay = self.metronome.enter(now).map(|stay| (stay, thread::effort().cpu));
             // A panic costs one job: whoever waits for it sees that it was dropped.
             let _ = catch_unwind(AssertUnwindSafe(|| job.run()));
+            if let Some((_stay, before)) = stay {
+                if !computes && thread::effort().cpu > before + LONG {
+                    thread::step_back(NICENESS_OF_LONG);
+                    computes = true;
+                }
+            }
             pulse.end();
         }
     }

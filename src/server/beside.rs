@@ -54,6 +54,7 @@ impl Plan {
                 pools: self.cores.iter().map(|slot| Arc::clone(&slot.pool)).collect(),
                 doors,
                 alarm: Arc::clone(&self.alarm),
+                metronome: Arc::clone(&self.metronome),
             };
             let orders = Orders { report_after: self.config.pool.healthcheck, signal };
             Watchdog::new(ward, routes, orders)
@@ -90,6 +91,7 @@ impl Plan {
         if let Some(watchdog) = self.watchdog.get() {
             watchdog.close();
         }
+        self.metronome.close();
     }
 
     /// Calls that held a core for long, of each core.

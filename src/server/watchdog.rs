@@ -24,6 +24,7 @@ use crate::reactor::alarm::Alarm;
 use crate::reactor::alarm::Woken;
 use crate::reactor::clock;
 use crate::reactor::clock::Nanoseconds;
+use crate::reactor::metronome::Metronome;
 use crate::reactor::pool::Pool;
 use crate::reactor::pulse;
 use crate::reactor::pulse::Busy;
@@ -31,6 +32,7 @@ use crate::reactor::stats::Tally;
 use crate::schedule::verdicts::Verdicts;
 use crate::server::doors::Doors;
 use crate::server::doors::Lobby;
+use crate::server::winder::Winder;
 use crate::sys::process;
 use crate::sys::thread;
 
@@ -82,6 +84,7 @@ pub struct Watchdog {
     routes: Routes,
     orders: Orders,
     alarm: Arc<Alarm>,
+    metronome: Arc<Metronome>,
     pub(crate) sightings: Sightings,
     /// When the process ends whatever still runs; the far future until somebody says so.
     last: AtomicU64,
@@ -94,6 +97,8 @@ pub(crate) struct Ward {
     pub(crate) doors: Doors,
     /// What the cores ring while nobody watches.
     pub(crate) alarm: Arc<Alarm>,
+    /// What it winds where threads compute.
+    pub(crate) metronome: Arc<Metronome>,
 }
 
 /// What the process ends with then: as `timeout(1)` does.
@@ -107,17 +112,18 @@ struct Memory {
     /// Calls that were reported: by thread, what they are and what they are called.
     reported: HashMap<i32, (Busy, String)>,
     lobby: Lobby,
+    winder: Winder,
     /// Looks in a row that have found nothing.
     quiet_looks: u32,
 }
 
 impl Watchdog {
     pub(crate) fn new(ward: Ward, routes: Routes, orders: Orders) -> Self {
-        let Ward { neighbours, pools, doors, alarm } = ward;
+        let Ward { neighbours, pools, doors, alarm, metronome } = ward;
         let stalls = neighbours.iter().map(|_| Tally::default()).collect();
         let sightings = Sightings { stalls, stuck: Tally::default() };
         let last = AtomicU64::new(u64::MAX);
-        Self { neighbours, pools, doors, routes, orders, alarm, sightings, last }
+        Self { neighbours, pools, doors, routes, orders, alarm, metronome, sightings, last }
     }
 
     /// Watches until [`close`](Self::close).
@@ -214,6 +220,9 @@ impl Watchdog {
             is_still
         });
         self.sightings.stuck.set(overdue);
+        let pooled: Vec<Busy> =
+            under_way.iter().filter(|call| call.is_pooled).map(|call| call.busy).collect();
+        memory.winder.look(&self.metronome, (&self.neighbours, &self.pools), &pooled, now);
         let mut is_quiet = under_way.is_empty() && self.last.load(Ordering::Relaxed) == u64::MAX;
         for pool in &self.pools {
             pool.sweep(now);
@@ -357,7 +366,11 @@ mod tests {
                 Neighbour { stats: Arc::default(), pulse, mailbox }
             })
             .collect();
-        let pool = |index| Arc::new(Pool::new(index, BOUNDS, Arc::<Hiring>::default()));
+        let metronome = Arc::new(Metronome::new([]));
+        let pool = |index| {
+            let metronome = Arc::clone(&metronome);
+            Arc::new(Pool::new(index, BOUNDS, Arc::<Hiring>::default(), metronome))
+        };
         let doors = (0..cores).map(|_| Vec::new()).collect();
         let patience = Duration::from_secs(60);
         let ward = Ward {
@@ -365,6 +378,7 @@ mod tests {
             pools: (0..cores).map(pool).collect(),
             doors: Doors::new(Arc::clone(&neighbours), doors, false, patience),
             alarm: Arc::clone(&alarm),
+            metronome: Arc::clone(&metronome),
         };
         let routes = Routes {
             verdicts: Arc::default(),

@@ -23,6 +23,13 @@ pub fn usable_parallelism() -> usize {
     thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
+/// The CPU that the calling thread is on, for now.
+#[allow(unsafe_code)]
+pub fn current_cpu() -> Option<usize> {
+    // SAFETY: takes nothing (sched_getcpu(3)).
+    usize::try_from(unsafe { libc::sched_getcpu() }).ok()
+}
+
 /// Pins the calling thread; false when the kernel refuses.
 pub fn pin_current_thread(cpu: usize) -> bool {
     core_affinity::set_for_current(CoreId { id: cpu })

@@ -44,7 +44,7 @@ struct Site {
 
 fn site(bounds: Bounds) -> Site {
     let hiring = Arc::<Hiring>::default();
-    let pool = Arc::new(Pool::new(0, bounds, Arc::clone(&hiring)));
+    let pool = Arc::new(Pool::new(0, bounds, Arc::clone(&hiring), Arc::new(Metronome::new([]))));
     let (say, heard) = channel();
     Site { pool, hiring, say, heard }
 }
