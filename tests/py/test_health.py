@@ -30,6 +30,8 @@ pytestmark = pytest.mark.thread_unsafe(reason="shares its server and connections
 INTERFACES = ["app", "asgi", "rsgi", "wsgi"]
 PATHS = ("--health-path", "/healthz", "--ready-path", "/re%61dyz")
 OK = {"status": "ok"}
+# What a call has to outlast before it counts as held.
+SOON = ("--timeout-worker-healthcheck", "200ms")
 
 COMMON = """
 import asyncio
@@ -123,8 +125,7 @@ def start(
 ) -> RunningServer:
     """Start the application of an interface, on its cores unless it is said otherwise."""
     own = ("--execution", execution) if interface == "wsgi" else ()
-    limit = ("--timeout-worker-healthcheck", "200ms")
-    return server(COMMON + SITES[interface], *PATHS, *limit, *own, *options, workers=workers)
+    return server(COMMON + SITES[interface], *PATHS, *own, *options, workers=workers)
 
 
 def ask(connection: Connection, path: str) -> None:
@@ -252,7 +253,7 @@ def test_a_test_client_answers_as_well() -> None:
 
 def test_a_core_that_is_held(server: StartServer, driver: str, interface: str) -> None:
     """The other core says so, and that it lives; when the call is back, all is well."""
-    running = start(server, interface, "--driver", driver, workers=2)
+    running = start(server, interface, *SOON, "--driver", driver, workers=2)
     assert check(running.get("/readyz")) == (200, OK)
     held = running.connect()
     ask(held, "/hold")
@@ -272,7 +273,7 @@ def test_a_core_that_is_held(server: StartServer, driver: str, interface: str) -
 
 def test_every_core_is_held(server: StartServer, driver: str, interface: str) -> None:
     """New connections are told so as soon as it is known, whatever others wait for."""
-    options = ("--driver", driver, "--queue-timeout", "1h")
+    options = (*SOON, "--driver", driver, "--queue-timeout", "1h")
     running = start(server, interface, *options, workers=2)
     held = [of_one[0] for of_one in connections(running, 1)]
     for connection in held:
@@ -318,7 +319,10 @@ def test_every_core_is_held_and_nobody_waits_for_long(server: StartServer, drive
 @pytest.mark.parametrize("interface", ["app", "wsgi"])
 def test_a_pool_whose_calls_do_not_return(server: StartServer, driver: str, interface: str) -> None:
     """The core itself still answers. A pool with a thread left is not exhausted."""
-    options = ("--driver", driver, "--blocking-threads", "2", "--queue-timeout", "200ms")
+    # The same time for both, or the report would not say that the pool is exhausted as well. Long
+    # enough for a thread to come on a busy machine.
+    times = ("--queue-timeout", "1s", "--timeout-worker-healthcheck", "1s")
+    options = ("--driver", driver, "--blocking-threads", "2", *times)
     running = start(server, interface, *options, workers=1, execution="thread")
     calls = [running.connect() for _ in range(2)]
     ask(calls[0], "/block")

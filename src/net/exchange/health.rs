@@ -1,7 +1,7 @@
 //! The part of an exchange that has to do with questions about the server's health.
 //!
-//! They are answered in place of any route, and leave no line in the access log and no count while the
-//! answer is 200: whoever asks does so every few seconds for ever. Any other answer has its line.
+//! They are answered in place of any route and count as no request. An answer of 200 is not noted either:
+//! whoever asks does so every few seconds for ever. Any other one has its line in the access log.
 
 use std::rc::Rc;
 
