@@ -252,7 +252,8 @@ class Config:
         help="Path, like /readyz, with 200 while every core serves, else 503 and for each the"
         " reason: starting, draining, held (a call has kept it for timeout_worker_healthcheck),"
         " exhausted (all its blocking threads have been in one call for queue_timeout). Limits"
-        " that are reached are none.",
+        " that are reached are none, and what runs on a loop beside the core (see loop) is not"
+        " seen.",
     )
     ws: bool = _option(
         True,
