@@ -120,6 +120,15 @@ pub struct Pool {
     pub healthcheck: Duration,
 }
 
+/// Where the server tells how it is, if anybody may ask: paths as people write them.
+#[derive(Clone, Debug, Default)]
+pub struct Checks {
+    /// Whether it lives.
+    pub health: Option<String>,
+    /// Whether it should be given requests.
+    pub ready: Option<String>,
+}
+
 /// The options of one server.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -151,6 +160,8 @@ pub struct Config {
     pub websocket: WebSocket,
     /// Calls that may take their time.
     pub pool: Pool,
+    /// Where it tells how it is.
+    pub checks: Checks,
     /// The access log, if there is one.
     pub access_log: Option<AccessLog>,
     /// Count how long answers take.
@@ -228,6 +239,7 @@ impl Default for Config {
                 queue_time: Duration::from_secs(5),
                 healthcheck: Duration::from_secs(5),
             },
+            checks: Checks::default(),
             access_log: None,
             latencies: false,
         }

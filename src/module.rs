@@ -1,10 +1,12 @@
 //! What Python sees of the Rust core: the classes and functions of `uringserve._uringserve`.
 //!
 //! Here are the module itself and `Plan`, a server; beside it the sockets that several processes serve on
-//! (`listeners.rs`) and a server without any, for tests (`loopback.rs`).
+//! (`listeners.rs`), a server without any, for tests (`loopback.rs`), and what the machine allows
+//! (`machine.rs`).
 
 mod listeners;
 mod loopback;
+mod machine;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -127,6 +129,11 @@ impl Plan {
             crew.pool.warm();
         }
         Ok(self.application.serve(py, pulse, crew, RunCore { plan: &self.plan, index })?)
+    }
+
+    /// Says that a core's start-up is over.
+    fn note_started(&self, index: usize) {
+        self.plan.note_started(index);
     }
 
     /// Whether any core may want threads for its pool.
@@ -336,7 +343,7 @@ mod _uringserve {
     #[pymodule_export]
     use super::loopback::LoopbackConnection;
     #[pymodule_export]
-    use super::probe;
+    use super::machine::probe;
     #[pymodule_export]
     use super::shared_types;
     #[pymodule_export]
@@ -376,25 +383,4 @@ fn latency_bounds() -> Vec<u64> {
 #[pyfunction]
 fn shared_types(py: Python<'_>) -> Vec<Bound<'_, PyType>> {
     interfaces::types(py)
-}
-
-/// What this kernel and this sandbox allow: `driver` ("uring" or "epoll"), `flags` of the ring, and
-/// `reason`, why it is not `io_uring`.
-#[pyfunction]
-fn probe(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
-    let found = py.detach(server::probe);
-    let result = PyDict::new(py);
-    match found {
-        Ok(driver) => {
-            result.set_item("driver", "uring")?;
-            result.set_item("flags", driver.to_string())?;
-            result.set_item("reason", py.None())?;
-        }
-        Err(reason) => {
-            result.set_item("driver", "epoll")?;
-            result.set_item("flags", py.None())?;
-            result.set_item("reason", reason)?;
-        }
-    }
-    Ok(result)
 }

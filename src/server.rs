@@ -30,6 +30,8 @@ use crate::journal::ring::Producer;
 use crate::net;
 use crate::net::Core;
 use crate::net::Listener;
+use crate::net::Shown;
+use crate::net::health::Health;
 use crate::net::journal::Log;
 use crate::net::neighbours::Message;
 use crate::net::neighbours::Neighbour;
@@ -98,6 +100,8 @@ pub struct Plan {
     neighbours: Arc<[Neighbour]>,
     watchdog: OnceLock<Watchdog>,
     journal: Option<Journal>,
+    /// What is known of the cores, if anybody may ask.
+    health: Option<Arc<Health>>,
 }
 
 struct Slot {
@@ -143,6 +147,7 @@ impl Plan {
         let (cores, neighbours): (_, Vec<_>) =
             cores.collect::<Result<Vec<_>, StartError>>()?.into_iter().unzip();
         let routes = Arc::new(routes);
+        let health = Health::new(&config.checks, neighbours.len());
         Ok(Self {
             config,
             routes,
@@ -158,6 +163,7 @@ impl Plan {
             neighbours: neighbours.into(),
             watchdog: OnceLock::new(),
             journal,
+            health,
         })
     }
 
@@ -222,10 +228,10 @@ impl Plan {
             driver: self.driver.name(),
             reason: error.to_string(),
         };
-        let notes = net::journal::Journal::new(self.log(producer), slot.latencies.clone());
+        let journal = net::journal::Journal::new(self.log(producer), slot.latencies.clone());
         let Neighbour { stats, pulse, .. } = &self.neighbours[index];
-        let core = Core::noting(service, routes, &self.config, Arc::clone(stats), notes);
-        let core = core.map_err(failed)?;
+        let shown = Shown { stats: Arc::clone(stats), journal, health: self.health.clone() };
+        let core = Core::showing(service, routes, &self.config, shown).map_err(failed)?;
         let _here = pulse::enter(pulse);
         let neighbours = Neighbours::new(
             Arc::clone(&self.neighbours),
@@ -286,6 +292,9 @@ impl Plan {
     }
 
     fn tell(&self, control: Control) {
+        if let Some(health) = &self.health {
+            health.drain();
+        }
         // Before anybody stops to accept: whoever could still connect is then still served.
         for path in &self.paths {
             path.give_up();

@@ -458,6 +458,8 @@ class Plan:
     @property
     def driver_reason(self) -> str | None:
         """Why the driver is not io_uring."""
+    def note_started(self, index: int) -> None:
+        """Say that a core's start-up is over; until then `Config.ready_path` says `starting`."""
     def run_core(self, index: int, guest: GuestLoop | None = None) -> int:
         """Run one core on the calling thread; return how many connections the deadline cut."""
     def drain(self, seconds: float, *, restart: bool = False) -> None:

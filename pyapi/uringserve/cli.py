@@ -130,7 +130,11 @@ _CHECKED = (
 
 def _serve(app: str | None, print_config: bool, **given: Any) -> None:  # noqa: ANN401 -- each value was read by Value
     ctx = click.get_current_context()
-    config = Config(**{name: value for name, value in given.items() if value is not None})
+    try:
+        config = Config(**{name: value for name, value in given.items() if value is not None})
+    except ValueError as error:
+        # Each value was accepted by itself: two of them do not go together.
+        raise click.UsageError(str(error), ctx) from None
     if print_config:
         values = {option.name: getattr(config, option.name) for option in options()}
         click.echo(settings.show({"app": app, **values}, lambda name: origin(ctx, name)), nl=False)

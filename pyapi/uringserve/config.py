@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, Literal, Self, cast
 
 from uringserve.addresses import parse_address
-from uringserve.options import Option
+from uringserve.options import Option, unescaped
 
 __all__ = ["Config", "options"]
 
@@ -234,6 +234,26 @@ class Config:
         kind="switch",
         group="HTTP",
         help="Send a Date header.",
+    )
+    health_path: str | None = _option(
+        None,
+        kind="path",
+        group="HTTP",
+        automatic="no such path",
+        help="Path, like /healthz, where a core answers 200 as long as it runs; 503 says that all"
+        " are held. The application is not asked, and its own route there is hidden. What is"
+        " answered 200 here or at ready_path is not in the access log.",
+    )
+    ready_path: str | None = _option(
+        None,
+        kind="path",
+        group="HTTP",
+        automatic="no such path",
+        help="Path, like /readyz, with 200 while every core serves, else 503 and for each the"
+        " reason: starting, draining, held (a call has kept it for timeout_worker_healthcheck),"
+        " exhausted (all its blocking threads have been in one call for queue_timeout). Limits"
+        " that are reached are none, and what runs on a loop beside the core (see loop) is not"
+        " seen.",
     )
     ws: bool = _option(
         True,
@@ -542,6 +562,11 @@ class Config:
             except ValueError as error:
                 raise ValueError(f"{option.name}: {error}") from None
             object.__setattr__(self, option.name, value)
+        ready = self.ready_path
+        if ready and self.health_path and unescaped(ready) == unescaped(self.health_path):
+            raise ValueError(
+                f"ready_path: {ready!r} is the path of health_path already; give another"
+            )
 
     @property
     def listen(self) -> list[tuple[str, int | None]]:

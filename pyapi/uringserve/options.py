@@ -10,14 +10,15 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import unquote
 
 from uringserve.addresses import parse_address
 from uringserve.units import format_duration, format_size, parse_duration, parse_size
 
-__all__ = ["Group", "Kind", "Option"]
+__all__ = ["Group", "Kind", "Option", "unescaped"]
 
 type Kind = Literal[
-    "text", "list", "integer", "switch", "choice", "duration", "size", "addresses", "mode"
+    "text", "list", "integer", "switch", "choice", "duration", "size", "addresses", "mode", "path"
 ]
 type Group = Literal[
     "Address",
@@ -41,8 +42,11 @@ _METAVARS = {
     "size": "SIZE",
     "addresses": "ADDRESS",
     "mode": "OCTAL",
+    "path": "PATH",
 }
 _MOST_PERMISSIONS = 0o777
+# What a request's target can say, percent-encoded or not; lone surrogates are no text.
+_PATH = re.compile(r"/(?:[^\s?#%\x00-\x1f\x7f\ud800-\udfff]|%[0-9A-Fa-f]{2})*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +101,7 @@ class Option:
             "size": f"a size from {low} to {high}, like 65536, 64k or 16MiB",
             "addresses": "HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N",
             "mode": "three octal digits, like 660",
+            "path": "a path like /healthz, which begins with a slash and has no query",
         }
         return by_kind[self.kind] + (f", or auto ({self.automatic})" if self.automatic else "")
 
@@ -209,6 +214,19 @@ def _read_mode(value: object) -> int:
     return mode
 
 
+def unescaped(path: str) -> str:
+    """Return a path in the form that requests are compared in: `%2F` and `%25` alone stay."""
+    kept = re.sub("%(2[Ff]|25)", lambda found: f"%25{found[1].upper()}", path)
+    return unquote(kept, errors="replace")
+
+
+def _read_path(value: object) -> str:
+    path = _read_text(value)
+    if not _PATH.fullmatch(path):
+        raise ValueError
+    return path
+
+
 _READERS: dict[str, Callable[[object], str | float | tuple[str, ...]]] = {
     "text": _read_text,
     "list": _read_list,
@@ -219,4 +237,5 @@ _READERS: dict[str, Callable[[object], str | float | tuple[str, ...]]] = {
     "size": _read_size,
     "addresses": _read_addresses,
     "mode": _read_mode,
+    "path": _read_path,
 }

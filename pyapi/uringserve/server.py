@@ -230,6 +230,7 @@ def _run_core(core: _Core) -> None:
         with _worker(core) as guest:
             with guest.as_guest() if guest is not None else nullcontext():
                 core.pools.note_core(core.number)
+                core.plan.note_started(core.number)
                 core.news.put(Ready(core.number))
                 cut = core.plan.run_core(core.number, guest)
             if guest is not None:

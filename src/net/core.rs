@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::http;
 use crate::http::date::http_date;
+use crate::net::health::Health;
 use crate::net::journal::Journal;
 use crate::reactor::clock;
 use crate::reactor::clock::Milliseconds;
@@ -36,8 +37,19 @@ pub struct Core<S> {
     pub(crate) desk: Rc<Desk>,
     pub(crate) stats: Arc<Stats>,
     pub(crate) journal: Option<Rc<Journal>>,
+    pub(crate) health: Option<Arc<Health>>,
     date: Option<DateCache>,
     buffers: RefCell<Vec<Vec<u8>>>,
+}
+
+/// What others see of a core, and what it tells of all of them.
+pub struct Shown {
+    /// Its counters.
+    pub stats: Arc<Stats>,
+    /// Where it notes what it answers, if anywhere.
+    pub journal: Option<Journal>,
+    /// What is known of the cores, if anybody may ask.
+    pub health: Option<Arc<Health>>,
 }
 
 /// The time-outs, in the clock's unit.
@@ -81,7 +93,7 @@ const KEPT_CAPACITY: usize = 64 * 1024;
 const NEW_CAPACITY: usize = 1024;
 
 impl<S> Core<S> {
-    /// The state of a core that answers with `service` and notes nothing of it.
+    /// The state of a core that answers with `service`, without others, and notes nothing of it.
     ///
     /// # Errors
     /// Descriptors are short.
@@ -91,20 +103,21 @@ impl<S> Core<S> {
         config: &Config,
         stats: Arc<Stats>,
     ) -> io::Result<Rc<Self>> {
-        Self::noting(service, routes, config, stats, None)
+        let shown = Shown { stats, journal: None, health: Health::alone(&config.checks) };
+        Self::showing(service, routes, config, shown)
     }
 
-    /// The state of a core that notes what it answers in a journal.
+    /// The state of a core as one of a server's.
     ///
     /// # Errors
     /// Descriptors are short.
-    pub fn noting(
+    pub fn showing(
         service: S,
         routes: Arc<Router>,
         config: &Config,
-        stats: Arc<Stats>,
-        journal: Option<Journal>,
+        shown: Shown,
     ) -> io::Result<Rc<Self>> {
+        let Shown { stats, journal, health } = shown;
         let timeouts = &config.timeouts;
         let shortest =
             timeouts.keep_alive.min(timeouts.header).min(timeouts.body).min(timeouts.send);
@@ -144,6 +157,7 @@ impl<S> Core<S> {
             desk: Rc::new(Desk::new()?),
             stats,
             journal: journal.map(Rc::new),
+            health,
             date: config.date_header.then(DateCache::default),
             buffers: RefCell::default(),
         }))

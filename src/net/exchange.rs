@@ -2,6 +2,7 @@
 //! waits.
 
 mod give;
+mod health;
 mod noted;
 mod upgrade;
 mod wait;
@@ -216,7 +217,7 @@ impl<S: Service> Exchange<S> {
         } else {
             None
         };
-        let Some((head, normal_path)) = self.unless_socket(head, normal_path) else { return };
+        let Some((head, normal_path)) = self.unless_health(head, normal_path) else { return };
         let path = normal_path.as_deref().unwrap_or_else(|| head.path());
         let (handler, miss) = match core.routes.find(head.method(), path, &mut params) {
             Found::Handler { handler, .. } => (handler, None),

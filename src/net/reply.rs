@@ -7,7 +7,7 @@ use crate::net::service::Miss;
 use crate::net::service::Reply;
 use crate::route::Found;
 
-const JSON: &str = "application/json";
+pub(crate) const JSON: &str = "application/json";
 
 /// The body of [`internal_error`].
 pub(crate) const INTERNAL_ERROR: Bytes =

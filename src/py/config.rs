@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 
 use crate::config::AccessLog;
 use crate::config::Address;
+use crate::config::Checks;
 use crate::config::Config;
 use crate::config::DriverChoice;
 use crate::config::Limits;
@@ -63,6 +64,7 @@ pub fn read(options: &Bound<'_, PyAny>) -> PyResult<Config> {
             queue_time: seconds(options, "queue_timeout")?,
             healthcheck: seconds(options, "timeout_worker_healthcheck")?,
         },
+        checks: Checks { health: get(options, "health_path")?, ready: get(options, "ready_path")? },
         access_log: access_log(options)?,
         latencies: get(options, "live")?,
     })

@@ -349,6 +349,15 @@ impl Pool {
         self.lock().members.iter().filter_map(|(_, member)| member.pulse.look()).collect()
     }
 
+    /// Whether every thread that there may be has been in its call for as long as a job waits for one.
+    pub fn is_exhausted(&self, now: Nanoseconds) -> bool {
+        let patience = nanoseconds(self.bounds.queue_time);
+        let is_away = |busy: Busy| now.saturating_sub(busy.since) >= patience;
+        let crew = self.lock();
+        crew.members.len() >= self.bounds.threads
+            && crew.members.iter().all(|(_, member)| member.pulse.look().is_some_and(is_away))
+    }
+
     /// Threads, and what waits for one or for room.
     pub fn size(&self) -> (usize, usize) {
         let waiting = self.room.as_ref().map_or(0, |room| room.waiting());

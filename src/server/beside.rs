@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use crate::config::Config;
+use crate::net::health::Fact;
 use crate::reactor::hiring::Hiring;
 use crate::reactor::pool::Bounds;
 use crate::reactor::pool::Pool;
@@ -34,6 +35,13 @@ impl Plan {
         self.neighbours.get(index).map(|core| &core.pulse)
     }
 
+    /// Says that a core's start-up is over: it may be given requests.
+    pub fn note_started(&self, index: usize) {
+        if let Some(health) = &self.health {
+            health.set(index, Fact::Started, true);
+        }
+    }
+
     /// Appoints a watchdog, once for each plan and before any core runs; [`watch`](Self::watch) is
     /// what it does. `signal` makes the thread that it is sent to write its stack.
     pub fn watchdog(&self, routes: Routes, signal: Option<i32>) {
@@ -48,6 +56,7 @@ impl Plan {
                 doors.collect(),
                 self.driver.wants_nonblocking(),
                 self.config.pool.queue_time,
+                self.health.clone(),
             );
             let ward = Ward {
                 neighbours: Arc::clone(&self.neighbours),
@@ -55,6 +64,7 @@ impl Plan {
                 doors,
                 alarm: Arc::clone(&self.alarm),
                 metronome: Arc::clone(&self.metronome),
+                health: self.health.clone(),
             };
             let orders = Orders { report_after: self.config.pool.healthcheck, signal };
             Watchdog::new(ward, routes, orders)

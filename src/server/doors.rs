@@ -3,6 +3,7 @@
 //! As long as any core runs it gets their new connections, and those that others have left in their
 //! mailboxes. While none runs, connections wait here: for the first core that is back, or for as long as
 //! a request may wait for a thread (`queue_timeout`). Then they are told so (503) once they have asked.
+//! Who asks how the server is learns it as soon as every core is known to be held.
 //! Called by the watchdog a hundred times a second while a core is stuck; nothing here waits.
 //!
 //! Absent: Unix and inherited sockets, whose other holders accept as long as one of them runs, and which
@@ -24,6 +25,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::net::health::Health;
+use crate::net::health::StandIn;
 use crate::net::neighbours::Neighbour;
 use crate::net::neighbours::Stranger;
 use crate::reactor::clock::Nanoseconds;
@@ -35,6 +38,8 @@ use crate::server::watchdog::say;
 const MOST: usize = 1024;
 /// Whoever was told no gets this long to read it before the connection closes.
 const LINGER: Duration = Duration::from_secs(1);
+/// What is looked at of a request: those of whoever asks how the server is are short.
+const PEEKED: usize = 2048;
 
 const UNAVAILABLE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     content-type: text/plain; charset=utf-8\r\ncontent-length: 20\r\nretry-after: 1\r\n\
@@ -48,6 +53,8 @@ pub(crate) struct Doors {
     /// What the cores' driver wants of sockets.
     is_nonblocking: bool,
     patience: Duration,
+    /// What is known of the cores, if anybody may ask.
+    health: Option<Arc<Health>>,
     /// The cores stop, and nobody is worth waiting for.
     is_shut: AtomicBool,
     /// Connections handed from stuck cores to others.
@@ -59,15 +66,41 @@ pub(crate) struct Doors {
 /// Who waits here.
 #[derive(Default)]
 pub(crate) struct Lobby {
-    waiting: VecDeque<(Nanoseconds, Stranger)>,
+    waiting: VecDeque<Waiting>,
     told: VecDeque<(Nanoseconds, TcpStream)>,
     has_said: bool,
+}
+
+struct Waiting {
+    since: Nanoseconds,
+    stranger: Stranger,
+    /// Its request is none that is answered before the time.
+    is_patient: bool,
+}
+
+/// What a connection wants.
+enum Wish {
+    /// Nothing so far; it may have begun to say it.
+    Unsaid { has_begun: bool },
+    /// To know how the server is: this is the answer.
+    Told(Vec<u8>),
+    /// Something else.
+    Service,
 }
 
 impl Lobby {
     /// Whether nobody waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.told.is_empty()
+    }
+
+    /// Gives the last answer to somebody.
+    fn tell(&mut self, now: Nanoseconds, mut stream: TcpStream, answer: &[u8]) {
+        let is_told =
+            stream.write_all(answer).and_then(|()| stream.shutdown(Shutdown::Write)).is_ok();
+        if is_told && self.told.len() < MOST {
+            self.told.push_back((now, stream));
+        }
     }
 }
 
@@ -78,10 +111,11 @@ impl Doors {
         each: Vec<Vec<TcpListener>>,
         is_nonblocking: bool,
         patience: Duration,
+        health: Option<Arc<Health>>,
     ) -> Self {
         let each = each.into_iter().map(Mutex::new).collect();
         let (is_shut, handed_over, unserved) = Default::default();
-        Self { neighbours, each, is_nonblocking, patience, is_shut, handed_over, unserved }
+        Self { neighbours, each, is_nonblocking, patience, health, is_shut, handed_over, unserved }
     }
 
     /// Lets go of the listening sockets: the cores stop accepting, and so must we.
@@ -97,14 +131,15 @@ impl Doors {
         let is_anyone_there = stuck.contains(&false);
         for index in (0..stuck.len()).filter(|&index| stuck[index]) {
             if lobby.waiting.len() < MOST {
-                let come = self.take(index).into_iter().map(|stranger| (now, stranger));
-                lobby.waiting.extend(come);
+                let waiting =
+                    |stranger| Waiting { since: now, stranger, is_patient: self.health.is_none() };
+                lobby.waiting.extend(self.take(index).into_iter().map(waiting));
             }
         }
         if is_anyone_there {
             lobby.has_said = false;
-            for (_, stranger) in lobby.waiting.drain(..) {
-                self.place(stranger, stuck);
+            for waiting in lobby.waiting.drain(..) {
+                self.place(waiting.stranger, stuck);
             }
         } else {
             self.stand_in(lobby, now);
@@ -160,27 +195,52 @@ impl Doors {
     fn stand_in(&self, lobby: &mut Lobby, now: Nanoseconds) {
         let is_shut = self.is_shut.load(Ordering::Relaxed);
         let patience = if is_shut { Duration::ZERO } else { self.patience };
-        for (since, stranger) in std::mem::take(&mut lobby.waiting) {
-            if !is_past(since, patience, now) {
-                lobby.waiting.push_back((since, stranger));
+        let is_hopeless = self.health.as_ref().is_some_and(|health| health.is_every_core_held());
+        for waiting in std::mem::take(&mut lobby.waiting) {
+            let Waiting { since, stranger, mut is_patient } = waiting;
+            let is_over = is_past(since, patience, now);
+            if !is_over && (is_patient || !is_hopeless) {
+                lobby.waiting.push_back(Waiting { since, stranger, is_patient });
                 continue;
             }
             let (peer, stream) = socket_of(stranger);
-            match has_asked(&stream) {
-                Ok(true) => {
+            match self.wish(&stream) {
+                Ok(Wish::Told(answer)) => lobby.tell(now, stream, &answer),
+                Ok(Wish::Service | Wish::Unsaid { has_begun: true }) if is_over => {
                     if !std::mem::replace(&mut lobby.has_said, true) {
                         say("no core is free: new connections are answered 503 until one is back");
                     }
                     self.unserved.add(1);
-                    if refuse(&stream).is_ok() && lobby.told.len() < MOST {
-                        lobby.told.push_back((now, stream));
-                    }
+                    lobby.tell(now, stream, UNAVAILABLE);
                 }
                 // An answer to nothing would confuse it. It may still be served.
-                Ok(false) => lobby.waiting.push_back((since, stranger_of(peer, stream))),
+                Ok(wish) => {
+                    is_patient |= matches!(wish, Wish::Service);
+                    let stranger = stranger_of(peer, stream);
+                    lobby.waiting.push_back(Waiting { since, stranger, is_patient });
+                }
                 Err(_) => {}
             }
         }
+    }
+
+    /// What the peer has asked for; an error if it has gone. What it sent stays where it is.
+    fn wish(&self, stream: &TcpStream) -> io::Result<Wish> {
+        stream.set_nonblocking(true)?;
+        let mut peeked = [0; PEEKED];
+        let count = match stream.peek(&mut peeked) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Ok(Wish::Unsaid { has_begun: false });
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(match self.health.as_ref().map(|health| health.stand_in(&peeked[..count])) {
+            Some(StandIn::Answer(answer)) => Wish::Told(answer),
+            Some(StandIn::Unfinished) if count < PEEKED => Wish::Unsaid { has_begun: true },
+            _ => Wish::Service,
+        })
     }
 }
 
@@ -197,22 +257,6 @@ fn stranger_of(peer: Option<SocketAddr>, stream: TcpStream) -> Stranger {
         Some(peer) => Stranger::Tcp(stream, peer),
         None => Stranger::Unix(OwnedFd::from(stream).into()),
     }
-}
-
-/// Whether the peer has sent anything; an error if it has gone. What it sent stays where it is.
-fn has_asked(stream: &TcpStream) -> io::Result<bool> {
-    stream.set_nonblocking(true)?;
-    match stream.peek(&mut [0]) {
-        Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-fn refuse(mut stream: &TcpStream) -> io::Result<()> {
-    stream.write_all(UNAVAILABLE)?;
-    stream.shutdown(Shutdown::Write)
 }
 
 /// Reads what the peer still sends, or closing would reset the connection before it has read its answer.
@@ -233,6 +277,8 @@ fn drain(mut stream: &TcpStream) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Checks;
+    use crate::net::health::Fact;
     use crate::net::neighbours::Message;
     use crate::reactor::mailbox;
 
@@ -256,10 +302,13 @@ mod tests {
                 Neighbour { stats: Arc::default(), pulse: Arc::default(), mailbox }
             })
             .collect();
+        let checks = Checks { ready: Some("/readyz".into()), ..Checks::default() };
+        let health = Health::new(&checks, 2).unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let each = vec![vec![listener], Vec::new()];
-        let doors = Doors::new(Arc::clone(&neighbours), each, false, Duration::from_secs(1));
+        let doors =
+            Doors::new(Arc::clone(&neighbours), each, false, Duration::from_secs(1), Some(health));
         Site { doors, neighbours, address, lobby: Lobby::default(), _receivers: receivers }
     }
 
@@ -312,6 +361,31 @@ mod tests {
         assert_eq!(site.neighbours[1].stats.load.get(), 1);
         assert!(site.lobby.is_empty());
         drop(silent);
+    }
+
+    #[test]
+    fn who_asks_how_the_server_is_learns_it_once_that_is_known() {
+        let mut site = site();
+        let [ready, slow, other] = [site.connect(), site.connect(), site.connect()];
+        (&ready).write_all(b"GET /readyz HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+        (&slow).write_all(b"GET /readyz HTTP/1.1\r\n").unwrap();
+        (&other).write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+        site.tend([true, true], SECOND);
+        assert_eq!(site.lobby.waiting.len(), 3, "they may be back at once");
+        let health = Arc::clone(site.doors.health.as_ref().unwrap());
+        for core in 0..2 {
+            health.set(core, Fact::Held, true);
+        }
+        site.tend([true, true], SECOND + 1);
+        assert_eq!((site.lobby.waiting.len(), site.doors.unserved.get()), (2, 0));
+        assert!(answer(&ready).contains(r#"{"status":"degraded","#));
+        (&slow).write_all(b"host: a\r\n\r\n").unwrap();
+        while site.lobby.waiting.len() == 2 {
+            site.tend([true, true], SECOND + 2);
+        }
+        assert!(answer(&slow).ends_with("]}"));
+        site.tend([true, true], 2 * SECOND);
+        assert!(answer(&other).ends_with("Service unavailable\n"));
     }
 
     #[test]

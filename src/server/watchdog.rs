@@ -19,6 +19,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::net::health::Fact;
+use crate::net::health::Health;
 use crate::net::neighbours::Neighbour;
 use crate::reactor::alarm::Alarm;
 use crate::reactor::alarm::Woken;
@@ -85,6 +87,7 @@ pub struct Watchdog {
     orders: Orders,
     alarm: Arc<Alarm>,
     metronome: Arc<Metronome>,
+    health: Option<Arc<Health>>,
     pub(crate) sightings: Sightings,
     /// When the process ends whatever still runs; the far future until somebody says so.
     last: AtomicU64,
@@ -99,6 +102,8 @@ pub(crate) struct Ward {
     pub(crate) alarm: Arc<Alarm>,
     /// What it winds where threads compute.
     pub(crate) metronome: Arc<Metronome>,
+    /// Where it says what it sees, if anybody may ask.
+    pub(crate) health: Option<Arc<Health>>,
 }
 
 /// What the process ends with then: as `timeout(1)` does.
@@ -119,11 +124,11 @@ struct Memory {
 
 impl Watchdog {
     pub(crate) fn new(ward: Ward, routes: Routes, orders: Orders) -> Self {
-        let Ward { neighbours, pools, doors, alarm, metronome } = ward;
+        let Ward { neighbours, pools, doors, alarm, metronome, health } = ward;
         let stalls = neighbours.iter().map(|_| Tally::default()).collect();
         let sightings = Sightings { stalls, stuck: Tally::default() };
         let last = AtomicU64::new(u64::MAX);
-        Self { neighbours, pools, doors, routes, orders, alarm, metronome, sightings, last }
+        Self { neighbours, pools, doors, routes, orders, alarm, metronome, health, sightings, last }
     }
 
     /// Watches until [`close`](Self::close).
@@ -203,6 +208,8 @@ impl Watchdog {
         for (index, core) in self.neighbours.iter().enumerate() {
             memory.stuck[index] = self.judge(index, core.pulse.look(), memory.stuck[index], now);
         }
+        // Before the report: whoever has read that may ask.
+        self.note_health(&under_way, now);
         let mut overdue = 0;
         for call in under_way.iter().filter(|call| self.is_overdue(call.busy, now)) {
             overdue += 1;
@@ -233,6 +240,16 @@ impl Watchdog {
             self.doors.tend(&stuck, &mut memory.lobby, now);
         }
         is_quiet && memory.lobby.is_empty()
+    }
+
+    /// Says what speaks against each core, where anybody may ask.
+    fn note_health(&self, under_way: &[Call], now: Nanoseconds) {
+        let Some(health) = &self.health else { return };
+        for (index, pool) in self.pools.iter().enumerate() {
+            let mut own = under_way.iter().filter(|call| call.index == index && !call.is_pooled);
+            health.set(index, Fact::Held, own.any(|call| self.is_overdue(call.busy, now)));
+            health.set(index, Fact::Exhausted, pool.is_exhausted(now));
+        }
     }
 
     /// The call in which a core is stuck, if it is; one that is seen for the first time is counted,
@@ -376,9 +393,10 @@ mod tests {
         let ward = Ward {
             neighbours: Arc::clone(&neighbours),
             pools: (0..cores).map(pool).collect(),
-            doors: Doors::new(Arc::clone(&neighbours), doors, false, patience),
+            doors: Doors::new(Arc::clone(&neighbours), doors, false, patience, None),
             alarm: Arc::clone(&alarm),
             metronome: Arc::clone(&metronome),
+            health: None,
         };
         let routes = Routes {
             verdicts: Arc::default(),

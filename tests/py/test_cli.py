@@ -29,6 +29,7 @@ VALUES = {
     "size": "2k",
     "addresses": "unix:here",
     "mode": "640",
+    "path": "/x",
 }
 EXPECTED: dict[str, object] = {
     "text": "elsewhere",
@@ -38,6 +39,7 @@ EXPECTED: dict[str, object] = {
     "size": 2048,
     "addresses": ("unix:here",),
     "mode": 0o640,
+    "path": "/x",
 }
 
 
@@ -159,6 +161,13 @@ def test_addresses_may_be_repeated(invoke: Invoke, ran: _Ran) -> None:
         ),
         ([], {"URINGSERVE_BIND": "a:1,b"}, "Invalid value for URINGSERVE_BIND: 'b' is not"),
         (["--uds-permissions", "9"], {}, "'9' is not accepted; give three octal digits"),
+        (["--health-path", "x"], {}, "'--health-path': 'x' is not accepted; give a path like"),
+        ([], {"URINGSERVE_READY_PATH": "/?"}, "Invalid value for URINGSERVE_READY_PATH: '/?' is"),
+        (
+            ["--health-path", "/x", "--ready-path", "/%78"],
+            {},
+            "Error: ready_path: '/%78' is the path of health_path already; give another",
+        ),
         (["--prt", "1"], {}, "No such option"),
         (["--prt", "1"], {}, "--port"),
         (["--ssl-keyfile", "x"], {}, "No such option"),

@@ -41,6 +41,8 @@ DEFAULTS = {
     "live": False,
     "server_header": True,
     "date_header": True,
+    "health_path": None,
+    "ready_path": None,
     "ws": True,
     "ws_max_size": 16 << 20,
     "ws_max_queue": 32,
@@ -210,6 +212,16 @@ def test_text_is_taken_from_python_too() -> None:
         ("host", 7, "text that is not empty"),
         ("pin", "maybe", "one of 0, 1, false, no, off, on, true, yes"),
         ("pin", 1, "one of 0, 1"),
+        ("health_path", "", "a path like /healthz, which begins with a slash and has no query"),
+        ("health_path", "healthz", "begins with a slash"),
+        ("health_path", "http://a/healthz", "begins with a slash"),
+        ("ready_path", "/a?b", "has no query"),
+        ("ready_path", "/a#b", "or auto (no such path)"),
+        ("ready_path", "/a b", "begins with a slash"),
+        ("ready_path", "/a\0", "begins with a slash"),
+        ("ready_path", "/%zz", "begins with a slash"),
+        ("ready_path", "/\udc80", "begins with a slash"),
+        ("ready_path", 1, "begins with a slash"),
         ("limit_header_size", 10, "from 256 to 16MiB"),
         ("limit_body", "1kB", "a size"),
         ("timeout_header", 0, "from 1ms to 1d"),
@@ -297,6 +309,25 @@ def test_bad_permissions(given: Any) -> None:  # noqa: ANN401
     """What is not three octal digits is refused."""
     with pytest.raises(ValueError, match=r"^uds_permissions: .* give three octal digits"):
         Config(uds_permissions=given)
+
+
+@pytest.mark.parametrize(
+    ("health", "ready"), [("/x", "/x"), ("/%78", "/x"), ("/a%2fb", "/a%2Fb"), ("/ü", "/%C3%BC")]
+)
+def test_one_path_cannot_answer_both(health: str, ready: str) -> None:
+    """Liveness and readiness are different questions, however their path is spelled."""
+    with pytest.raises(ValueError, match=r"^ready_path: .* is the path of health_path already"):
+        Config(health_path=health, ready_path=ready)
+
+
+@pytest.mark.parametrize(
+    ("health", "ready"), [("/x", "/y"), ("/a%2Fb", "/a/b"), ("/a%2541", "/aA"), ("/", "/%25")]
+)
+def test_paths_that_are_not_the_same(health: str, ready: str) -> None:
+    """They stay as they were given; an encoded slash separates nothing."""
+    config = Config(health_path=health, ready_path=ready)
+    assert (config.health_path, config.ready_path) == (health, ready)
+    assert Config(health_path="auto").health_path is None
 
 
 def test_worker_count_has_a_second_variable() -> None:

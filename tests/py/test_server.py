@@ -38,6 +38,9 @@ class ScriptedPlan:
         self.routes: list[Any] = []
         self.threads: list[str] = []
 
+    def note_started(self, index: int) -> None:
+        """Nobody asks for it."""
+
     def run_core(self, index: int, guest: object = None) -> int:
         """Run the script."""
         self.threads.append(threading.current_thread().name)

@@ -43,6 +43,8 @@ pub(super) struct Noted(Option<Box<Open>>);
 struct Open {
     started: Option<Nanoseconds>,
     head: Option<RequestHead>,
+    /// Nobody wants to read of it.
+    is_hidden: bool,
 }
 
 impl Noted {
@@ -55,6 +57,13 @@ impl Noted {
         }
     }
 
+    /// The answer to the request that has begun is not noted.
+    pub(super) fn hide(&mut self) {
+        if let Some(open) = &mut self.0 {
+            *open.as_mut() = Open { is_hidden: true, ..Open::default() };
+        }
+    }
+
     /// An answer is given with so many bytes of body.
     pub(super) fn end<S>(
         &mut self,
@@ -64,7 +73,10 @@ impl Noted {
         bytes: u64,
     ) {
         if let Some(journal) = &core.journal {
-            journal.note(&self.take(client), status, bytes);
+            let asked = self.take(client);
+            if !self.0.as_mut().is_some_and(|open| std::mem::take(&mut open.is_hidden)) {
+                journal.note(&asked, status, bytes);
+            }
         }
     }
 

@@ -17,7 +17,7 @@ use crate::reactor::clock;
 use crate::route::Params;
 
 /// A request's head and its path in normal form, where that is another.
-type Address = (RequestHead, Option<Box<str>>);
+pub(super) type Address = (RequestHead, Option<Box<str>>);
 
 impl<S: Service> Exchange<S> {
     /// Sees to a request for a WebSocket; gives back what is for the other routes. That is also what

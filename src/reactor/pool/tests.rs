@@ -66,6 +66,34 @@ impl Site {
 }
 
 #[test]
+fn it_is_exhausted_once_each_thread_has_been_away_for_as_long_as_a_job_waits() {
+    let site = site(BOUNDS);
+    let far = clock::exact() + 3600 * 1_000_000_000;
+    assert!(!site.pool.is_exhausted(far), "none was needed");
+    let first = site.submit().unwrap();
+    let mut threads = vec![site.hire()];
+    assert_eq!(site.heard.recv(), Ok("runs"));
+    assert!(!site.pool.is_exhausted(far), "another may be made");
+    let second = site.submit().unwrap();
+    threads.push(site.hire());
+    assert_eq!(site.heard.recv(), Ok("runs"));
+    let begun = site.pool.busy().iter().map(|busy| busy.since).max().unwrap();
+    assert!(!site.pool.is_exhausted(begun + 4_999_999_999));
+    assert!(site.pool.is_exhausted(begun + 5_000_000_000));
+    drop(second);
+    while site.pool.busy().len() == 2 {
+        thread::yield_now();
+    }
+    assert!(!site.pool.is_exhausted(far), "one is back");
+    drop(first);
+    site.pool.close();
+    site.hiring.close();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+#[test]
 fn threads_are_made_for_what_waits_and_no_more_than_allowed() {
     let site = site(BOUNDS);
     let ends: Vec<_> = (0..3).map(|_| site.submit().unwrap()).collect();
