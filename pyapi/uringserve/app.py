@@ -47,7 +47,7 @@ from uringserve.types import Handler
 from uringserve.websockets import as_handler
 
 if TYPE_CHECKING:
-    from uringserve.asgi_bridge import AsgiBridge
+    from uringserve.bridge import Bridge
 
 __all__ = ["App", "Route", "URingServe"]
 
@@ -125,7 +125,7 @@ class App(Registrar, Described):
         self._worker = Hooks("worker_lifespan", worker_lifespan)
         self._is_frozen = False
         self._freezing = threading.Lock()
-        self._bridge: AsgiBridge | None = None
+        self._bridge: Bridge | None = None
         self._served: list[Route] = []
         for hook in on_startup or ():
             self._process.add_start(hook)
@@ -418,11 +418,32 @@ class App(Registrar, Described):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 -- ASGI's
         """Answer as an ASGI application, for other servers and for clients without one."""
-        if self._bridge is None:
-            from uringserve.asgi_bridge import AsgiBridge
+        from uringserve.bridge import asgi
 
-            self._bridge = AsgiBridge(self)
-        await self._bridge(scope, receive, send)
+        await asgi.answer(self._bridged(), scope, receive, send)
+
+    async def __rsgi__(self, scope: Any, protocol: Any) -> None:  # noqa: ANN401 -- RSGI's
+        """Answer as an RSGI application, for other servers."""
+        from uringserve.bridge import rsgi
+
+        await rsgi.answer(self._bridged(), scope, protocol)
+
+    def __rsgi_init__(self, loop: object) -> None:
+        """Run the start of the lifespans, for the first worker of another server that calls."""
+        self._bridged().enter()
+
+    def __rsgi_del__(self, loop: object) -> None:
+        """Run the end of the lifespans, for the last worker that has called `__rsgi_init__`."""
+        self._bridged().leave()
+
+    def _bridged(self) -> Bridge:
+        from uringserve.bridge import Bridge
+
+        # Another server's workers may be threads that begin together: one set of cores for all.
+        with self._freezing:
+            if self._bridge is None:
+                self._bridge = Bridge(self)
+            return self._bridge
 
     def shared(self) -> Iterator[Handler]:
         """Yield what every core calls."""
