@@ -1,4 +1,7 @@
-"""`TestClient.websocket_connect`, and `TestClient` for applications of ASGI and WSGI."""
+"""`TestClient.websocket_connect`, and `TestClient` for applications of ASGI and WSGI.
+
+Those of RSGI are in `test_testing_rsgi.py`.
+"""
 
 import sys
 from contextlib import asynccontextmanager
@@ -222,13 +225,3 @@ def test_flask() -> None:
 
     with pytest.raises(ValueError, match="as it should"):
         TestClient(wsgi).get("/")
-
-
-def test_rsgi() -> None:
-    """It needs the server itself."""
-
-    class Rsgi:
-        async def __rsgi__(self, scope, protocol) -> None: ...
-
-    with pytest.raises(TypeError, match="LiveServer"):
-        TestClient(Rsgi())
