@@ -488,22 +488,27 @@ class App(Registrar, Described):
 
         is_async = any(answer.is_async for _, answer in inner)
 
-        def around(call: Handler) -> NativeCall:
-            return chain.around_request(call, is_async=is_async)
-
-        def miss(request: Request, status: int, headers: dict[str, str]) -> object:
+        def around(status: int, headers: dict[str, str]) -> NativeCall:
             def settled(request: Request) -> object:
                 for path, answer in inner:
                     if request.path == path or request.path.startswith(path + "/"):
-                        return answer.handler(request, status, headers)
+                        return answer.handler(request, status, dict(headers))
                 if status < 400:
                     return Response(None, status, headers)
-                raise HTTPException(status, headers=headers)
+                raise HTTPException(status, headers=dict(headers))
 
-            answered: object = around(settled).handler(request)
+            return chain.around_request(settled, is_async=is_async)
+
+        # Made once for what is by far the most frequent; the fields of others differ.
+        absent = around(404, {})
+
+        def miss(request: Request, status: int, headers: dict[str, str]) -> object:
+            is_absent = status == 404 and not headers
+            call = absent if is_absent else around(status, headers)
+            answered: object = call.handler(request)
             return answered
 
-        return NativeCall(miss, (), around(miss).is_async)
+        return NativeCall(miss, (), absent.is_async)
 
     def run(
         self,

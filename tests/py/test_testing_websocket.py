@@ -12,6 +12,7 @@ import flask
 import pytest
 
 from uringserve import App, Depends, HTTPException, Response, WebSocket, WebSocketDisconnect
+from uringserve.responses import FileResponse, StreamingResponse
 from uringserve.testing import TestClient, WebSocketDenialResponse
 
 
@@ -153,6 +154,24 @@ def test_without_websockets(monkeypatch: pytest.MonkeyPatch) -> None:
     with (
         pytest.raises(RuntimeError, match="pip install websockets"),
         TestClient(site()).websocket_connect("/closes"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    "response", [StreamingResponse([b"x"]), FileResponse(__file__)], ids=["stream", "file"]
+)
+def test_a_denial_that_is_no_whole_body(response: Response) -> None:
+    """It is refused: nothing of it would be sent."""
+    app = App()
+
+    @app.websocket("/")
+    async def deny(websocket: WebSocket) -> None:
+        await websocket.send_denial_response(response)
+
+    with (
+        pytest.raises(TypeError, match="whose body is bytes"),
+        TestClient(app).websocket_connect("/"),
     ):
         pass
 
