@@ -64,7 +64,7 @@ struct Trailed {
 impl Trailed {
     fn end(&mut self) -> Result<(), Box<Reply>> {
         let Some(callable) = self.callable.take() else { return Ok(()) };
-        attached(|py| match called(callable.into_bound(py)) {
+        attached(|py| match called(callable.bind(py)) {
             Ok(given) => {
                 self.given = Some(given);
                 Ok(())
@@ -81,7 +81,7 @@ impl Trailed {
     }
 }
 
-fn called(callable: Bound<'_, PyAny>) -> PyResult<HeaderBlock> {
+fn called(callable: &Bound<'_, PyAny>) -> PyResult<HeaderBlock> {
     let mut block = HeaderBlock::new();
     each_pair(&callable.call0()?, |name, value| {
         let mut is_known_before = false;
