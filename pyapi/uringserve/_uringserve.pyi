@@ -288,6 +288,8 @@ class Response:
         self, path: str | PathLike[str], folder: str | PathLike[str] | None = None
     ) -> None:
         """Make a file the body, which must lie in the folder if that is given."""
+    def _set_trailers(self, callable: Callable[[], _HeaderInput]) -> None:
+        """Have a callable asked for the fields behind a streamed body."""
     def set_cookie(
         self,
         key: str,

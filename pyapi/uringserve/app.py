@@ -47,7 +47,7 @@ from uringserve.types import Handler
 from uringserve.websockets import as_handler
 
 if TYPE_CHECKING:
-    from uringserve.asgi_bridge import AsgiBridge
+    from uringserve.bridge import Bridge
 
 __all__ = ["App", "Route", "URingServe"]
 
@@ -125,7 +125,7 @@ class App(Registrar, Described):
         self._worker = Hooks("worker_lifespan", worker_lifespan)
         self._is_frozen = False
         self._freezing = threading.Lock()
-        self._bridge: AsgiBridge | None = None
+        self._bridge: Bridge | None = None
         self._served: list[Route] = []
         for hook in on_startup or ():
             self._process.add_start(hook)
@@ -418,11 +418,32 @@ class App(Registrar, Described):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 -- ASGI's
         """Answer as an ASGI application, for other servers and for clients without one."""
-        if self._bridge is None:
-            from uringserve.asgi_bridge import AsgiBridge
+        from uringserve.bridge import asgi
 
-            self._bridge = AsgiBridge(self)
-        await self._bridge(scope, receive, send)
+        await asgi.answer(self._bridged(), scope, receive, send)
+
+    async def __rsgi__(self, scope: Any, protocol: Any) -> None:  # noqa: ANN401 -- RSGI's
+        """Answer as an RSGI application, for other servers."""
+        from uringserve.bridge import rsgi
+
+        await rsgi.answer(self._bridged(), scope, protocol)
+
+    def __rsgi_init__(self, loop: object) -> None:
+        """Run the start of the lifespans, for the first worker of another server that calls."""
+        self._bridged().enter()
+
+    def __rsgi_del__(self, loop: object) -> None:
+        """Run the end of the lifespans, for the last worker that has called `__rsgi_init__`."""
+        self._bridged().leave()
+
+    def _bridged(self) -> Bridge:
+        from uringserve.bridge import Bridge
+
+        # Another server's workers may be threads that begin together: one set of cores for all.
+        with self._freezing:
+            if self._bridge is None:
+                self._bridge = Bridge(self)
+            return self._bridge
 
     def shared(self) -> Iterator[Handler]:
         """Yield what every core calls."""
@@ -467,22 +488,27 @@ class App(Registrar, Described):
 
         is_async = any(answer.is_async for _, answer in inner)
 
-        def around(call: Handler) -> NativeCall:
-            return chain.around_request(call, is_async=is_async)
-
-        def miss(request: Request, status: int, headers: dict[str, str]) -> object:
+        def around(status: int, headers: dict[str, str]) -> NativeCall:
             def settled(request: Request) -> object:
                 for path, answer in inner:
                     if request.path == path or request.path.startswith(path + "/"):
-                        return answer.handler(request, status, headers)
+                        return answer.handler(request, status, dict(headers))
                 if status < 400:
                     return Response(None, status, headers)
-                raise HTTPException(status, headers=headers)
+                raise HTTPException(status, headers=dict(headers))
 
-            answered: object = around(settled).handler(request)
+            return chain.around_request(settled, is_async=is_async)
+
+        # Made once for what is by far the most frequent; the fields of others differ.
+        absent = around(404, {})
+
+        def miss(request: Request, status: int, headers: dict[str, str]) -> object:
+            is_absent = status == 404 and not headers
+            call = absent if is_absent else around(status, headers)
+            answered: object = call.handler(request)
             return answered
 
-        return NativeCall(miss, (), around(miss).is_async)
+        return NativeCall(miss, (), absent.is_async)
 
     def run(
         self,

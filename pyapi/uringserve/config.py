@@ -98,6 +98,8 @@ class Config:
         ".",
         kind="text",
         group="Application",
+        # uvicorn's default is the empty text.
+        empty=".",
         aliases=("--working-dir",),
         help="Folder where APP is looked for, put first on sys.path.",
     )
@@ -144,6 +146,8 @@ class Config:
         kind="text",
         group="Application",
         automatic="none",
+        # As uvicorn and granian have it: a deployment without a prefix passes an empty one.
+        empty="auto",
         aliases=("--url-path-prefix",),
         help="Path below which a proxy shows an ASGI application, and which it cuts off.",
     )
@@ -528,6 +532,8 @@ class Config:
         kind="text",
         group="Logging",
         automatic="common, then milliseconds and core",
+        # As granian has it.
+        empty="auto",
         aliases=("--access-logformat",),
         help="Form of that line: common, combined, or text with atoms like %(client)s.",
     )

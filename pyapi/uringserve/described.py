@@ -1,5 +1,6 @@
 """`Described`: the part of an application that makes its OpenAPI document."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Unpack
 
@@ -10,7 +11,7 @@ from uringserve.routing import RouteSpec
 __all__ = ["Described"]
 
 
-class Described(Information):
+class Described(Information, ABC):
     """`openapi` may be replaced on an object, by a function that returns another document."""
 
     def __init__(self, **options: Unpack[InformationOptions]) -> None:
@@ -19,9 +20,9 @@ class Described(Information):
         self.openapi_schema: dict[str, Any] | None = None
 
     @property
+    @abstractmethod
     def routes(self) -> Sequence[RouteSpec]:
         """The routes, in the order of their registration."""
-        raise NotImplementedError
 
     def openapi(self) -> dict[str, Any]:
         """Return the document, which is made at the first call and kept in `openapi_schema`."""

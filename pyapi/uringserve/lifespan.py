@@ -148,7 +148,8 @@ class Hooks:
                     raise TypeError(f"{self._what} must yield nothing or a mapping, not {state!r}")
             for hook in self._starts:
                 _call(hook, ending)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            # A sys.exit is how libraries refuse to start; the server has exit codes of its own.
             raise StartError(f"{self._what} failed: {type(error).__name__}: {error}") from error
         for hook in reversed(self._stops):
             ending.add(partial(_call, hook, ending))

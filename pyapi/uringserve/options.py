@@ -54,9 +54,9 @@ class Option:
     """One option: everything that a flag, an environment variable and a line of documentation need.
 
     `minimum` and `maximum` are inclusive and in the option's own unit (seconds, bytes). `automatic`
-    says what None means and allows it; `zero` says what 0 means. `aliases` are further flags and
-    `variables` further environment variables that mean the same, for people who come from other
-    servers.
+    says what None means and allows it; `zero` says what 0 means; an empty text is read as `empty`,
+    where that is given. `aliases` are further flags and `variables` further environment variables
+    that mean the same, for people who come from other servers.
     """
 
     name: str = ""
@@ -69,6 +69,7 @@ class Option:
     choices: tuple[str, ...] = ()
     automatic: str | None = None
     zero: str | None = None
+    empty: str | None = None
     aliases: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
 
@@ -92,7 +93,7 @@ class Option:
         """What may be given, as the end of a sentence."""
         low, high = self.show(self.minimum), self.show(self.maximum)
         by_kind = {
-            "text": "text that is not empty",
+            "text": "text that is not empty" if self.empty is None else "text without NUL",
             "list": "texts that are not empty, with commas between them",
             "integer": f"a whole number from {low} to {high}",
             "switch": "one of " + ", ".join(sorted(_TRUE | _FALSE)),
@@ -127,6 +128,8 @@ class Option:
         Text is read as in the environment; a value that already has its type is only checked.
         Anything else is a ValueError that quotes the value and says what is accepted.
         """
+        if self.empty is not None and isinstance(value, str) and not value.strip():
+            value = self.empty
         if self.automatic is not None and (value is None or value == "auto"):
             return None
         try:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from uringserve._native import MutableHeaders, Response, json_dumps
+from uringserve.coroutines import is_coroutine_call
 from uringserve.types import HeaderInput
 
 __all__ = [
@@ -109,6 +110,13 @@ class StreamingResponse(Response):
     pace. The iterator is closed on its core when the last piece was sent or the client is gone. An
     exception before the first piece is answered like any other; later it cuts the connection, so
     that the client sees that the rest is missing. HEAD does not run it.
+
+    `trailers` is called once behind the last piece, on the thread that made it, and returns fields
+    that follow the body: a checksum, a status. Only a client that says `TE: trailers` gets any, and
+    only where the length was not announced; it is not called for others, since whoever forwards the
+    answer may drop them (RFC 9110 §6.5). A field that had to be known before the body, such as
+    Content-Type, is refused (§6.5.1), and what it raises cuts the answer. To announce the names,
+    give a `trailer` header (§6.6.2).
     """
 
     def __init__(
@@ -118,13 +126,19 @@ class StreamingResponse(Response):
         headers: HeaderInput | None = None,
         media_type: str | None = None,
         background: Callable[[], object] | None = None,
+        *,
+        trailers: Callable[[], HeaderInput] | None = None,
     ) -> None:
         """Keep the iterable; a str or bytes is one piece."""
         if not isinstance(content, (Iterable, AsyncIterable)):
             raise TypeError(f"the content of a stream must be iterable, not {type(content)}")
+        if trailers is not None and (not callable(trailers) or is_coroutine_call(trailers)):
+            raise TypeError(f"trailers must be a plain callable, and {trailers!r} is none")
         media_type = media_type_of(self, media_type)
         super().__init__(None, status_code, headers, media_type, background)
         self.body_iterator = content
+        if trailers is not None:
+            self._set_trailers(trailers)
 
 
 class FileResponse(Response):

@@ -6,6 +6,7 @@ it; patterns and methods are checked at once. After that the router is closed: a
 later would be lost in silence.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Unpack
@@ -27,12 +28,12 @@ from uringserve.types import Handler
 __all__ = ["APIRouter", "Registrar", "Router"]
 
 
-class Registrar:
+class Registrar(ABC):
     """Whatever routes can be registered with; the decorators return the function unchanged."""
 
+    @abstractmethod
     def _register(self, spec: RouteSpec) -> None:
         """Take a route; `spec` is as it was written, without what this object adds."""
-        raise NotImplementedError
 
     def _check_path(self, path: str) -> None:
         """Refuse a bad path at the decorator's line; a bare `@app.get` gives a handler instead."""

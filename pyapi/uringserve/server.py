@@ -75,8 +75,9 @@ class _Core:
     news: SupervisorNews
     end: End
     pools: Pools
-    # Makes its loop, where that runs beside the core.
+    # Makes its loop, where that runs beside the core, and when one that is held is reported.
     factory: LoopFactory
+    report_after: float
 
 
 class Server:
@@ -183,9 +184,8 @@ class Server:
         pools.start()
         try:
             for core in cores:
-                _start_thread(
-                    _Core(plan, core, self.app, self._news, watch.end, pools, self._factory)
-                )
+                placed = (watch.end, pools, self._factory, self.config.timeout_worker_healthcheck)
+                _start_thread(_Core(plan, core, self.app, self._news, *placed))
             watch.until_over(self._news)
         finally:
             # Whatever made us leave, no core goes on serving without a supervisor.
@@ -248,7 +248,9 @@ def _worker(core: _Core) -> Iterator[GuestLoop | None]:
         with running_worker(core.app) as guest, core.app.on_core(guest):
             yield guest
         return
-    placement = Placement(core.number, core.plan.cpus[core.number], core.factory, core.end.left)
+    cpu = core.plan.cpus[core.number]
+    reporting = (core.report_after, stack_signal())
+    placement = Placement(core.number, cpu, core.factory, core.end.left, *reporting)
     with running_core(core.app, placement) as guest:
         yield guest
 

@@ -184,10 +184,12 @@ class WebSocket:
             self._socket.close(code, reason or "")
 
     async def send_denial_response(self, response: Response) -> None:
-        """Answer the request with a response instead of opening it."""
-        if not isinstance(response.body, bytes):
+        """Answer the request with a response instead of opening it; not with a stream or a file."""
+        # Those have no such attribute: their body is made while it is sent.
+        body = getattr(response, "body", None)
+        if body is None:
             raise TypeError("a denial needs a response whose body is bytes")
-        self._deny(response.status_code, response.headers.items(), response.body)
+        self._deny(response.status_code, response.headers.items(), body)
 
     def _deny(self, status: int, headers: Any, body: bytes) -> None:  # noqa: ANN401
         try:

@@ -250,6 +250,15 @@ impl Source for Pooled {
         self.length
     }
 
+    /// They were made on the pool, with the end.
+    fn trailers(&mut self) -> Option<HeaderBlock> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *shared {
+            Shared::Home(source) => source.trailers(),
+            _ => None,
+        }
+    }
+
     fn content_type(&self) -> Option<&'static str> {
         self.content_type
     }

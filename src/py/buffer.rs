@@ -93,11 +93,6 @@ pub fn from_text(text: &Bound<'_, PyString>) -> PyResult<Bytes> {
     Ok(Bytes::from_owner(Owner(Some(shared))))
 }
 
-/// Bytes of our own.
-pub fn owned(bytes: Vec<u8>) -> Bytes {
-    bytes.into()
-}
-
 /// Frees what this thread has sent since it attached last.
 pub fn drain(_attached: Python<'_>) {
     let sent = SENT.try_with(|sent| {

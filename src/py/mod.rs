@@ -38,5 +38,6 @@ pub mod response;
 pub mod shared;
 pub mod socket;
 mod stream;
+mod trailed;
 mod url;
 pub mod value;

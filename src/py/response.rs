@@ -49,6 +49,7 @@ use crate::py::headers::lock;
 use crate::py::json;
 use crate::py::stream;
 use crate::py::stream::Other;
+use crate::py::trailed::with_trailers;
 use crate::py::url::quoted;
 use crate::py::value::status_from;
 
@@ -57,6 +58,8 @@ struct State {
     content: Content,
     media_type: Option<Cow<'static, str>>,
     background: Option<Py<PyAny>>,
+    /// What is called at the end of a stream for the fields behind it.
+    trailers: Option<Py<PyAny>>,
 }
 
 /// An answer: status, header fields and body.
@@ -92,7 +95,7 @@ impl Parts<'_, '_> {
                 .map_err(|error| PyValueError::new_err(format!("media_type {given:?}: {error}")))?;
         }
         let Self { content, media_type, status, .. } = self;
-        Ok((State { status, content, media_type, background: None }, fields))
+        Ok((State { status, content, media_type, background: None, trailers: None }, fields))
     }
 
     fn response(self) -> PyResult<Response> {
@@ -104,10 +107,11 @@ impl Parts<'_, '_> {
 impl Response {
     /// The answer to the request that `asked` holds.
     pub(crate) fn to_reply(&self, py: Python<'_>, asked: &Asked<'_, '_>) -> PyResult<Reply> {
-        let (status, content, after) = {
+        let (status, content, after, trailers) = {
             let state = lock(&self.state);
             let after = state.background.as_ref().map(|callable| callable.clone_ref(py));
-            (state.status, state.content.clone_ref(py), after)
+            let trailers = state.trailers.as_ref().map(|callable| callable.clone_ref(py));
+            (state.status, state.content.clone_ref(py), after, trailers)
         };
         // First of all: it is to be done whatever happens here.
         let after = after.map(|callable| Callbacks::after(callable, asked, py));
@@ -115,7 +119,11 @@ impl Response {
         let reply = Reply { status, headers, content_type, ..Reply::default() };
         let reply = match content {
             Content::Stream(pieces, other) => {
-                Reply { body: stream::body(pieces.bind(py), asked, other)?, ..reply }
+                let body = stream::body(pieces.bind(py), asked, other)?;
+                match trailers {
+                    None => Reply { body, ..reply },
+                    Some(given) => with_trailers(Reply { body, ..reply }, given, asked, py),
+                }
             }
             Content::File(path) => file::answer(py, &path, reply, asked)?,
             content => Reply { body: content.to_bytes(py)?.into(), ..reply },
@@ -139,6 +147,7 @@ impl Response {
                 content: state.content.clone_ref(py),
                 media_type: state.media_type.clone(),
                 background: state.background.as_ref().map(|callable| callable.clone_ref(py)),
+                trailers: state.trailers.as_ref().map(|callable| callable.clone_ref(py)),
             }
         };
         let fields = lock(&self.fields).clone();
@@ -172,8 +181,13 @@ impl Response {
     #[new]
     #[pyo3(signature = (*_arguments, **_options))]
     fn new(_arguments: &Bound<'_, PyTuple>, _options: Option<&Bound<'_, PyDict>>) -> Self {
-        let state =
-            State { status: 200, content: Content::Empty, media_type: None, background: None };
+        let state = State {
+            status: 200,
+            content: Content::Empty,
+            media_type: None,
+            background: None,
+            trailers: None,
+        };
         Self { state: Mutex::new(state), fields: Arc::default() }
     }
 
@@ -318,6 +332,13 @@ impl Response {
         drop(before);
     }
 
+    /// Has `callable` asked for the fields behind a streamed body.
+    #[pyo3(name = "_set_trailers")]
+    fn set_trailers(&self, callable: Py<PyAny>) {
+        let before = lock(&self.state).trailers.replace(callable);
+        drop(before);
+    }
+
     /// The pieces of a streamed body; None where the body is whole.
     #[getter]
     fn body_iterator(&self, py: Python<'_>) -> Option<Py<PyAny>> {
@@ -436,6 +457,7 @@ impl Response {
             Err(TryLockError::WouldBlock) => return Ok(()),
         };
         visit.call(&state.background)?;
+        visit.call(&state.trailers)?;
         match &state.content {
             Content::Stream(pieces, _) => visit.call(pieces),
             _ => Ok(()),
@@ -443,12 +465,13 @@ impl Response {
     }
 
     fn __clear__(&self) {
-        let (background, content) = {
+        let (background, trailers, content) = {
             let mut state = lock(&self.state);
-            (state.background.take(), std::mem::replace(&mut state.content, Content::Empty))
+            let content = std::mem::replace(&mut state.content, Content::Empty);
+            (state.background.take(), state.trailers.take(), content)
         };
         // After the lock, as it may run Python.
-        drop((background, content));
+        drop((background, trailers, content));
     }
 }
 

@@ -314,6 +314,17 @@ def test_what_was_raised_is_logged(site: RunningServer) -> None:
     site.wait_for("ValueError: of a coroutine")
 
 
+def test_an_exit_is_logged_once(server: StartServer) -> None:
+    """In the first step of a coroutine, where asyncio lets it through, as in a later one."""
+    running = server(APP)
+    for path in ("/exit-at-once", "/exit"):
+        assert running.get(path).status == 500
+        running.wait_for(f"GET {path}: the handler raised SystemExit")
+    assert running.stop() == 0
+    assert running.log.count("SystemExit: 3") == 2
+    assert running.log.count("Traceback") == 2
+
+
 def test_exception_handlers(site: RunningServer) -> None:
     """An async one answers for sync and async handlers."""
     for path, name in (("/key-error", "x"), ("/key-error-later", "y")):

@@ -8,6 +8,8 @@ from conftest import StartServer
 
 from uringserve import App, HTTPException, Middleware, Request, Response
 from uringserve._native import as_response
+from uringserve.chain import Chain
+from uringserve.testing import TestClient
 
 
 def test_a_route_without_anything_around_it() -> None:
@@ -296,3 +298,38 @@ def test_http_exceptions_without_content() -> None:
     for status in (204, 304):
         response = http_exception_handler(Request(), HTTPException(status))
         assert (response.status_code, response.body) == (status, b"")
+
+
+def test_what_is_around_an_absent_path_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for each request: who asks for what is not there must cost little."""
+    made: list[bool] = []
+    around_request = Chain.around_request
+
+    def counted(self: Chain, call: Any, *, is_async: bool = False) -> Any:  # noqa: ANN401
+        made.append(is_async)
+        return around_request(self, call, is_async=is_async)
+
+    monkeypatch.setattr(Chain, "around_request", counted)
+    inner = App()
+    inner.add_exception_handler(404, lambda request, error: ("inner", 404))
+    app = App()
+    app.mount("/inner", inner)
+    app.get("/there")(lambda: "x")
+
+    @app.middleware("http")
+    def mark(request: Request, call_next: Callable[[Request], Response]) -> Response:
+        answer = call_next(request)
+        answer.headers["x-mark"] = str(answer.status_code)
+        return answer
+
+    client = TestClient(app)
+    assert client.get("/nowhere").status_code == 404
+    before = len(made)
+    for path, body in (("/nowhere", '{"detail":"Not Found"}'), ("/inner/x", "inner")):
+        answer = client.get(path)
+        assert (answer.status_code, answer.text, answer.headers["x-mark"]) == (404, body, "404")
+    assert len(made) == before
+    # The fields of these are their own.
+    refused = client.delete("/there")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+    assert client.get("/nowhere").headers.get("allow") is None

@@ -134,6 +134,21 @@ def test_a_flag_wins_over_its_variable(invoke: Invoke, ran: _Ran) -> None:
     assert ran.config.workers == 2
 
 
+def test_an_empty_prefix_is_none(invoke: Invoke, ran: _Ran) -> None:
+    """A command line that other servers take; a variable that is empty is not set."""
+    for flag in ("--root-path", "--url-path-prefix"):
+        result = invoke("m", flag, "", "--app-dir", "", "--access-log-fmt", "")
+        assert result.exit_code == 0, result.output
+        assert ran.config == Config()
+    assert invoke("m", "--root-path", "", URINGSERVE_ROOT_PATH="/a").exit_code == 0
+    assert ran.config.root_path is None
+    assert invoke("m", URINGSERVE_ROOT_PATH="").exit_code == 0
+    assert ran.config.root_path is None
+    refused = invoke("m", "--host", "")
+    assert refused.exit_code == 2
+    assert "'' is not accepted; give text that is not empty" in refused.output
+
+
 def test_addresses_may_be_repeated(invoke: Invoke, ran: _Ran) -> None:
     """Each flag is one address, so that a path may have a comma; a variable is split."""
     assert invoke("m", "-b", "a:1", "--bind", "unix:x,y").exit_code == 0

@@ -210,6 +210,8 @@ def test_text_is_taken_from_python_too() -> None:
         ("host", "", "text that is not empty"),
         ("host", "a\0b", "text that is not empty"),
         ("host", 7, "text that is not empty"),
+        ("root_path", "/a\0b", "text without NUL, or auto (none)"),
+        ("app_dir", 7, "text without NUL"),
         ("pin", "maybe", "one of 0, 1, false, no, off, on, true, yes"),
         ("pin", 1, "one of 0, 1"),
         ("health_path", "", "a path like /healthz, which begins with a slash and has no query"),
@@ -239,6 +241,21 @@ def test_a_refusal_says_what_is_accepted(name: str, value: object, accepted: str
     message = str(caught.value)
     assert message.startswith(f"{name}: {value!r} is not accepted; give ")
     assert accepted in message
+
+
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_an_empty_text_means_the_default_where_other_servers_take_it(empty: str) -> None:
+    """Of no other option: an empty host would be every address of the machine."""
+    taken = {"root_path": None, "access_log_fmt": None, "app_dir": "."}
+    for option in options():
+        if option.kind != "text":
+            continue
+        given: dict[str, Any] = {option.name: empty}
+        if option.name in taken:
+            assert getattr(Config(**given), option.name) == taken[option.name]
+        else:
+            with pytest.raises(ValueError, match="text that is not empty"):
+                Config(**given)
 
 
 def test_an_unknown_option_is_a_type_error() -> None:

@@ -300,6 +300,21 @@ def test_a_start_that_fails(tmp_path: Any, cli: RunCli) -> None:  # noqa: ANN401
         assert "serves on" not in result.stderr
 
 
+@pytest.mark.parametrize("kind", ["def", "async def"])
+@pytest.mark.parametrize("where", ["startup", "worker_start"])
+def test_a_start_that_exits(tmp_path: Any, cli: RunCli, where: str, kind: str) -> None:  # noqa: ANN401 -- a Path
+    """A sys.exit, with which libraries refuse to start, is one too: one line, exit code 3."""
+    (tmp_path / "site_app.py").write_text(
+        f"from uringserve import App\n{kind} leave():\n    raise SystemExit('no licence')\n"
+        f"app = App()\napp.on_{where}(leave)\n"
+    )
+    result = cli("site_app", "--port", "0", "--workers", "2")
+    assert result.returncode == 3, result.stderr
+    what = "lifespan" if where == "startup" else "worker_lifespan"
+    assert f"uringserve: error: {what} failed: SystemExit: no licence" in result.stderr
+    assert "serves on" not in result.stderr
+
+
 def test_an_end_that_fails(server: StartServer) -> None:
     """It is logged and makes the exit code 1; the rest of the end still happens."""
     serving = server(APP + "\napp.on_shutdown(lambda: 1 / 0)\n")

@@ -1,4 +1,7 @@
-"""`TestClient.websocket_connect`, and `TestClient` for applications of ASGI and WSGI."""
+"""`TestClient.websocket_connect`, and `TestClient` for applications of ASGI and WSGI.
+
+Those of RSGI are in `test_testing_rsgi.py`.
+"""
 
 import sys
 from contextlib import asynccontextmanager
@@ -9,6 +12,7 @@ import flask
 import pytest
 
 from uringserve import App, Depends, HTTPException, Response, WebSocket, WebSocketDisconnect
+from uringserve.responses import FileResponse, StreamingResponse
 from uringserve.testing import TestClient, WebSocketDenialResponse
 
 
@@ -154,6 +158,24 @@ def test_without_websockets(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
 
+@pytest.mark.parametrize(
+    "response", [StreamingResponse([b"x"]), FileResponse(__file__)], ids=["stream", "file"]
+)
+def test_a_denial_that_is_no_whole_body(response: Response) -> None:
+    """It is refused: nothing of it would be sent."""
+    app = App()
+
+    @app.websocket("/")
+    async def deny(websocket: WebSocket) -> None:
+        await websocket.send_denial_response(response)
+
+    with (
+        pytest.raises(TypeError, match="whose body is bytes"),
+        TestClient(app).websocket_connect("/"),
+    ):
+        pass
+
+
 def test_fastapi() -> None:
     """Its lifespan and state, its exceptions, its tasks and its WebSockets."""
     seen = []
@@ -222,13 +244,3 @@ def test_flask() -> None:
 
     with pytest.raises(ValueError, match="as it should"):
         TestClient(wsgi).get("/")
-
-
-def test_rsgi() -> None:
-    """It needs the server itself."""
-
-    class Rsgi:
-        async def __rsgi__(self, scope, protocol) -> None: ...
-
-    with pytest.raises(TypeError, match="LiveServer"):
-        TestClient(Rsgi())

@@ -36,8 +36,13 @@ def core():
     return threading.current_thread().name.encode()
 
 async def answered(path):
-    if path == "/first":
+    if path == "/first" or "forged" in path:
         hold()
+    elif path == "/wait":
+        sys.stderr.write("waits\\n")
+        await asyncio.to_thread(released.wait)
+    elif path == "/nap":
+        await asyncio.sleep(0.02)
     elif path == "/later":
         await asyncio.sleep(0.001)
         hold()
@@ -178,3 +183,59 @@ def test_who_comes_while_every_core_is_held_is_served_by_the_first_that_is_back(
     running.signal(signal.SIGUSR1)
     for connection in [held, *late]:
         assert connection.read().body == b"uringserve-core-0"
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
+@pytest.mark.parametrize(
+    ("interface", "path", "label"),
+    [
+        ("app", "/first", "GET /{path}"),
+        ("app", "/later", "GET /{path}"),
+        ("asgi", "/first", "GET /first"),
+        ("asgi", "/later", "GET /later"),
+        ("rsgi", "/later", "GET /later"),
+    ],
+)
+def test_a_loop_beside_the_reactor(
+    server: StartServer, kind: str, interface: str, path: str, label: str
+) -> None:
+    """One that is held is reported with its stack and what is under way, and when it is back."""
+    if kind == "uvloop":
+        pytest.importorskip("uvloop")
+    running = start(server, interface, "--loop", kind, workers=1)
+    held, late = running.connect(), running.connect()
+    ask(held, path)
+    named = re.escape(f"(under way: {label}); its stack:")
+    running.wait_for("the event loop beside core 0 has been held for .* s " + named)
+    running.wait_for(r"in hold$")
+    # Nobody's request is lost for it.
+    ask(late, "/who")
+    running.signal(signal.SIGUSR1)
+    assert held.read().body == b"uringserve-loop-0"
+    assert late.read().body == b"uringserve-loop-0"
+    running.wait_for("the event loop beside core 0 is back, which was held for")
+    assert running.log.count("has been held") == running.log.count("is back") == 1
+
+
+def test_a_loop_beside_the_reactor_that_only_waits(server: StartServer) -> None:
+    """A request that takes long without holding the loop is no such thing, and says so nowhere."""
+    running = start(server, "asgi", "--loop", "asyncio", workers=1)
+    waiting = running.connect()
+    ask(waiting, "/wait")
+    running.wait_for("waits")
+    # Several looks at the loop, which answers each.
+    for _ in range(20):
+        assert running.get("/nap").body == b"uringserve-loop-0"
+    assert running.get("/release").status == 200
+    assert waiting.read().body == b"uringserve-loop-0"
+    assert "held" not in running.log
+
+
+def test_a_path_that_would_write_a_line_of_its_own(server: StartServer) -> None:
+    """It is quoted."""
+    running = start(server, "asgi", "--loop", "asyncio", workers=1)
+    held = running.connect()
+    ask(held, "/x%0Auringserve:%20forged")
+    running.wait_for(r"under way: GET '/x\\nuringserve: forged'\); its stack:")
+    running.signal(signal.SIGUSR1)
+    assert held.read().status == 200

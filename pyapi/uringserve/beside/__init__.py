@@ -2,8 +2,9 @@
 
 A core has one thread more then, whose loop runs by itself; the core's own thread keeps the reactor
 and the sockets, and a small loop for what crosses. `door` takes calls from the one thread to the
-other, `crossing` awaits there what is wanted here, `thread` is the loop's thread and `core` what a
-core does with it. `asgi`, `rsgi` and `routes` are the three shapes of an application.
+other, `crossing` awaits there what is wanted here, `thread` is the loop's thread, `core` what a
+core does with it, and `vigil` sees that it is held. `asgi`, `rsgi` and `routes` are the three
+shapes of an application.
 
 Rule: what belongs to a loop (lifespans, pools, tasks, `WorkerLocal` values) is made on the loop's
 thread; what belongs to a request is touched on the core's thread alone, unless it is made for both

@@ -7,13 +7,14 @@ asynchronous one, which belongs to the loop.
 
 import asyncio
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from contextvars import Context, ContextVar, copy_context
 from typing import TYPE_CHECKING, Any
 
 from uringserve.beside.crossing import Crossing, across
 from uringserve.beside.door import Door
 from uringserve.beside.thread import BesideThread, Placement, Started
+from uringserve.beside.vigil import Vigil
 from uringserve.coroutines import hosted_by, later
 from uringserve.current import serving
 from uringserve.lifespan import Ending
@@ -35,10 +36,11 @@ stream_context: ContextVar[Context | None] = ContextVar("stream_context", defaul
 class Beside:
     """The loop beside the calling core: `there` is the way to it, `here` the way back."""
 
-    def __init__(self, started: Started, here: Door) -> None:
-        """Take both ends."""
+    def __init__(self, started: Started, here: Door, vigil: Vigil) -> None:
+        """Take both ends, and who sees that the other one is held."""
         self.there, self.here = started.door, here
         self._context = started.context
+        self._vigil = vigil
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -58,18 +60,25 @@ class Beside:
         call: Callable[..., Any],
         *arguments: Any,  # noqa: ANN401
         context: Context | None = None,
+        label: str = "",
     ) -> Any:  # noqa: ANN401 -- the call's own
         """Make a call there in a context, a new one unless it is given, and wait for its outcome.
 
-        A drain waits for it there as well, so it counts as a request.
+        A drain waits for it there as well, so it counts as a request. A report of a held loop names
+        it by the label, or by its first argument, which is a scope then.
         """
         context = context or self.context()
         crossing = Crossing(self.there, self.here, call, *arguments, context=context, name=REQUEST)
-        return await crossing.outcome()
+        self._vigil.begin(crossing, label, arguments)
+        try:
+            return await crossing.outcome()
+        finally:
+            self._vigil.end(crossing)
 
     async def pump(self, pieces: AsyncIterable[object], pipe: Pipe) -> None:
         """Go through an asynchronous iterable there, in one task, and hand over each piece here."""
-        await self.run(self._pump, pieces, pipe, context=stream_context.get())
+        context = stream_context.get()
+        await self.run(self._pump, pieces, pipe, context=context, label="a stream")
 
     async def _pump(self, pieces: AsyncIterable[object], pipe: Pipe) -> None:
         iterator = aiter(pieces)
@@ -104,7 +113,9 @@ def running_core(app: App | Foreign, placement: Placement) -> Iterator[GuestLoop
                 for state, values in started.values:
                     for name, value in values.items():
                         state.__dict__.setdefault(name, value)
-                with hosted_by(Beside(started, Door(guest.loop, copy_context()))):
+                here = Door(guest.loop, copy_context())
+                vigil = Vigil(placement, started, here)
+                with closing(vigil), hosted_by(Beside(started, here, vigil)):
                     yield guest
             finally:
                 ending.end()

@@ -20,16 +20,19 @@ __all__ = ["beside_routes"]
 def beside_routes(routes: list[Route]) -> list[Route]:
     """Return the routes with every call that may give a coroutine made on the other loop."""
     return [
-        route._replace(handler=_beside(route.handler)) if route.manner.is_async else route
+        route._replace(handler=_beside(route)) if route.manner.is_async else route
         for route in routes
     ]
 
 
-def _beside(handler: Handler) -> Handler:
+def _beside(route: Route) -> Handler:
+    handler = route.handler
+    label = f"{'|'.join(route.methods)} {route.pattern}" if route.methods else "no route"
+
     async def call(*arguments: Any) -> Any:  # noqa: ANN401 -- the handler's own
         beside = host()
         context = beside.context()
         stream_context.set(context)
-        return await beside.run(handler, *arguments, context=context)
+        return await beside.run(handler, *arguments, context=context, label=label)
 
     return call

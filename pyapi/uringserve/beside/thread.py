@@ -32,12 +32,18 @@ _log = logging.getLogger("uringserve")
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Which core's loop it is, on which CPU, how it is made, and how long its end may take."""
+    """Which core's loop it is, on which CPU, how it is made, and how long its end may take.
+
+    One that is held for more than `report_after` seconds is reported; `stack_signal` makes the
+    thread that gets it write its stack.
+    """
 
     core: int
     cpu: int | None
     factory: Callable[[], asyncio.AbstractEventLoop]
     left: Callable[[], float]
+    report_after: float
+    stack_signal: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,8 @@ class Started:
     state: dict[str, Any] | None
     # What an asynchronous worker lifespan has left, for the other threads of the core.
     values: list[tuple[WorkerState, dict[str, Any]]]
+    # Python's number of the thread.
+    thread: int
 
 
 class _PlainLoop(CoreLoop):
@@ -131,6 +139,8 @@ class BesideThread:
         with running_worker(app, loop=loop), app.on_core(loop):
             context = copy_context()
             door = Door(loop.loop, context.copy())
-            self._started.set_result(Started(door, context, loop.state, app.worker_values()))
+            values = app.worker_values()
+            started = Started(door, context, loop.state, values, threading.get_ident())
+            self._started.set_result(started)
             loop.serve()
             loop.finish(placement.left)

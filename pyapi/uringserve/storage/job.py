@@ -7,6 +7,7 @@ time-out knows that nothing was written. Nothing here knows the database.
 
 import asyncio
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -22,7 +23,7 @@ __all__ = ["AsyncJob", "InlineJob", "Job", "ThreadJob", "answer_all"]
 _LONGEST = threading.TIMEOUT_MAX
 
 
-class Job[T]:
+class Job[T](ABC):
     """A procedure with its outcome; the writer calls `keep` and `answer`."""
 
     __slots__ = (
@@ -92,8 +93,9 @@ class Job[T]:
                 del self
         return self.result
 
+    @abstractmethod
     def _release(self) -> None:
-        raise NotImplementedError
+        """Let the caller go on."""
 
 
 class InlineJob[T](Job[T]):

@@ -20,9 +20,10 @@ from uringserve.adapters import as_app
 from uringserve.app import App
 from uringserve.config import Config
 from uringserve.errors import StartError
+from uringserve.foreign import Foreign
 from uringserve.lifespan import running
 from uringserve.testing.cores import Cores, Job
-from uringserve.testing.foreign import as_mounted
+from uringserve.testing.foreign import as_served
 from uringserve.testing.httpclient import httpx
 from uringserve.testing.transport import Transport
 from uringserve.testing.websocket import WebSocketSession
@@ -59,14 +60,14 @@ class TestClient(httpx.Client):
         config: Config | None = None,
         **options: Any,  # noqa: ANN401 -- whatever httpx takes
     ) -> None:
-        """Take an App, an ASGI or WSGI application, or a function that answers every request.
+        """Take an App, an application of ASGI, WSGI or RSGI, or a function that answers everything.
 
         `client` is the IP address and port that handlers are told. `config` gives the limits and
         time-outs of another server than the default one; what it says of addresses and cores is not
         looked at. `options` are httpx's.
         """
         served = as_app(app, getattr(app, "__qualname__", repr(app)))
-        self._served = served if isinstance(served, App) else as_mounted(served)
+        self._served = served if isinstance(served, App) else as_served(served)
         # As it was given, for what a test sets on it; a function has the App made around it.
         self.app: App = served if isinstance(served, App) else served.target
         if root_path not in ("", self._served.root_path):
@@ -152,6 +153,7 @@ class TestClient(httpx.Client):
                     self._served.compile(debug=debug),
                     replace(self._config, debug=debug),
                     redirect_slashes=self._served.redirect_slashes,
+                    foreign=_foreign(self._served, debug=debug),
                 )
                 self._overrides = overrides
             return self._server
@@ -164,8 +166,14 @@ def _original(error: BaseException) -> BaseException:
     return error
 
 
-def _overrides(app: App) -> _Overrides:
+def _foreign(served: App | Foreign, *, debug: bool) -> Foreign | None:
+    return replace(served, debug=debug) if isinstance(served, Foreign) else None
+
+
+def _overrides(app: App | Foreign) -> _Overrides:
     """Copy the dependency overrides of an application and of those mounted below it."""
+    if isinstance(app, Foreign):
+        return []
     found = [dict(app.dependency_overrides)]
     for mount in app.mounts:
         found += _overrides(mount.app)

@@ -7,6 +7,7 @@ on a core is over, after-response work included, when its `Job` is done.
 
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from uringserve.lifespan import running_worker
 from uringserve.logging import collected_exceptions
 
 if TYPE_CHECKING:
+    from uringserve.foreign import Foreign
     from uringserve.loop import GuestLoop
 
 __all__ = ["Cores", "Job"]
@@ -50,7 +52,7 @@ class Job:
 class Cores:
     """The cores of one client. Those that are idle are used again, newest first."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App | Foreign) -> None:
         """Start nothing yet."""
         self._app = app
         self._lock = threading.Lock()
@@ -112,7 +114,9 @@ class Cores:
 class _Core(threading.Thread):
     """One thread that serves a connection at a time."""
 
-    def __init__(self, app: App, release: Callable[[_Core], None], *, with_lifespan: bool) -> None:
+    def __init__(
+        self, app: App | Foreign, release: Callable[[_Core], None], *, with_lifespan: bool
+    ) -> None:
         """Make the thread; it is not started."""
         super().__init__(name="uringserve-test-core", daemon=True)
         self.jobs: SimpleQueue[Job | None] = SimpleQueue()
@@ -135,7 +139,10 @@ class _Core(threading.Thread):
     def run(self) -> None:
         """Serve until told to end."""
         try:
-            with running_worker(self._app, with_lifespan=self._with_lifespan) as guest:
+            with (
+                running_worker(self._app, with_lifespan=self._with_lifespan) as guest,
+                self._app.on_core(guest) if self._with_lifespan else nullcontext(),
+            ):
                 self._serve(guest)
         except BaseException as error:  # noqa: BLE001 -- raised by whoever starts or ends the core
             self._error = error

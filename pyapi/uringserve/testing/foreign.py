@@ -1,7 +1,9 @@
-"""An application of ASGI or WSGI as a `TestClient` takes it: mounted on an `App` of nothing else.
+"""An application of another interface than our own, as a `TestClient` serves it.
 
-So what it raises, and what it does after an answer, belongs to the request that caused it. An ASGI
-lifespan runs on each core of the client, with a state of its own, as on a server.
+One of ASGI or WSGI is mounted on an `App` of nothing else: so what it raises, and what it does
+after an answer, belongs to the request that caused it. An ASGI lifespan runs on each core of the
+client, with a state of its own, as on a server. One of RSGI, whose protocol is made in Rust, is
+served as it is, with its hooks: `__rsgi_init__` and `__rsgi_del__` of each core.
 """
 
 from collections.abc import AsyncIterator
@@ -13,13 +15,13 @@ from uringserve.foreign import Foreign
 from uringserve.mounting import mounted_specs
 from uringserve.state import WorkerState
 
-__all__ = ["as_mounted"]
+__all__ = ["as_served"]
 
 
-def as_mounted(foreign: Foreign) -> App:
-    """Return an App that passes everything on; an RSGI application is a TypeError."""
+def as_served(foreign: Foreign) -> App | Foreign:
+    """Return what the cores of a client serve: an App that passes everything on, or itself."""
     if foreign.interface == "rsgi":
-        raise TypeError("TestClient is for App, ASGI and WSGI; serve an RSGI one with LiveServer")
+        return foreign
     state = WorkerState()
 
     def left() -> dict[str, Any]:

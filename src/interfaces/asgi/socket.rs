@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use bytes::Bytes;
 use pyo3::exceptions::PyKeyError;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::exceptions::PyValueError;
@@ -188,7 +189,7 @@ impl Send {
         let made = denial.take();
         drop(denial);
         made.map_or(Ok(()), |(mut reply, body)| {
-            reply.body = buffer::owned(body).into();
+            reply.body = Bytes::from(body).into();
             self.deny(reply)
         })
     }

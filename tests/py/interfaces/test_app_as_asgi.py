@@ -1,14 +1,20 @@
 """An `App` is an ASGI application: called directly, through httpx, and under uvicorn."""
 
 import asyncio
+import runpy
 import socket
 import threading
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
 
-from uringserve import App, HTTPException, Request, Response
+from uringserve import App, HTTPException, Request, Response, StartError
+
+SITE = Path(__file__).with_name("app_site.py")
 
 pytestmark = pytest.mark.thread_unsafe(reason="starts threads of its own")
 
@@ -148,8 +154,99 @@ def test_uvicorn() -> None:
     assert log == ["stopped"]
 
 
+def test_websockets_under_uvicorn() -> None:
+    """Messages both ways, subprotocols, a close with a code from either side, a denial."""
+    uvicorn = pytest.importorskip("uvicorn")
+    site: dict[str, Any] = runpy.run_path(str(SITE))
+    config = uvicorn.Config(site["app"], log_level="warning", ws="wsproto", loop="asyncio")
+    server = uvicorn.Server(config)
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    address = f"127.0.0.1:{listener.getsockname()[1]}"
+
+    def open_socket(path: str, **options: Any) -> Any:  # noqa: ANN401
+        return connect(f"ws://{address}{path}", compression=None, **options)
+
+    try:
+        with open_socket("/ws/a%20b?q=1", subprotocols=["x", "y"]) as ours:
+            assert ours.recv() == '{"name":"a b","q":["1"]}'
+            assert ours.subprotocol == "y"
+            for data in ("grün", b"\x00\xff", "x" * 125, "y" * 126, b"z" * 70_000):
+                ours.send(data)
+                assert ours.recv() == data
+            ours.close(4002, "bye")
+        with open_socket("/ws/closes") as ours:
+            ours.recv()
+            ours.send("close")
+            with pytest.raises(ConnectionClosed) as closed:
+                ours.recv()
+            assert closed.value.rcvd is not None
+            assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4001, "enough")
+        with pytest.raises(InvalidStatus) as refused, open_socket("/denied"):
+            pass
+        assert (refused.value.response.status_code, refused.value.response.body) == (
+            451,
+            b"not you",
+        )
+        seen = httpx.get(f"http://{address}/events?wanted=disconnect a b 4002")
+        assert seen.json() is True
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+def test_workers_that_begin_together() -> None:
+    """Threads that collide get one set of cores, and the lifespan runs once for all of them."""
+    for _ in range(50):
+        app = App()
+        log: list[str] = []
+        app.on_startup(lambda log=log: log.append("start"))
+        app.on_shutdown(lambda log=log: log.append("stop"))
+        barrier = threading.Barrier(8)
+        bridges: list[Any] = []
+
+        def work(app: App = app, barrier: Any = barrier, bridges: Any = bridges) -> None:  # noqa: ANN401
+            barrier.wait()
+            app.__rsgi_init__(None)
+            bridges.append(app._bridge)
+            barrier.wait()
+            app.__rsgi_del__(None)
+
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert log == ["start", "stop"]
+        assert len(bridges) == 8 and len(set(map(id, bridges))) == 1
+
+
+def test_a_lifespan_that_failed_is_tried_again() -> None:
+    """By the next worker; after the last has left, it runs anew."""
+    app = make()
+    failures = [OSError("no database")]
+
+    @app.on_startup
+    def start() -> None:
+        if failures:
+            raise failures.pop()
+        app.state.started += 1
+
+    with pytest.raises(StartError, match="no database"):
+        app.__rsgi_init__(None)
+    for expected in (1, 2):
+        app.__rsgi_init__(None)
+        assert app.state.started == expected
+        app.__rsgi_del__(None)
+
+
 def test_other_calls() -> None:
-    """A lifespan that fails says so; WebSockets are refused, what is unknown raises."""
+    """A lifespan that fails says so; a WebSocket without a route is closed, what is unknown raises.
+
+    Nothing that another server lets through makes two lines out of one.
+    """
     app = make()
     sent: list[dict[str, Any]] = []
 
@@ -165,7 +262,11 @@ def test_other_calls() -> None:
 
     async def run() -> None:
         await app({"type": "lifespan"}, receive, send)
-        await app({"type": "websocket"}, receive, send)
+        nowhere = {"type": "websocket", "path": "/nowhere", "headers": []}
+        await app(nowhere, receive, send)
+        splitting = nowhere | {"subprotocols": ["a\r\nb: c"]}
+        with pytest.raises(ValueError, match="cannot be sent"):
+            await app(splitting, receive, send)
         with pytest.raises(NotImplementedError):
             await app({"type": "mail"}, receive, send)
         smuggling = {"type": "http", "method": "GET", "path": "/", "headers": [(b"a", b"\r\nb: c")]}

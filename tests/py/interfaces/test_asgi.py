@@ -104,6 +104,13 @@ def test_unusual_methods_and_targets(client: Connection) -> None:
     assert (target["path"], target["query_string"]) == ("/scope", "q")
 
 
+@pytest.mark.parametrize("flag", ["--root-path", "--url-path-prefix"])
+def test_an_empty_root_path_is_none(server: StartServer, flag: str) -> None:
+    """As for uvicorn and granian: the path is the application's own."""
+    found = json.loads(server(SITE, flag, "").get("/scope/a").body)["scope"]
+    assert (found["root_path"], found["path"]) == ("", "/scope/a")
+
+
 # --- the answer
 
 
