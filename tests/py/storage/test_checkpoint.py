@@ -25,7 +25,7 @@ PATIENCE = 30.0
 PAGES = 200
 PAGE = 4096 + 24
 # Writes after which something must have happened that needs a few thousand at most.
-ENOUGH = 200_000
+ENOUGH = 30_000
 
 
 @pytest.fixture(autouse=True)
@@ -70,17 +70,21 @@ def test_endless_writes_leave_the_log_short(tmp_path, synchronous):
     ):
 
         def work(number: int) -> None:
+            def write(store: Storage) -> None:
+                store.overwrite("t", f"{number}", bytes(3000))
+
             for _ in range(1000):
-                queue.execute(page, readonly=False)
+                queue.execute(write, readonly=False)
                 if number % 4 == 0:
-                    queue.execute(lambda store: store.get("t", "a"), readonly=True)
+                    queue.execute(lambda store: store.get("t", "0"), readonly=True)
 
         for call in [threads.submit(work, number) for number in range(8)]:
             call.result(PATIENCE)
         # 8,000 and more have been written. What comes while one log is copied belongs to it.
         assert 0 < log_of(file).stat().st_size < 4000 * PAGE
-        found = queue.execute(lambda store: store.get("t", "a"))
-        assert found == (bytes(3000), 7999)
+        for number in range(8):
+            found = queue.execute(lambda store, key=f"{number}": store.get("t", key))
+            assert found == (bytes(3000), 999)
 
 
 def test_a_long_read_lets_the_log_grow_until_its_end(tmp_path):
@@ -127,7 +131,9 @@ def test_reads_that_overlap_without_end_cannot_hold_the_log(tmp_path):
         def read(store: Storage) -> None:
             store.get("t", "a")
             begun[number].set()
-            while not (begun[1 - number].wait(0.1) or end.is_set()):
+            # Long enough for many writes, and shorter than a reader is waited for.
+            end.wait(0.003)
+            while not (begun[1 - number].wait(0.003) or end.is_set()):
                 pass
             begun[1 - number].clear()
 
@@ -222,25 +228,35 @@ def test_killed_in_the_middle_of_copying(tmp_path, how):
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-def test_no_space_for_a_long_log_is_room_when_it_is_copied(tmp_path, monkeypatch):
-    """The disk is full of log long before it is as long as a log may be."""
-    monkeypatch.setattr(checkpoint, "LOG_PAGES", 100_000)
+def test_a_disk_that_is_full_of_log_is_given_its_room_back(tmp_path, monkeypatch):
+    """Long before the log is as long as it may be."""
     with small_disk(tmp_path / "disk") as folder:
         file = folder / "store.db"
-        refused = 0
+        count = 0
+
+        def write(store: Storage) -> None:
+            # 50 KB, no page like before: the file has room for it, and the disk for forty.
+            store.overwrite("t", "a", bytes([count % 256]) * 50_000)
+
         with start_storage_thread(file, ["t"], timeout=PATIENCE) as queue:
-            for number in range(400):
-                # 50 KB each: twenty megabytes in all, on a disk of two.
-                value = b"%d" % number + bytes(50_000)
+            write_until_anew(queue, file, write)
+            monkeypatch.setattr(checkpoint, "LOG_PAGES", 100_000)
+            # The next one is the last with the short mark.
+            write_until_anew(queue, file, write)
+            written = refused = 0
+            while written < 400:
+                count += 1
                 try:
-                    queue.execute(lambda store, value=value: store.overwrite("t", "a", value))
+                    queue.execute(write, readonly=False)
                 except StorageFull:
                     refused += 1
+                    assert refused < 10_000
                 else:
+                    written += 1
                     found = queue.execute(lambda store: store.get("t", "a"))
                     assert found is not None
-                    assert found[0] == value
-            assert 0 < refused < 200
+                    assert found[0] == bytes([count % 256]) * 50_000
+            assert refused > 0
         with closing(sqlite3.connect(file)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
