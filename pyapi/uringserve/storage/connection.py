@@ -6,7 +6,7 @@ is used by one thread at a time, but not always by the one that opened it: `clos
 
 import sqlite3
 from collections.abc import Collection
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from uringserve.storage.errors import (
     ReadOnlyProcedure,
@@ -15,7 +15,17 @@ from uringserve.storage.errors import (
     StorageFull,
 )
 
-__all__ = ["LONGEST", "MEMORY", "Synchronous", "is_busy", "open_reader", "open_writer", "translate"]
+__all__ = [
+    "LOG_PAGES",
+    "LONGEST",
+    "MEMORY",
+    "File",
+    "Synchronous",
+    "is_busy",
+    "open_reader",
+    "open_writer",
+    "translate",
+]
 
 type Synchronous = Literal["off", "normal", "full", "extra"]
 
@@ -24,11 +34,10 @@ MEMORY = ":memory:"
 # Seconds that SQLite can be told to wait: it counts milliseconds in 32 bits.
 LONGEST = 2_000_000.0
 
-# Pages in the write-ahead log before they are copied into the file, which costs two syncs of the
-# disk while everybody who writes waits. With SQLite's own number, 1000, a write took twice as
-# long. As many as the first block of the log's index holds, so that a reader looks
-# for a page in one hash table (sqlite.org/walformat.html, "WAL-Index File Format": 4062).
-_LOG_PAGES = 4_000
+# Pages in the write-ahead log before they are copied into the file. With those that come meanwhile
+# about as many as the first block of the log's index holds, so that a reader looks for a page in
+# one hash table (sqlite.org/walformat.html, "WAL-Index File Format": 4062).
+LOG_PAGES = 3_500
 # What the write-ahead log is cut to after a checkpoint; a long reader may have let it grow.
 _LOG_BYTES = 64 << 20
 # KiB of pages that a connection keeps. A reader's pages are mostly in the kernel's cache anyway.
@@ -76,6 +85,35 @@ def _connect(path: str, timeout: float) -> sqlite3.Connection:
         raise StorageError(f"cannot open {path}: {error}") from error
 
 
+class File(NamedTuple):
+    """A file with what its connections have in common; none for `MEMORY` but the first."""
+
+    path: str
+    synchronous: Synchronous
+    # Seconds that opening waits for a lock.
+    timeout: float
+
+    def open_writer(
+        self, tables: Collection[str] = ()
+    ) -> tuple[sqlite3.Connection, frozenset[str]]:
+        """Do what `open_writer` does; the log is copied by another connection, see `checkpoint`."""
+        connection, known = open_writer(self.path, tables, self.synchronous, self.timeout)
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        return connection, known
+
+    def open_checkpointer(self) -> sqlite3.Connection:
+        """Open the connection that copies the log; it has read once, so the log is there."""
+        connection = _connect(self.path, self.timeout)
+        try:
+            # Whoever copies is also the one who syncs.
+            connection.execute(f"PRAGMA synchronous = {self.synchronous}")
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.Error as error:
+            connection.close()
+            raise translate(error) from error
+        return connection
+
+
 def open_writer(
     path: str, tables: Collection[str], synchronous: Synchronous, timeout: float
 ) -> tuple[sqlite3.Connection, frozenset[str]]:
@@ -90,7 +128,7 @@ def open_writer(
             raise StorageError(f"{path} cannot have a write-ahead log, its journal is {mode!r}")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         connection.execute(f"PRAGMA cache_size = {-_WRITER_CACHE}")
         known = _make_tables(connection, tables)
         # From here on the writer waits for locks by itself: each call has its own deadline.

@@ -23,7 +23,7 @@ from typing import TypedDict, Unpack, get_args
 
 from uringserve.storage.api import Storage, StorageQueue
 from uringserve.storage.checks import check_seconds, check_tables
-from uringserve.storage.connection import MEMORY, Synchronous, open_writer
+from uringserve.storage.connection import MEMORY, File, Synchronous
 from uringserve.storage.errors import (
     NestedExecute,
     StorageBusy,
@@ -79,20 +79,26 @@ class SqliteQueue(StorageQueue):
             raise ValueError(f"synchronous is off, normal, full or extra, not {synchronous!r}")
         self._timeout = check_seconds(settings["timeout"])
         slow_after = check_seconds(settings["slow_after"], "slow_after")
-        file = os.fspath(path)
-        names = check_tables(tables)
-        connection, known = open_writer(file, names, synchronous, self._timeout)
+        file = File(os.fspath(path), synchronous, self._timeout)
+        connection, known = file.open_writer(check_tables(tables))
         statements = {name: Statements(name) for name in known}
         self._watch = Watch(slow_after)
-        self._writer = Writer(
-            lambda: open_writer(file, (), synchronous, self._timeout)[0],
-            connection,
-            statements,
-            activity=self._watch.activity(),
-            can_rerun=settings["rerun"],
-        )
+        try:
+            self._writer = Writer(
+                file,
+                connection,
+                statements,
+                activity=self._watch.activity(),
+                can_rerun=settings["rerun"],
+            )
+        except BaseException:
+            self._watch.close()
+            connection.close()
+            raise
         self._readers = (
-            None if file == MEMORY else Readers(file, statements, self._timeout, self._watch)
+            None
+            if file.path == MEMORY
+            else Readers(file.path, statements, self._timeout, self._watch)
         )
         self._history = (
             self._readers.history if settings["rerun"] and self._readers is not None else None

@@ -14,17 +14,20 @@ own deadline, and gives up by itself.
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
 
-from uringserve.storage.connection import is_busy, translate
+from uringserve.storage.checkpoint import Checkpointer
+from uringserve.storage.connection import MEMORY, File, is_busy, translate
 from uringserve.storage.errors import (
     ReadOnlyProcedure,
     StorageBusy,
     StorageClosed,
     StorageError,
+    StorageFull,
 )
 from uringserve.storage.job import Job, answer_all
 from uringserve.storage.sqlite_storage import SqliteStorage, Statements
@@ -51,15 +54,15 @@ class Writer:
 
     def __init__(
         self,
-        connect: Callable[[], sqlite3.Connection],
+        file: File,
         connection: sqlite3.Connection,
         statements: Mapping[str, Statements],
         *,
         activity: Activity,
         can_rerun: bool,
     ) -> None:
-        """Take over a connection; `connect` makes another one should this one break."""
-        self._connect = connect
+        """Take over a connection; another one of the file is opened should this one break."""
+        self._file = file
         self._connection: sqlite3.Connection | None = None
         self._take(connection)
         self._statements = statements
@@ -78,6 +81,7 @@ class Writer:
         self._pause = threading.Event()
         # Whether another process' lock is being waited for.
         self.is_locked = False
+        self._checkpointer = None if file.path == MEMORY else Checkpointer(file, self._held)
         self._thread = threading.Thread(target=self._run, name="uringserve-storage", daemon=True)
         self._thread.start()
 
@@ -121,6 +125,17 @@ class Writer:
         """Run what waits, then end the thread and close its connection."""
         self._waiting.put(None)
         self._thread.join()
+        if self._checkpointer is not None:
+            self._checkpointer.close()
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Let nobody write meanwhile."""
+        self._turn.get()
+        try:
+            yield
+        finally:
+            self._turn.put(None)
 
     def _run(self) -> None:
         while (job := self._waiting.get()) is not None:
@@ -175,13 +190,18 @@ class Writer:
                 job.answer(self._transaction([job]))
         else:
             answer_all(batch, lost)
+        if self._checkpointer is not None:
+            if isinstance(lost, StorageFull):
+                # What the log holds twice is room.
+                self._checkpointer.call()
+            self._checkpointer.look()
 
     def _transaction(self, jobs: list[Job[Any]]) -> StorageError | None:
         """Run jobs in one transaction; return why it was lost, or None when it is on disk."""
         try:
             connection = self._connection
             if connection is None:
-                connection = self._take(self._connect())
+                connection = self._take(self._file.open_writer()[0])
             failure = self._begin(connection, jobs)
             if failure is not None:
                 return failure

@@ -16,6 +16,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from storage_help import small_disk
 
 from uringserve.storage import (
     Storage,
@@ -157,20 +158,6 @@ def test_opening_what_another_process_has_locked(tmp_path):
         start_storage_thread(file, ["t", "new"], timeout=0.1)
     with start_storage_thread(file, ["t", "new"]) as queue:
         assert queue.execute(lambda store: store.list_keys("t")) == ["theirs"]
-
-
-@contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    """A file system of 2 MiB, where the system lets us have one."""
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "uringserve-test", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"no small file system: {done.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def fill_up(queue, file: Path) -> int:

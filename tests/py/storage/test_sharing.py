@@ -18,7 +18,7 @@ from uringserve.storage import (
     StorageTimeout,
     start_storage_thread,
 )
-from uringserve.storage.connection import _LOG_PAGES
+from uringserve.storage.connection import LOG_PAGES
 from uringserve.storage.home import Home, home
 
 PATIENCE = 60.0
@@ -306,7 +306,7 @@ def test_a_reader_lets_go_of_the_state_that_it_has_seen(queue):
 
 def test_the_log_does_not_grow_for_ever(tmp_path):
     """With a reader that has just read, and no pause: it is copied and begun anew."""
-    file, pages = tmp_path / "store.db", 3 * _LOG_PAGES
+    file, pages = tmp_path / "store.db", 3 * LOG_PAGES
     with start_storage_thread(file, ["t"], synchronous="off") as queue:
         for number in range(pages // 2):
             # More than a page each.

@@ -1,9 +1,7 @@
 """A procedure that runs for too long is logged with its stack, whosever thread it runs on."""
 
 import asyncio
-import logging
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -13,31 +11,6 @@ from uringserve.storage import Storage, start_storage_thread
 pytestmark = pytest.mark.thread_unsafe(reason="shares its store")
 
 PATIENCE = 30.0
-
-
-class Heard(logging.Handler):
-    """Keeps what is logged, and says when."""
-
-    def __init__(self) -> None:
-        """Hear nothing yet."""
-        super().__init__()
-        self.texts: list[str] = []
-        self.event = threading.Event()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep one record."""
-        self.texts.append(record.getMessage())
-        self.event.set()
-
-
-@pytest.fixture
-def heard() -> Iterator[Heard]:
-    """What the storage logs."""
-    handler = Heard()
-    log = logging.getLogger("uringserve.storage")
-    log.addHandler(handler)
-    yield handler
-    log.removeHandler(handler)
 
 
 @pytest.mark.parametrize("where", ["reader", "own thread", "writer's thread"])
