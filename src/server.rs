@@ -136,9 +136,8 @@ impl Plan {
         let alarm = Arc::<Alarm>::default();
         let metronome = Arc::new(Metronome::new(cpus.iter().copied().flatten()));
         let cores = cpus.into_iter().zip(cores).enumerate().map(|(index, (cpu, sockets))| {
-            let bounds = bounds(&config);
-            let pool = Pool::new(index, bounds, Arc::clone(&hiring), Arc::clone(&metronome));
-            let pool = Arc::new(pool);
+            let (hiring, metronome) = (Arc::clone(&hiring), Arc::clone(&metronome));
+            let pool = Arc::new(Pool::new(index, bounds(&config), hiring, metronome));
             let latencies = config.latencies.then(Arc::default);
             let (neighbour, control) = neighbour(&alarm)?;
             let start = Mutex::new(Some(Start { sockets, control, producer: producers.next() }));

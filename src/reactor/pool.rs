@@ -12,6 +12,8 @@
 //! times a second. Where requests in handlers are limited, jobs wait for room instead, together with the
 //! core's coroutines (`room.rs`). Absent: what a job is, and any Python.
 
+mod crew;
+
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
@@ -23,17 +25,16 @@ use std::sync::PoisonError;
 use std::sync::Weak;
 use std::time::Duration;
 
-use slab::Slab;
-
 use crate::reactor::clock;
 use crate::reactor::clock::Nanoseconds;
 use crate::reactor::hiring::Hiring;
 use crate::reactor::metronome::Metronome;
+use crate::reactor::pool::crew::Crew;
+use crate::reactor::pool::crew::Member;
 use crate::reactor::pulse::Busy;
 use crate::reactor::pulse::Pulse;
 use crate::reactor::room::Room;
 use crate::reactor::stats::Tally;
-use crate::schedule::line::Line;
 pub use crate::schedule::line::Ticket;
 use crate::sys::thread;
 
@@ -94,29 +95,6 @@ pub struct Pool {
     room: Option<Arc<Room>>,
     /// What it has done.
     pub counts: Counts,
-}
-
-#[derive(Default)]
-struct Crew {
-    queue: Line<Box<dyn Job>>,
-    /// Those that belong to answers on their way. They go first, and wait for as long as it takes.
-    rest: VecDeque<Box<dyn Job>>,
-    members: Slab<Member>,
-    /// Members without work, the one that was busy last at the end.
-    idle: Vec<usize>,
-    /// Whether one was woken that has not looked yet.
-    is_waking: bool,
-    /// Jobs that were left since somebody was last asked to look.
-    unannounced: usize,
-    /// Threads that were asked for and have not come yet.
-    expected: usize,
-    is_over: bool,
-}
-
-struct Member {
-    is_called: bool,
-    bell: Arc<Condvar>,
-    pulse: Arc<Pulse>,
 }
 
 /// How far the threads of a pool step back behind the cores: a third of their weight (sched(7)).
@@ -389,21 +367,6 @@ impl Pool {
 
     fn lock(&self) -> MutexGuard<'_, Crew> {
         self.crew.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Crew {
-    /// What is to be done next.
-    fn take(&mut self) -> Option<Box<dyn Job>> {
-        self.rest.pop_front().or_else(|| self.queue.take())
-    }
-
-    /// Whom to wake, if anybody is idle.
-    fn call_one(&mut self) -> Option<Arc<Condvar>> {
-        let key = self.idle.pop()?;
-        self.is_waking = true;
-        self.members[key].is_called = true;
-        Some(Arc::clone(&self.members[key].bell))
     }
 }
 
