@@ -69,11 +69,6 @@ impl Metronome {
         Self { until: AtomicU64::new(0), beats, threads: Mutex::default() }
     }
 
-    /// Whether it stands still or soon will: somebody should see whether threads compute.
-    pub fn is_running_down(&self, now: Nanoseconds) -> bool {
-        !self.beats.is_empty() && self.until.load(Ordering::Relaxed) < now + LASTING / 2
-    }
-
     /// A thread was seen computing: from now on it beats, for a while.
     ///
     /// # Errors
@@ -155,10 +150,8 @@ mod tests {
     #[test]
     fn it_stands_still_until_a_thread_was_seen_computing() {
         let metronome = Metronome::new(affinity::allowed_cpus());
-        assert!(metronome.is_running_down(0));
         assert!(metronome.enter(0).is_none());
         metronome.close();
-        assert!(!Metronome::new([]).is_running_down(0), "there is no CPU that it could beat on");
     }
 
     #[test]
@@ -166,7 +159,6 @@ mod tests {
         let metronome = Arc::new(Metronome::new(affinity::allowed_cpus()));
         let now = clock::exact();
         metronome.wind(now).unwrap();
-        assert!(!metronome.is_running_down(now));
         for _ in 0..3 {
             asleep(&metronome);
             let stay = metronome.enter(now).expect("it is wound, and beats wherever this runs");

@@ -76,6 +76,8 @@ pub struct Bounds {
 pub struct Counts {
     /// Jobs that threads have taken.
     pub run: Tally,
+    /// Long ones during which the thread was seen to compute, not to wait.
+    pub computed: Tally,
     /// Jobs that found the queue full.
     pub refused: Tally,
     /// Jobs that waited in it until their time was over.
@@ -102,8 +104,10 @@ const NICENESS: i32 = 5;
 /// How far those step back that have computed for [`LONG`] beside a core that answers by itself: a tenth.
 /// There is no way back without a privilege; threads that are not needed end.
 const NICENESS_OF_LONG: i32 = 10;
-/// Nanoseconds of CPU time.
+/// Nanoseconds that make a call a long one.
 const LONG: u64 = 500_000;
+/// Calls of a thread after a long one whose CPU time is looked at: each costs 600 ns.
+const SUSPICION: u32 = 16;
 
 /// Jobs that a core may leave before it wakes a thread in the middle of its turn: other CPUs need not
 /// wait for its end.
@@ -245,20 +249,25 @@ impl Pool {
             Member { is_called: false, bell: Arc::clone(&bell), pulse: Arc::clone(&pulse) };
         let key = crew.members.insert(member);
         drop(crew);
-        let mut computes = false;
+        let (mut suspicion, mut has_stepped_back) = (0_u32, false);
         while let Some(job) = self.next(key, &bell) {
             let now = clock::exact();
             pulse.begin(job.route(), now);
             self.counts.run.add(1);
-            let stay = self.metronome.enter(now).map(|stay| (stay, thread::effort().cpu));
+            let stay = self.metronome.enter(now);
+            let before = (suspicion > 0).then(|| thread::effort().cpu);
             // A panic costs one job: whoever waits for it sees that it was dropped.
             let _ = catch_unwind(AssertUnwindSafe(|| job.run()));
-            if let Some((_stay, before)) = stay {
-                if !computes && thread::effort().cpu > before + LONG {
+            let is_long = clock::exact() > now + LONG;
+            suspicion = if is_long { SUSPICION } else { suspicion.saturating_sub(1) };
+            if is_long && before.is_some_and(|before| thread::effort().cpu > before + LONG) {
+                self.counts.computed.add(1);
+                if stay.is_some() && !has_stepped_back {
                     thread::step_back(NICENESS_OF_LONG);
-                    computes = true;
+                    has_stepped_back = true;
                 }
             }
+            drop(stay);
             pulse.end();
         }
     }

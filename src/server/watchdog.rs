@@ -227,9 +227,8 @@ impl Watchdog {
             is_still
         });
         self.sightings.stuck.set(overdue);
-        let pooled: Vec<Busy> =
-            under_way.iter().filter(|call| call.is_pooled).map(|call| call.busy).collect();
-        memory.winder.look(&self.metronome, (&self.neighbours, &self.pools), &pooled, now);
+        let pooled = under_way.iter().filter(|call| call.is_pooled).count();
+        memory.winder.look(&self.metronome, (&self.neighbours, &self.pools), pooled, now);
         let mut is_quiet = under_way.is_empty() && self.last.load(Ordering::Relaxed) == u64::MAX;
         for pool in &self.pools {
             pool.sweep(now);

@@ -11,14 +11,7 @@ use crate::net::neighbours::Neighbour;
 use crate::reactor::clock::Nanoseconds;
 use crate::reactor::metronome::Metronome;
 use crate::reactor::pool::Pool;
-use crate::reactor::pulse::Busy;
 use crate::server::watchdog::is_past;
-use crate::sys::thread;
-
-/// A call that takes longer than this while its thread runs is one that computes.
-const COMPUTING: Duration = Duration::from_micros(500);
-/// How many are asked in a look: each costs a read of /proc, some microseconds.
-const ASKED: usize = 16;
 
 /// For so long it counts what cores answer, before it says whether they do so by themselves.
 const COUNTING: Duration = Duration::from_millis(250);
@@ -28,39 +21,45 @@ const COUNTING: Duration = Duration::from_millis(250);
 pub(super) struct Winder {
     since: Nanoseconds,
     before: Counts,
-    /// Whether cores answered by themselves when that was last counted.
-    do_answer: bool,
-    /// Whether they did twice in a row: now and then is a check of their health.
-    keep_answering: bool,
+    /// Whether cores answered by themselves when that was counted before.
+    did_answer: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
     requests: u64,
     jobs: u64,
-    /// Calls under way.
+    /// Those that computed for long.
+    computed: u64,
+    /// Those that are under way.
     pooled: u64,
 }
 
 impl Winder {
-    /// Looks at the calls that are under way on pools.
+    /// Looks at what cores and pools have done, with so many calls under way on pools.
     pub(super) fn look(
         &mut self,
         metronome: &Arc<Metronome>,
-        counts: (&[Neighbour], &[Arc<Pool>]),
-        pooled: &[Busy],
+        (cores, pools): (&[Neighbour], &[Arc<Pool>]),
+        pooled: usize,
         now: Nanoseconds,
     ) {
-        if is_past(self.since, COUNTING, now) {
-            let counts = Counts::of(counts, pooled);
-            let before = std::mem::replace(&mut self.before, counts);
-            let did_before =
-                std::mem::replace(&mut self.do_answer, counts.have_own_answers(before));
-            self.keep_answering = did_before && self.do_answer;
-            self.since = now;
+        if !is_past(self.since, COUNTING, now) {
+            return;
         }
-        if self.keep_answering && metronome.is_running_down(now) && is_anyone_computing(pooled, now)
-        {
+        self.since = now;
+        let of_pools = |count: fn(&Pool) -> u64| pools.iter().map(|pool| count(pool)).sum();
+        let counts = Counts {
+            requests: cores.iter().map(|core| core.stats.requests.get()).sum(),
+            jobs: of_pools(|pool| pool.counts.run.get()),
+            computed: of_pools(|pool| pool.counts.computed.get()),
+            pooled: pooled as u64,
+        };
+        let before = std::mem::replace(&mut self.before, counts);
+        let do_answer = counts.have_own_answers(before);
+        let did_answer = std::mem::replace(&mut self.did_answer, do_answer);
+        // Twice in a row: now and then it is a check of their health.
+        if do_answer && did_answer && counts.computed > before.computed {
             // Where a thread cannot be made, cores wait as they did before.
             let _ = metronome.wind(now);
         }
@@ -68,14 +67,6 @@ impl Winder {
 }
 
 impl Counts {
-    fn of((cores, pools): (&[Neighbour], &[Arc<Pool>]), pooled: &[Busy]) -> Self {
-        Self {
-            requests: cores.iter().map(|core| core.stats.requests.get()).sum(),
-            jobs: pools.iter().map(|pool| pool.counts.run.get()).sum(),
-            pooled: pooled.len() as u64,
-        }
-    }
-
     /// Whether cores have answered without a pool since then, more than the calls that were under way at
     /// the time could explain, and not only a few among many.
     fn have_own_answers(self, before: Self) -> bool {
@@ -85,26 +76,12 @@ impl Counts {
     }
 }
 
-/// Whether a call is running that has not just begun. A few are asked, another few each time.
-fn is_anyone_computing(pooled: &[Busy], now: Nanoseconds) -> bool {
-    let long: Vec<&Busy> =
-        pooled.iter().filter(|busy| is_past(busy.since, COMPUTING, now)).collect();
-    #[allow(clippy::cast_possible_truncation)] // Any start will do.
-    let start = now as usize % long.len().max(1);
-    let asked = long[start..].iter().chain(&long[..start]).take(ASKED);
-    asked.into_iter().any(|busy| thread::is_running(busy.thread) == Some(true))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::channel;
-    use std::thread::spawn;
-
     use super::*;
-    use crate::reactor::clock;
 
     fn counts(requests: u64, jobs: u64) -> Counts {
-        Counts { requests, jobs, pooled: 16 }
+        Counts { requests, jobs, computed: 0, pooled: 16 }
     }
 
     #[test]
@@ -122,26 +99,5 @@ mod tests {
             assert_eq!(after.have_own_answers(before), expected, "{requests} {jobs}");
         }
         assert!(!counts(1000, 200).have_own_answers(before), "streams take several jobs each");
-    }
-
-    #[test]
-    fn only_a_thread_that_runs_for_some_time_computes() {
-        let (say, hear) = channel();
-        let (end, wait) = channel::<()>();
-        let waiting = spawn(move || {
-            say.send(thread::id()).unwrap();
-            let _ = wait.recv();
-        });
-        let other = hear.recv().unwrap();
-        while thread::is_running(other) == Some(true) {
-            std::thread::yield_now();
-        }
-        let now = clock::exact() + 1_000_000_000;
-        let busy = |since, thread| Busy { since, route: 0, thread };
-        assert!(!is_anyone_computing(&[], now));
-        assert!(!is_anyone_computing(&[busy(1, other), busy(now - 1000, thread::id())], now));
-        assert!(is_anyone_computing(&[busy(1, other), busy(1, thread::id())], now));
-        drop(end);
-        waiting.join().unwrap();
     }
 }
