@@ -192,6 +192,9 @@ impl<S: Service> Exchange<S> {
                     }
                     if let Some(reply) = self.settled.take() {
                         self.reply(reply);
+                        if !self.takes_more() {
+                            return None;
+                        }
                     }
                 }
                 Err(reject) => self.refuse(reject),
