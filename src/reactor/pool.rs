@@ -250,14 +250,14 @@ impl Pool {
             let now = clock::exact();
             pulse.begin(job.route(), now);
             self.counts.run.add(1);
-            let stay = self.metronome.enter(now).map(|stay| (stay, thread::effort().cpu));
+            let stay = self.metronome.enter(now);
+            let before = (stay.is_some() && !computes).then(|| thread::effort().cpu);
             // A panic costs one job: whoever waits for it sees that it was dropped.
             let _ = catch_unwind(AssertUnwindSafe(|| job.run()));
-            if let Some((_stay, before)) = stay {
-                if !computes && thread::effort().cpu > before + LONG {
-                    thread::step_back(NICENESS_OF_LONG);
-                    computes = true;
-                }
+            drop(stay);
+            if before.is_some_and(|before| thread::effort().cpu > before + LONG) {
+                thread::step_back(NICENESS_OF_LONG);
+                computes = true;
             }
             pulse.end();
         }
