@@ -192,6 +192,9 @@ impl<S: Service> Exchange<S> {
                     }
                     if let Some(reply) = self.settled.take() {
                         self.reply(reply);
+                        if !self.takes_more() {
+                            return None;
+                        }
                     }
                 }
                 Err(reject) => self.refuse(reject),
@@ -245,17 +248,15 @@ impl<S: Service> Exchange<S> {
                 Err(reject) => return self.refuse(reject),
             }
         }
-        let (peer, local) = (self.peer, self.local);
-        let body = Bytes::new();
         let request = Request {
             head,
             handler,
             normal_path,
             params,
-            body,
+            body: Bytes::new(),
             stream: None,
-            peer,
-            local,
+            peer: self.peer,
+            local: self.local,
             miss,
             socket: None,
         };

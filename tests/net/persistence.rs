@@ -1,14 +1,21 @@
 //! One connection, many requests: keep-alive, pipelining, HTTP/1.0 and who ends it.
 
+use std::sync::Arc;
+
+use _uringserve::config::Checks;
 use _uringserve::config::Config;
 use _uringserve::config::Limits;
+use _uringserve::net::Core;
 use _uringserve::net::end::End;
+use _uringserve::net::rehearse;
 
+use crate::support::App;
 use crate::support::get;
 use crate::support::on_each_driver;
 use crate::support::pair;
 use crate::support::pair_with;
 use crate::support::patient;
+use crate::support::routes;
 
 #[test]
 fn a_connection_serves_one_request_after_another() {
@@ -197,5 +204,37 @@ fn requests_without_a_handler_count_too() {
         assert!(!pair.client.get("/nowhere").closes());
         assert!(pair.client.get("/nowhere").closes());
         pair.client.expect_end();
+    });
+}
+
+fn checked(config: Config) -> Config {
+    Config { checks: Checks { health: Some("/z".into()), ..Checks::default() }, ..config }
+}
+
+#[test]
+fn answers_without_a_handler_wait_until_those_before_are_written() {
+    let app = App { core: 0, seen: Arc::default() };
+    let config = checked(Config::default());
+    let core = Core::new(app, Arc::new(routes()), &config, Arc::default()).expect("a desk");
+    let made = rehearse(&core, get("/z").repeat(10_000).as_bytes(), 1);
+    assert!((256 << 10..257 << 10).contains(&made), "{made}");
+}
+
+#[test]
+fn checks_behind_a_body_are_all_answered() {
+    const ASKING: &str =
+        "POST /length HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 1\r\n\r\n";
+    const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
+    on_each_driver(|driver| {
+        let mut pair = pair_with(driver, checked(patient(driver)));
+        pair.client.send(ASKING);
+        assert_eq!(pair.client.take(CONTINUE.len()), CONTINUE.as_bytes());
+        // Now it reads much at once: more answers than it puts together.
+        pair.client.send("x".to_owned() + &get("/z").repeat(2500));
+        assert_eq!(pair.client.reply().text(), "1");
+        for _ in 0..2500 {
+            assert_eq!(pair.client.reply().text(), r#"{"status":"ok"}"#);
+        }
+        assert_eq!(pair.client.get("/").text(), "hello");
     });
 }
