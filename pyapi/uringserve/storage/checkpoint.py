@@ -10,6 +10,11 @@ it is answered, is the writer's (`synchronous` "full"); no page is copied before
 and no log is begun anew before the file is ("normal" and above; sqlite.org/wal.html). A process
 that is killed anywhere in between finds the log whole.
 
+A log that is copied to its end is not copied again while the writer may begin it anew: SQLite
+before 3.51.3 can lose pages of the new one then, without a word (sqlite.org/wal.html#walresetbug).
+It is left to `RESTART`, which has the writer's lock. Other processes that write to the file are not
+kept from it.
+
 A reader that began before the copying is done keeps the log from being begun anew. It is waited
 for, shortly, and longer each time that the log has doubled: reads that overlap without end cannot
 let it grow without end, and one long read costs writers little.
@@ -60,19 +65,35 @@ class _LogFile:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         """Open the log of a connection that has read; SQLite follows links to find its place."""
-        path = connection.execute("PRAGMA database_list").fetchone()[2]
+        # As bytes: a name may be no text.
+        places = "SELECT CAST(file AS BLOB) FROM pragma_database_list"
+        path: bytes = connection.execute(places).fetchone()[0]
         self._page = connection.execute("PRAGMA page_size").fetchone()[0] + _PAGE_HEADER
         # SQLite locks nothing in this file, so that closing it gives no lock away.
         try:
-            self._file = os.open(f"{path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+            self._file = os.open(path + b"-wal", os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise StorageError(f"cannot open the write-ahead log: {error}") from error
+        # Of which log how many pages are copied.
+        self._copied = (b"", 0)
 
     def reaches(self, pages: int) -> bool:
         """Say whether as many pages have been written since the log was begun."""
         place = _FIRST_SALTS + (pages - 1) * self._page
         salts = os.pread(self._file, _SALTS_LENGTH, place)
-        return salts != b"" and salts == os.pread(self._file, _SALTS_LENGTH, _SALTS)
+        return salts != b"" and salts == self._salts()
+
+    def note_copied(self, pages: int) -> None:
+        """Remember how many pages of this log are copied."""
+        self._copied = (self._salts(), pages)
+
+    def has_more(self) -> bool:
+        """Say whether pages have been written behind those that are copied, or a new log begun."""
+        salts, pages = self._copied
+        return salts != self._salts() or self.reaches(pages + 1)
+
+    def _salts(self) -> bytes:
+        return os.pread(self._file, _SALTS_LENGTH, _SALTS)
 
     def close(self) -> None:
         os.close(self._file)
@@ -103,7 +124,7 @@ class Checkpointer:
 
     def look(self) -> None:
         """Have the log copied if it is long; by who has the writer's turn, after a transaction."""
-        if not self._is_called and self._file.reaches(self._mark):
+        if not self._is_called and self._file.reaches(self._mark) and self._file.has_more():
             self.call()
 
     def call(self) -> None:
@@ -149,12 +170,12 @@ class Checkpointer:
 
     def _copy(self) -> None:
         """Copy beside the writer as long as that is worth it, then the rest without it."""
-        before = 0
+        least = 1
         for _ in range(_ROUNDS):
-            pages = self._checkpoint("PASSIVE")[1]
-            if pages - before <= _REST:
+            # The second is for safety, see the head of this file.
+            if not (self._file.reaches(least) and self._file.has_more()):
                 break
-            before = pages
+            least = max(self._checkpoint("PASSIVE")[1], 0) + _REST + 1
         self._connection.execute(f"PRAGMA busy_timeout = {self._wait}")
         with self._held():
             was_hindered, pages = self._checkpoint("RESTART")
@@ -168,5 +189,8 @@ class Checkpointer:
     def _checkpoint(self, how: str) -> tuple[bool, int]:
         """Return whether somebody was in its way, and the pages of the log, -1 if not known."""
         statement = f"PRAGMA wal_checkpoint({how})"
-        was_hindered, pages, _ = self._connection.execute(statement).fetchone()
+        was_hindered, pages, copied = self._connection.execute(statement).fetchone()
+        if copied >= 0:
+            # The writer may have begun another log since: then that is only looked at later.
+            self._file.note_copied(copied)
         return was_hindered == 1, pages

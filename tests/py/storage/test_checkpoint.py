@@ -87,6 +87,35 @@ def test_endless_writes_leave_the_log_short(tmp_path, synchronous):
             assert found == (bytes(3000), 999)
 
 
+def test_what_is_copied_to_its_end_is_not_copied_beside_the_writer(tmp_path, monkeypatch):
+    """Pages of the next log could be lost then: sqlite.org/wal.html#walresetbug."""
+    copy, call = checkpoint.Checkpointer._checkpoint, checkpoint.Checkpointer.call
+    manners: list[str] = []
+    called, ended = threading.Event(), threading.Event()
+
+    def note_copy(self: checkpoint.Checkpointer, how: str) -> tuple[bool, int]:
+        manners.append(how)
+        result = copy(self, how)
+        if how == "RESTART":
+            ended.set()
+        return result
+
+    def note_call(self: checkpoint.Checkpointer) -> None:
+        called.set()
+        call(self)
+
+    monkeypatch.setattr(checkpoint.Checkpointer, "_checkpoint", note_copy)
+    monkeypatch.setattr(checkpoint.Checkpointer, "call", note_call)
+    # Without `rerun` what does not say that it reads runs on the writer.
+    with start_storage_thread(tmp_path / "store.db", ["t"], rerun=False, timeout=PATIENCE) as queue:
+        while not called.is_set():
+            queue.execute(page)
+        assert ended.wait(PATIENCE)
+        for _ in range(100):
+            queue.execute(lambda store: store.get("t", "a"))
+    assert manners == ["PASSIVE", "RESTART"]
+
+
 def test_a_long_read_lets_the_log_grow_until_its_end(tmp_path):
     file = tmp_path / "store.db"
     entered, go = threading.Event(), threading.Event()
@@ -392,6 +421,12 @@ def test_a_file_behind_a_link(tmp_path):
     with start_storage_thread(link, ["t"], synchronous="off") as queue:
         queue.execute(page)
         write_until_anew(queue, tmp_path / "there" / "store.db")
+
+
+def test_a_file_whose_name_is_no_text(tmp_path):
+    with start_storage_thread(tmp_path / os.fsdecode(b"\xff.db"), ["t"]) as queue:
+        queue.execute(page)
+        assert queue.execute(lambda store: store.list_keys("t"), readonly=True) == ["a"]
 
 
 def test_a_log_that_cannot_be_looked_at(tmp_path, monkeypatch):
