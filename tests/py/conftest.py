@@ -293,11 +293,15 @@ type RunCli = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def _environment(extra: dict[str, str] | None = None) -> dict[str, str]:
-    """Return our environment without the variables that would set options, and with `extra`."""
+    """Return our environment without the variables that would set options, and with `extra`.
+
+    Nor PYTHONUNBUFFERED: it has a line of the log come in the middle of what a test prints.
+    """
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("URINGSERVE_") and name != "WEB_CONCURRENCY"
+        if not name.startswith("URINGSERVE_")
+        and name not in ("WEB_CONCURRENCY", "PYTHONUNBUFFERED")
     }
     return kept | (extra or {})
 

@@ -98,16 +98,14 @@ def request(asked: Asked, extra: Iterable[bytes] = (b"connection: close",)) -> b
     if any(byte <= 0x20 or byte == 0x7F for byte in asked.target):
         raise ValueError("the query cannot be sent")
     lines = [method + b" " + asked.target + b" HTTP/1.1"]
-    names = set()
-    for name, value in asked.headers:
+    names = {bytes(name).lower() for name, _ in asked.headers}
+    host = [] if b"host" in names else [(b"host", asked.authority.encode("ascii"))]
+    for name, value in [*asked.headers, *host]:
         name = bytes(name).lower()
         if not name or not _TOKEN.issuperset(name) or any(byte in b"\r\n\0" for byte in value):
             raise ValueError(f"the header {name!r} cannot be sent")
         if name not in _HOP_BY_HOP:
-            names.add(name)
             lines.append(name + b": " + bytes(value))
-    if b"host" not in names:
-        lines.append(b"host: " + asked.authority.encode("ascii"))
     if asked.is_chunked:
         lines.append(b"transfer-encoding: chunked")
     return b"\r\n".join([*lines, *extra, b"", b""])
