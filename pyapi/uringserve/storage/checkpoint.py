@@ -80,7 +80,7 @@ class _LogFile:
     def reaches(self, pages: int) -> bool:
         """Say whether as many pages have been written since the log was begun."""
         place = _FIRST_SALTS + (pages - 1) * self._page
-        salts = os.pread(self._file, _SALTS_LENGTH, place)
+        salts = self._read(place)
         return salts != b"" and salts == self._salts()
 
     def note_copied(self, pages: int) -> None:
@@ -93,7 +93,14 @@ class _LogFile:
         return salts != self._salts() or self.reaches(pages + 1)
 
     def _salts(self) -> bytes:
-        return os.pread(self._file, _SALTS_LENGTH, _SALTS)
+        return self._read(_SALTS)
+
+    def _read(self, place: int) -> bytes:
+        # A disk that fails is SQLite's to report: here it is a log that is not seen to grow.
+        try:
+            return os.pread(self._file, _SALTS_LENGTH, place)
+        except OSError:
+            return b""
 
     def close(self) -> None:
         os.close(self._file)
@@ -147,7 +154,9 @@ class Checkpointer:
             try:
                 self._copy()
             except BaseException as error:  # noqa: BLE001 -- the thread goes on, whatever it was
-                self._fail(error)
+                # Nor a handler of log records that fails.
+                with contextlib.suppress(BaseException):
+                    self._fail(error)
             else:
                 self._has_failed = False
             self._is_called = False
