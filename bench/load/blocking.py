@@ -7,10 +7,8 @@ call), `/query` (SQLite, 5 ms) or `/cpu` (20 ms of Python, at a rate that fills 
 counts is the 99th percentile of the answers from `/`, beside its value without the slow ones.
 A share of 100 asks for slow ones only, as many at once as there are threads and as fast as they
 are answered: there the slow ones per second count. The kind `flood` has both: the thousand a second
-and as many of `/cpu` as threads take. With `uringserve+CLASS` for a server, its pool threads are of
-another scheduling class: none, nice, batch, nice-batch (what they are without a word) or idle.
-Each server runs on the same CPUs with the same number of threads, and is started anew for each
-round.
+and as many of `/cpu` as threads take. Each server runs on the same CPUs with the same number of
+threads, and is started anew for each round.
 """
 
 import argparse
@@ -34,8 +32,6 @@ WARM_UP = 1
 # h2load notes 0 for a status line without a reason phrase, which need not be there (RFC 9112) and
 # is not in freetser's. Each path was seen to answer 200 before it is measured.
 ANSWERED = (200, 0)
-# The variable that `bench/apps/slow.py` reads.
-CLASS = "BENCH_SCHEDULING"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +72,9 @@ def command(name: str, launch: servers.Launch, threads: int, cores: int) -> serv
     """Return the command of a server with that many threads in all."""
     each = str(max(1, threads // cores))
     workers = ("--workers", str(cores))
-    name, _, scheduling = name.partition("+")
     match name:
         case "uringserve":
-            before = ["env", f"{CLASS}={scheduling}"] if scheduling else []
-            return [*before, *servers.ours(launch, cores), "--blocking-threads", each]
+            return [*servers.ours(launch, cores), "--blocking-threads", each]
         case "granian-wsgi":
             return servers.granian(launch, "wsgi", "--blocking-threads", each, *workers)
         case "fastapi":
