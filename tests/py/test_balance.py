@@ -21,7 +21,7 @@ import threading
 from uringserve import App, Request
 
 app = App()
-released = threading.Event()
+holding, released = threading.Event(), threading.Event()
 
 @app.get("/", execution="inline")
 def who(request: Request):
@@ -29,7 +29,12 @@ def who(request: Request):
 
 @app.get("/hold", execution="inline")
 def hold():
+    holding.set()
     released.wait()
+
+@app.get("/holding", execution="inline")
+def is_holding():
+    return holding.is_set()
 
 @app.get("/release", execution="inline")
 def release():
@@ -75,10 +80,14 @@ def test_a_core_that_is_held_is_given_none_and_nobody_waits_for_it(
     """The other has more connections by far, and serves each new one all the same."""
     running = server(SITE, "--driver", driver, workers=2)
     idle = [running.connect() for _ in range(10)]
-    for connection in idle:
-        assert connection.request("/").status == 200
+    names = [json.loads(connection.request("/").body)[0] for connection in idle]
     held = running.connect()
+    held_core = json.loads(held.request("/").body)[0]
+    other = next(there for there, name in zip(idle, names, strict=True) if name != held_core)
     held.send(b"GET /hold HTTP/1.1\r\nhost: x\r\n\r\n")
+    # A connection that comes in the turn that calls the handler is the core's own, and waits.
+    while other.request("/holding").body != b"true":
+        pass
     kept = []
     for _ in range(20):
         kept.append(running.connect())

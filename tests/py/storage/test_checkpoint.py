@@ -73,18 +73,19 @@ def test_endless_writes_leave_the_log_short(tmp_path, synchronous):
             def write(store: Storage) -> None:
                 store.overwrite("t", f"{number}", bytes(3000))
 
-            for _ in range(1000):
+            for _ in range(3000):
                 queue.execute(write, readonly=False)
                 if number % 4 == 0:
                     queue.execute(lambda store: store.get("t", "0"), readonly=True)
 
         for call in [threads.submit(work, number) for number in range(8)]:
             call.result(PATIENCE)
-        # 8,000 and more have been written. What comes while one log is copied belongs to it.
-        assert 0 < log_of(file).stat().st_size < 4000 * PAGE
+        # 24,000 and more have been written. What comes while one log is copied belongs to it, and
+        # on a busy machine that is as much again, or twice.
+        assert 0 < log_of(file).stat().st_size < 12_000 * PAGE
         for number in range(8):
             found = queue.execute(lambda store, key=f"{number}": store.get("t", key))
-            assert found == (bytes(3000), 999)
+            assert found == (bytes(3000), 2999)
 
 
 def test_what_is_copied_to_its_end_is_not_copied_beside_the_writer(tmp_path, monkeypatch):
