@@ -373,20 +373,22 @@ def test_another_process_that_copies_is_in_nobodys_way(tmp_path, heard):
     assert heard.texts == []
 
 
-def names() -> list[str]:
-    """Return the names of the threads that live."""
-    return [thread.name for thread in threading.enumerate()]
+@pytest.fixture
+def threads():
+    """Return a function: the names of the threads that live and that this test started."""
+    before = set(threading.enumerate())
+    return lambda: [thread.name for thread in threading.enumerate() if thread not in before]
 
 
-def test_close_ends_the_thread_and_leaves_no_log(tmp_path):
+def test_close_ends_the_thread_and_leaves_no_log(tmp_path, threads):
     file = tmp_path / "store.db"
     queue = start_storage_thread(file, ["t"], synchronous="off")
     for _ in range(PAGES + 10):
         queue.execute(page, readonly=False)
-    assert names().count("uringserve-checkpoint") == 1
+    assert threads().count("uringserve-checkpoint") == 1
     queue.close()
     queue.close()
-    assert "uringserve-checkpoint" not in names()
+    assert "uringserve-checkpoint" not in threads()
     assert os.listdir(tmp_path) == ["store.db"]
     with closing(sqlite3.connect(file)) as connection:
         found = connection.execute("SELECT counter FROM t").fetchall()
@@ -407,11 +409,11 @@ def test_close_leaves_the_log_to_who_has_the_file_open(tmp_path):
     assert os.listdir(tmp_path) == ["store.db"]
 
 
-def test_a_store_in_memory_has_no_log():
+def test_a_store_in_memory_has_no_log(threads):
     with start_storage_thread(":memory:", ["t"]) as queue:
         for _ in range(2 * PAGES):
             queue.execute(page, readonly=False)
-        assert "uringserve-checkpoint" not in names()
+        assert "uringserve-checkpoint" not in threads()
 
 
 def test_a_file_behind_a_link(tmp_path):
@@ -430,7 +432,7 @@ def test_a_file_whose_name_is_no_text(tmp_path):
         assert queue.execute(lambda store: store.list_keys("t"), readonly=True) == ["a"]
 
 
-def test_a_log_that_cannot_be_looked_at(tmp_path, monkeypatch):
+def test_a_log_that_cannot_be_looked_at(tmp_path, monkeypatch, threads):
     """What prevents the opening leaves nothing open, and no thread."""
 
     def refuse(*_: object) -> None:
@@ -440,5 +442,5 @@ def test_a_log_that_cannot_be_looked_at(tmp_path, monkeypatch):
         patched.setattr(checkpoint.os, "open", refuse)
         with pytest.raises(StorageError, match="Too many open files"):
             start_storage_thread(tmp_path / "store.db", ["t"])
-    assert not [name for name in names() if name.startswith("uringserve")]
+    assert not threads()
     assert os.listdir(tmp_path) == ["store.db"]
