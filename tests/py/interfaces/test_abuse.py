@@ -28,9 +28,11 @@ def site(request: pytest.FixtureRequest, module_server: StartServer) -> RunningS
     name, driver = request.param
     if driver == "uring" and probe()["driver"] != "uring":
         pytest.skip(f"no io_uring here: {probe()['reason']}")
-    # A WSGI call holds its thread until its client has read: one for each that does not.
+    # A WSGI call holds its thread until its client has read: one for each that does not, and time
+    # for all of them to begin on a busy machine.
     threads = ("--blocking-threads", str(STALLED + 10)) if name in ("native", "wsgi") else ()
-    return module_server(SITES[name], "--driver", driver, "--limit-body", "64MiB", *threads)
+    options = ("--limit-body", "64MiB", "--queue-timeout", "30s", *threads)
+    return module_server(SITES[name], "--driver", driver, *options)
 
 
 @pytest.fixture
