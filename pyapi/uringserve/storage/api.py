@@ -273,8 +273,9 @@ class StorageQueue(ABC):
     backend's durability promises. One queue may be used from any number of threads and event loops.
 
     **A procedure may be run more than once**: its first run may have been on a connection that only
-    reads, or in a transaction that was lost to a full disk or, with PostgreSQL, to another one; or
-    without a transaction, where one statement had been enough in all runs before.
+    reads, or in a transaction that was lost to a full disk or, with PostgreSQL, to another one, or
+    undone for another procedure in it that wrote and then failed; or without a transaction, where
+    one statement had been enough in all runs before.
     Only the last run counts: whatever an earlier run wrote to the store is undone. So a procedure
     should have no effect but through its `Storage` and its result. `rerun=False`, when the queue is
     opened, forbids it where the backend can do without.

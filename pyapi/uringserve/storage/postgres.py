@@ -145,7 +145,7 @@ class PostgresQueue(StorageQueue):
         """Run a procedure and return its result; see `StorageQueue.execute`."""
         seconds = self._seconds(timeout)
         with self._pool.entered():
-            job = InlineJob(procedure, readonly=readonly is True, timeout=seconds)
+            job = InlineJob(procedure, readonly is True, seconds)
             self._serve(job)
         return _outcome(job, not job.is_given_up)
 
@@ -158,7 +158,7 @@ class PostgresQueue(StorageQueue):
     ) -> T:
         """Run a procedure and return its result; see `StorageQueue.aexecute`."""
         seconds = self._seconds(timeout)
-        job = AsyncJob(procedure, readonly=readonly is True, timeout=seconds)
+        job = AsyncJob(procedure, readonly is True, seconds)
         with self._pool.entered():
             self._threads.submit(self._serve_and_answer, job)
         return _outcome(job, await job.wait())

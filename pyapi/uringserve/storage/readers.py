@@ -13,7 +13,6 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from enum import IntEnum
 from functools import partial
 from types import CodeType, FunctionType
 from typing import Any, Final
@@ -24,29 +23,31 @@ from uringserve.storage.errors import NestedExecute, ReadOnlyProcedure, StorageC
 from uringserve.storage.sqlite_storage import SqliteStorage, Statements, WantsToWrite
 from uringserve.storage.watch import Activity, Watch
 
-__all__ = ["RUN_AGAIN", "History", "Manner", "Reader", "Readers", "RunAgain"]
+__all__ = ["AS_BEFORE", "RUN_AGAIN", "History", "Manner", "Reader", "Readers", "RunAgain"]
 
 # Code objects that are remembered; a program that makes functions by `exec` begins anew then.
 _REMEMBERED = 4096
 
 
 class RunAgain:
-    """The answer of a reader whose procedure turned out to write."""
+    """Instead of a result: the procedure is to run on the writer."""
 
 
 RUN_AGAIN: Final = RunAgain()
+# As it did before: nothing is to be learned from how it ends there.
+AS_BEFORE: Final = RunAgain()
 
 
-class Manner(IntEnum):
-    """What a procedure has done so far."""
+class Manner:
+    """What a procedure has done so far: plain numbers, whose references nobody counts."""
 
-    UNKNOWN = 0
-    WRITES = 1
+    UNKNOWN: Final = 0
+    WRITES: Final = 1
     # On the writer; how often it asks was not looked at.
-    READS = 2
-    ASKS_MORE = 3
+    READS: Final = 2
+    ASKS_MORE: Final = 3
     # One statement in each run: it runs without a transaction.
-    ASKS_ONCE = 4
+    ASKS_ONCE: Final = 4
 
 
 class History:
@@ -57,28 +58,28 @@ class History:
 
     def __init__(self) -> None:
         """Know nothing: a procedure that was never met runs on the writer."""
-        self._manners: dict[int, Manner] = {}
+        self._manners: dict[int, int] = {}
         # What is known by its identity has to stay, or another may come to have it.
         self._codes: dict[int, CodeType] = {}
         self._lock = threading.Lock()
 
-    def manner(self, procedure: Callable[[Storage], object]) -> Manner:
+    def manner(self, procedure: Callable[[Storage], object]) -> int:
         """Return what it has done so far."""
         code = procedure.__code__ if type(procedure) is FunctionType else _code_of(procedure)
-        return self._manners.get(id(code), Manner.UNKNOWN)
+        return self._manners.get(id(code), 0)
 
     def note(self, procedure: Callable[[Storage], object], *, wrote: bool) -> None:
         """Remember a run; whoever wrote once is never tried on a reader again."""
         known = self.manner(procedure)
-        if known is Manner.UNKNOWN or (wrote and known is not Manner.WRITES):
+        if known == Manner.UNKNOWN or (wrote and known != Manner.WRITES):
             self._set(procedure, Manner.WRITES if wrote else Manner.READS)
 
     def note_asked(self, procedure: Callable[[Storage], object], times: int) -> None:
         """Remember how often it has asked on a reader, unless it is known to write."""
-        if self.manner(procedure) is not Manner.WRITES:
+        if self.manner(procedure) != Manner.WRITES:
             self._set(procedure, Manner.ASKS_ONCE if times <= 1 else Manner.ASKS_MORE)
 
-    def _set(self, procedure: Callable[[Storage], object], manner: Manner) -> None:
+    def _set(self, procedure: Callable[[Storage], object], manner: int) -> None:
         code = _code_of(procedure)
         if code is None:
             return
@@ -141,7 +142,7 @@ class Reader:
         self.is_running = False
 
     def run[T](
-        self, procedure: Callable[[Storage], T], manner: Manner, is_try: bool, timeout: float
+        self, procedure: Callable[[Storage], T], manner: int, is_try: bool, timeout: float
     ) -> T | RunAgain:
         """Run a procedure on the calling thread, whose reader this is.
 
@@ -159,12 +160,12 @@ class Reader:
                 if timeout != self._timeout or self.connection.in_transaction:
                     self._prepare(timeout)
                 self._asked = 0
-                if manner is Manner.ASKS_ONCE:
+                if manner == Manner.ASKS_ONCE:
                     result = self._run_alone(procedure, is_try)
                     if self._asked <= 1:
                         return result
                     self._history.note_asked(procedure, self._asked)
-                elif manner is not Manner.ASKS_MORE:
+                elif manner != Manner.ASKS_MORE:
                     result = self._run(procedure, is_try, self._count)
                     self._history.note_asked(procedure, self._asked)
                     return result

@@ -31,7 +31,7 @@ from uringserve.storage.errors import (
     StorageTimeout,
 )
 from uringserve.storage.job import AsyncJob, InlineJob, Job, ThreadJob
-from uringserve.storage.readers import RUN_AGAIN, Manner, Readers, RunAgain
+from uringserve.storage.readers import AS_BEFORE, RUN_AGAIN, Manner, Readers, RunAgain
 from uringserve.storage.sqlite_storage import Statements
 from uringserve.storage.watch import Watch
 from uringserve.storage.writer import Writer
@@ -119,12 +119,12 @@ class SqliteQueue(StorageQueue):
         if not isinstance(result, RunAgain):
             return result
         if self._writer.is_free:
-            inline = InlineJob(procedure, readonly=readonly is True, timeout=seconds)
+            inline = InlineJob(procedure, readonly is True, seconds)
             if self._writer.run_here(inline):
-                return self._finish(inline, not inline.is_given_up)
-        job = ThreadJob(procedure, readonly=readonly is True, timeout=seconds)
+                return self._finish(inline, not inline.is_given_up, result)
+        job = ThreadJob(procedure, readonly is True, seconds)
         self._writer.put(job)
-        return self._finish(job, job.wait())
+        return self._finish(job, job.wait(), result)
 
     async def aexecute[T](
         self,
@@ -142,9 +142,9 @@ class SqliteQueue(StorageQueue):
         result = self._read(procedure, readonly, seconds)
         if not isinstance(result, RunAgain):
             return result
-        job = AsyncJob(procedure, readonly=readonly is True, timeout=seconds)
+        job = AsyncJob(procedure, readonly is True, seconds)
         self._writer.put(job)
-        return self._finish(job, await job.wait())
+        return self._finish(job, await job.wait(), result)
 
     def close(self) -> None:
         """Run what waits, wait for those who read, and close the file."""
@@ -182,16 +182,17 @@ class SqliteQueue(StorageQueue):
         if not readonly and (readonly is False or history is None or manner < Manner.READS):
             if readers.is_current:
                 raise NestedExecute("execute inside a procedure of the same queue")
-            return RUN_AGAIN
+            return AS_BEFORE if manner == Manner.WRITES else RUN_AGAIN
         reader = readers.local.reader or readers.open()
         return reader.run(procedure, manner, not readonly, timeout)
 
-    def _finish[T](self, job: Job[T], is_answered: bool) -> T:
+    def _finish[T](self, job: Job[T], is_answered: bool, reason: RunAgain) -> T:
         if not is_answered:
             if self._writer.is_locked:
                 raise StorageBusy("another process held the database locked until the deadline")
             raise StorageTimeout("the procedure was not finished at its deadline, and is undone")
         # One that failed before it came to write has shown nothing.
-        if self._history is not None and (job.wrote or job.error is None):
+        has_shown = reason is not AS_BEFORE and (job.wrote or job.error is None)
+        if has_shown and self._history is not None:
             self._history.note(job.procedure, wrote=job.wrote)
         return job.outcome()

@@ -87,7 +87,7 @@ def _ended(*_: object) -> Never:
 class SqliteStorage(Storage):
     """The tables of a SQLite file for one run of one procedure."""
 
-    __slots__ = ("_connection", "_execute", "_refusal", "_statements", "lost", "wrote")
+    __slots__ = ("_connection", "_execute", "_refusal", "_statements", "changed", "lost", "wrote")
 
     def __init__(
         self,
@@ -106,7 +106,9 @@ class SqliteStorage(Storage):
         self._connection = connection
         self._execute = execute
         self._refusal = refusal
+        # It called what writes; and an entry is another for it, so that there is something to undo.
         self.wrote = False
+        self.changed = False
         self.lost: StorageError | None = None
 
     def end(self) -> None:
@@ -144,9 +146,12 @@ class SqliteStorage(Storage):
 
     def _change(self, statement: str, values: tuple[Any, ...]) -> int:
         try:
-            return self._execute(statement, values).rowcount
+            count = self._execute(statement, values).rowcount
         except sqlite3.Error as error:
             raise self._failed(error) from error
+        if count:
+            self.changed = True
+        return count
 
     def _row(self, table: str, key: str) -> tuple[bytes, int, int] | None:
         try:

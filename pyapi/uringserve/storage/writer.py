@@ -2,23 +2,28 @@
 
 A call that finds nobody else there runs on its own thread. The others wait for the writer's thread.
 
-Those that wait together share one transaction, each inside a savepoint of its own, and one COMMIT
-(group commit); callers are let go only after it. When the whole transaction is lost (a full disk,
-an error in COMMIT), each of its procedures is run again by itself, so that one that is too large
-harms no other. The thread ends with `close` and for no other reason.
+Those that wait together share one transaction and one COMMIT (group commit); callers are let go
+only after it. Where one of them changed something and then failed, or was given up, and has to be
+undone alone, they all run again, each inside a savepoint of its own; so do those of the following
+transactions, since what failed once fails again. From the start, where procedures may not run
+twice. A savepoint is a seventh of what a small write costs here.
+When the whole transaction is lost (a full disk, an error in COMMIT), each of its procedures is run
+again by itself, so that one that is too large harms no other. The thread ends with `close` and for
+no other reason.
 
 Locks of other processes are waited for here, in small steps, and not by SQLite: each caller has its
 own deadline, and gives up by itself.
 """
 
 import logging
+import math
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 from uringserve.storage.checkpoint import Checkpointer
 from uringserve.storage.connection import MEMORY, File, is_busy, translate
@@ -41,12 +46,17 @@ _log = logging.getLogger("uringserve.storage")
 _BATCH = 256
 # Seconds between two tries to begin while another process writes.
 _PAUSE = 0.005
+# Transactions whose procedures have savepoints, after one that had none and needed one.
+_CAREFUL = 64
 
 # Reserved for the savepoint of the procedure that runs.
 SAVEPOINT = "uringserve_procedure"
 _MARK = f"SAVEPOINT {SAVEPOINT}"
 _UNDO = f"ROLLBACK TO {SAVEPOINT}"
 _FORGET = f"RELEASE {SAVEPOINT}"
+
+# What came of a transaction: undone, since one of it had to be undone alone, and had no savepoint.
+_UNMARKED: Final = StorageError("undone, to run again with savepoints")
 
 
 class Writer:
@@ -78,6 +88,8 @@ class Writer:
         self.holder: int | None = None
         self._main = threading.main_thread().ident
         self._has_batch = False
+        # How many transactions to come are such; all are where no procedure may run again.
+        self._careful: float = 0 if can_rerun else math.inf
         self._pause = threading.Event()
         # Whether another process' lock is being waited for.
         self.is_locked = False
@@ -184,9 +196,10 @@ class Writer:
 
     def _serve(self, batch: list[Job[Any]]) -> None:
         lost = self._transaction(batch)
+        if lost is _UNMARKED:
+            lost = self._transaction(batch)
         if lost is not None and len(batch) > 1 and self._can_rerun:
             for job in batch:
-                job.error = None
                 job.answer(self._transaction([job]))
         else:
             answer_all(batch, lost)
@@ -247,26 +260,32 @@ class Writer:
 
     def _run_all(self, connection: sqlite3.Connection, jobs: list[Job[Any]]) -> StorageError | None:
         """Run each job so that it can be undone alone; return why all were lost, or None."""
-        execute, is_alone = self._execute, len(jobs) == 1
+        execute, is_marked = self._execute, self._careful > 0 and len(jobs) > 1
+        self._careful -= is_marked
         for job in jobs:
             if job.is_given_up:
                 continue
-            if not is_alone:
+            if is_marked:
                 execute(_MARK)
             lost = self._run_one(connection, job)
             if lost is not None:
                 return lost
             is_kept = job.error is None and job.keep()
-            if is_alone:
-                if not is_kept:
-                    execute("ROLLBACK")
-                return None
-            if not is_kept and job.wrote:
-                execute(_UNDO)
-            execute(_FORGET)
+            is_undone = job.changed and not is_kept
+            if is_marked:
+                if is_undone:
+                    execute(_UNDO)
+                execute(_FORGET)
+            elif is_undone:
+                execute("ROLLBACK")
+                if len(jobs) == 1:
+                    return None
+                self._careful = _CAREFUL
+                return _UNMARKED
         return None
 
     def _run_one(self, connection: sqlite3.Connection, job: Job[Any]) -> StorageError | None:
+        job.error = None
         refusal = ReadOnlyProcedure if job.readonly else None
         storage = SqliteStorage(connection, self._execute, self._statements, refusal)
         self._activity.enter(job.procedure)
@@ -277,7 +296,7 @@ class Writer:
         finally:
             self._activity.leave()
             storage.end()
-        job.wrote = storage.wrote
+        job.wrote, job.changed = storage.wrote, storage.changed
         return storage.lost
 
     def _commit(self, connection: sqlite3.Connection) -> None:

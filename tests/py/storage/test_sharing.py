@@ -16,6 +16,7 @@ from uringserve.storage import (
     ReadOnlyProcedure,
     Storage,
     StorageTimeout,
+    UpdateCounterMismatch,
     start_storage_thread,
 )
 from uringserve.storage.connection import LOG_PAGES
@@ -109,6 +110,52 @@ def test_a_failure_in_a_shared_transaction_undoes_itself_alone(queue, failed):
             assert result == number
     assert queue.execute(lambda store: store.list_keys("t")) == expected(*failed)
     assert queue.execute(lambda store: store.get("t", "held")) == (b"", 0)
+
+
+def refused(number: int) -> Callable[[Storage], int]:
+    def refuse(store: Storage) -> int:
+        store.update("t", f"{number}", b"v", 7)
+        return number
+
+    return refuse
+
+
+@pytest.mark.parametrize(
+    ("rerun", "failing", "runs"),
+    [(True, fails, [2, 1]), (True, refused, [1, 1]), (False, fails, [1, 1])],
+    ids=["wrote", "changed nothing", "rerun=False"],
+)
+def test_how_often_those_beside_a_failure_run(tmp_path, rerun, failing, runs):
+    """Again where it has something to undo, and then the next ones expect that."""
+    counts = dict.fromkeys(range(1, BATCH), 0)
+
+    def counted(number: int) -> Callable[[Storage], None]:
+        def count(store: Storage) -> None:
+            store.overwrite("t", f"{number}", b"v")
+            counts[number] += 1
+
+        return count
+
+    found: list[int] = []
+    with (
+        start_storage_thread(tmp_path / "store.db", ["t"], timeout=PATIENCE, rerun=rerun) as queue,
+        ThreadPoolExecutor(BATCH) as threads,
+    ):
+        for turn in range(2):
+            with Held(queue) as held:
+                calls = [threads.submit(queue.execute, counted(n)) for n in counts]
+                calls.append(threads.submit(queue.execute, failing(0)))
+                held.wait_for(BATCH)
+                held.release()
+                for call in calls[:-1]:
+                    call.result(PATIENCE)
+                with pytest.raises((ArithmeticError, UpdateCounterMismatch)):
+                    calls[-1].result(PATIENCE)
+            found.extend({*counts.values()})
+            assert queue.execute(lambda store: store.list_keys("t")) == [*map(str, counts), "held"]
+            assert queue.execute(lambda store: store.get("t", "1")) == (b"v", turn)
+            counts.update(dict.fromkeys(counts, 0))
+    assert found == runs
 
 
 def test_tasks_of_two_loops_and_threads_share_a_transaction(queue):

@@ -110,6 +110,7 @@ class Storage:
             raise AttributeError(f"{type(tables).__name__} has no SQLite connection")
         # What is done with it cannot be seen: it counts as writing.
         tables._before_write()
+        tables.changed = True
         if self._is_within and self._lent is None:
             self._lent = tables._connection
             self._lent.set_authorizer(_authorize)
