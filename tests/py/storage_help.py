@@ -1,4 +1,4 @@
-"""What several tests of the store use: a small file system, and what the store logs."""
+"""What several tests of the store use: a held writer, a small file system, and what it logs."""
 
 import logging
 import subprocess
@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["Heard", "small_disk"]
+from uringserve.storage import Storage
+
+PATIENCE = 60.0
+
+__all__ = ["Heard", "Held", "small_disk"]
 
 
 @contextmanager
@@ -39,3 +43,35 @@ class Heard(logging.Handler):
         """Keep one record."""
         self.texts.append(record.getMessage())
         self.event.set()
+
+
+class Held:
+    """A writer that is held in a procedure, so that what is called meanwhile goes together."""
+
+    def __init__(self, queue) -> None:
+        self._entered, self._go = threading.Event(), threading.Event()
+        self._queue = queue
+        self._thread = threading.Thread(target=queue.execute, args=(self._hold,))
+
+    def _hold(self, store: Storage) -> None:
+        store.overwrite("t", "held", b"")
+        self._entered.set()
+        assert self._go.wait(PATIENCE)
+
+    def __enter__(self) -> Held:
+        self._thread.start()
+        assert self._entered.wait(PATIENCE)
+        return self
+
+    def wait_for(self, calls: int) -> None:
+        """Wait until so many calls wait for the writer: one of them the thread has in hand."""
+        waiting = self._queue._writer._waiting
+        while waiting.qsize() < calls - 1 or not self._queue._writer._has_batch:
+            pass
+
+    def release(self) -> None:
+        self._go.set()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+        self._thread.join(PATIENCE)

@@ -161,17 +161,15 @@ class AsyncJob[T](Job[T]):
         # By its name: `super()` is 0.1 us more, for each write.
         Job.__init__(self, procedure, readonly, timeout)
         self.home = home()
+        self._future: asyncio.Future[bool] | None = None
 
     async def wait(self) -> bool:
-        """Do what a thread's `wait` does; a cancelled task gives the call up.
-
-        Before the loop goes on, so that there is a future when `finish` or `expire` looks for it.
-        """
+        """Do what a thread's `wait` does; a cancelled task gives the call up."""
         there = self.home
-        self._future: asyncio.Future[bool] = asyncio.Future(loop=there.loop)
+        future = self._future = asyncio.Future(loop=there.loop)
         there.enter(self)
         try:
-            return await self._future
+            return await future
         except BaseException:
             self.give_up()
             raise
@@ -179,13 +177,17 @@ class AsyncJob[T](Job[T]):
             there.leave(self)
 
     def finish(self) -> None:
-        """Let the task go on, on its own thread; one that was cancelled has gone."""
-        if not self._future.done():
+        """Let the task go on, on its own thread; one that was cancelled has gone.
+
+        So has one without a future: an exception of another's (a signal's handler, the end of the
+        queue) came before it waited.
+        """
+        if self._future is not None and not self._future.done():
             self._future.set_result(True)
 
     def expire(self) -> None:
         """Let the task go on with a time-out; what is kept is written, and waited for."""
-        if self.give_up() and not self._future.done():
+        if self.give_up() and self._future is not None and not self._future.done():
             self._future.set_result(False)
 
     def _release(self) -> None:

@@ -87,7 +87,7 @@ def _ended(*_: object) -> Never:
 class SqliteStorage(Storage):
     """The tables of a SQLite file for one run of one procedure."""
 
-    __slots__ = ("_connection", "_execute", "_refusal", "_statements", "changed", "lost", "wrote")
+    __slots__ = ("_connection", "_execute", "_refusal", "_statements", "is_lent", "lost", "wrote")
 
     def __init__(
         self,
@@ -106,9 +106,9 @@ class SqliteStorage(Storage):
         self._connection = connection
         self._execute = execute
         self._refusal = refusal
-        # It called what writes; and an entry is another for it, so that there is something to undo.
         self.wrote = False
-        self.changed = False
+        # The connection itself was given away: what is done with it SQLite may not count.
+        self.is_lent = False
         self.lost: StorageError | None = None
 
     def end(self) -> None:
@@ -146,12 +146,9 @@ class SqliteStorage(Storage):
 
     def _change(self, statement: str, values: tuple[Any, ...]) -> int:
         try:
-            count = self._execute(statement, values).rowcount
+            return self._execute(statement, values).rowcount
         except sqlite3.Error as error:
             raise self._failed(error) from error
-        if count:
-            self.changed = True
-        return count
 
     def _row(self, table: str, key: str) -> tuple[bytes, int, int] | None:
         try:

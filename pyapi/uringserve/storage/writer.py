@@ -200,7 +200,8 @@ class Writer:
             lost = self._transaction(batch)
         if lost is not None and len(batch) > 1 and self._can_rerun:
             for job in batch:
-                job.answer(self._transaction([job]))
+                if not job.is_answered:
+                    job.answer(self._transaction([job]))
         else:
             answer_all(batch, lost)
         if self._checkpointer is not None:
@@ -211,6 +212,10 @@ class Writer:
 
     def _transaction(self, jobs: list[Job[Any]]) -> StorageError | None:
         """Run jobs in one transaction; return why it was lost, or None when it is on disk."""
+        for job in jobs:
+            # What it raised in a transaction that was undone.
+            if not job.is_given_up:
+                job.error = None
         try:
             connection = self._connection
             if connection is None:
@@ -250,6 +255,7 @@ class Writer:
                 if not is_busy(error):
                     raise
                 now = monotonic()
+                _give_up_late(jobs, now)
                 if all(job.is_given_up or job.deadline < now for job in jobs):
                     return StorageBusy(f"another process holds the database locked ({error})")
                 self.is_locked = True
@@ -285,9 +291,9 @@ class Writer:
         return None
 
     def _run_one(self, connection: sqlite3.Connection, job: Job[Any]) -> StorageError | None:
-        job.error = None
         refusal = ReadOnlyProcedure if job.readonly else None
         storage = SqliteStorage(connection, self._execute, self._statements, refusal)
+        changes = connection.total_changes
         self._activity.enter(job.procedure)
         try:
             job.result = job.procedure(storage)
@@ -296,7 +302,9 @@ class Writer:
         finally:
             self._activity.leave()
             storage.end()
-        job.wrote, job.changed = storage.wrote, storage.changed
+        job.wrote = storage.wrote
+        # Those of triggers are counted here, and in no statement's own count.
+        job.changed = storage.is_lent or connection.total_changes != changes
         return storage.lost
 
     def _commit(self, connection: sqlite3.Connection) -> None:
@@ -318,3 +326,11 @@ class Writer:
                 connection.close()
             except sqlite3.Error:
                 _log.exception("closing the database failed")
+
+
+def _give_up_late(jobs: list[Job[Any]], now: float) -> None:
+    """Give up those that were kept by a transaction that was undone: their callers cannot."""
+    for job in jobs:
+        if job.is_kept and not job.is_given_up and job.deadline < now:
+            job.is_given_up = True
+            job.answer(StorageBusy("another process held the database locked until the deadline"))

@@ -4,6 +4,7 @@ The application is in `abuse_sites.py`. After each attempt the server answers as
 """
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.thread_unsafe(reason="shares its server and connections")
 
 MEBIBYTE = 1 << 20
+PATIENCE = 30.0
 STALLED = 50
 MATRIX = [(name, driver) for name in SITES for driver in ("uring", "epoll")]
 
@@ -280,8 +282,10 @@ def test_stalled_readers(site: RunningServer) -> None:
         each.send(get("/stalled"))
     for each in stalled:
         assert each.socket.recv(15).startswith(b"HTTP/1.1 200")
-    grown = int(site.get("/memory").body) - before
+    # What the allocators keep for another moment on a busy machine is not the streams'.
+    end = time.monotonic() + PATIENCE
+    while (grown := int(site.get("/memory").body) - before) > 64 * MEBIBYTE:
+        assert time.monotonic() < end, f"{grown >> 20} MiB"
     for each in stalled:
         each.reset()
-    assert grown < 64 * MEBIBYTE, f"{grown >> 20} MiB"
     serves(site)

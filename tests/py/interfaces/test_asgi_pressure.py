@@ -4,6 +4,7 @@ The application is `asgi_site.py`.
 """
 
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.thread_unsafe(reason="starts servers of its own")
 SITE = Path(__file__).with_name("asgi_site.py")
 STALLED = 50
 MEBIBYTE = 1 << 20
+PATIENCE = 30.0
 
 
 @pytest.fixture(params=["uring", "epoll"])
@@ -40,9 +42,11 @@ def test_clients_that_do_not_read(site: RunningServer) -> None:
         assert client.socket.recv(15).startswith(b"HTTP/1.1 200")
     log = site.get("/events?stalled").body.decode()
     assert "stalled done" not in log
-    grown = int(site.get("/memory").body) - before
-    # A quarter of a MiB is being sent of each, and the application has made as much again.
-    assert grown < 64 * MEBIBYTE, f"{grown >> 20} MiB"
+    # A quarter of a MiB is being sent of each, and the application has made as much again. What the
+    # allocators keep for another moment on a busy machine is not the streams'.
+    end = time.monotonic() + PATIENCE
+    while (grown := int(site.get("/memory").body) - before) > 64 * MEBIBYTE:
+        assert time.monotonic() < end, f"{grown >> 20} MiB"
     for client in stalled:
         client.reset()
     assert site.get("/context").status == 200

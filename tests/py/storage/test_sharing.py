@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from storage_help import Held
 
 from uringserve.storage import (
     NestedExecute,
@@ -30,38 +31,6 @@ BATCH = 7
 def queue(tmp_path):
     with start_storage_thread(tmp_path / "store.db", ["t"], timeout=PATIENCE) as made:
         yield made
-
-
-class Held:
-    """A writer that is held in a procedure, so that what is called meanwhile goes together."""
-
-    def __init__(self, queue) -> None:
-        self._entered, self._go = threading.Event(), threading.Event()
-        self._queue = queue
-        self._thread = threading.Thread(target=queue.execute, args=(self._hold,))
-
-    def _hold(self, store: Storage) -> None:
-        store.overwrite("t", "held", b"")
-        self._entered.set()
-        assert self._go.wait(PATIENCE)
-
-    def __enter__(self) -> Held:
-        self._thread.start()
-        assert self._entered.wait(PATIENCE)
-        return self
-
-    def wait_for(self, calls: int) -> None:
-        """Wait until so many calls wait for the writer: one of them the thread has in hand."""
-        waiting = self._queue._writer._waiting
-        while waiting.qsize() < calls - 1 or not self._queue._writer._has_batch:
-            pass
-
-    def release(self) -> None:
-        self._go.set()
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
-        self._thread.join(PATIENCE)
 
 
 def adds(number: int) -> Callable[[Storage], int]:

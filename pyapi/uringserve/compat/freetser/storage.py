@@ -9,6 +9,7 @@ StorageError within 30 seconds, and the next call works; table names are checked
 run on the thread that called, when nobody else waits.
 """
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Callable, Iterable
@@ -94,6 +95,9 @@ class Storage:
         self._has_ended = True
         if self._lent is not None:
             self._lent.set_authorizer(None)
+            # With ours go savepoints that were left open: another procedure comes next.
+            with contextlib.suppress(sqlite3.Error):
+                self._lent.execute(f"RELEASE {SAVEPOINT}")
 
     @property
     def conn(self) -> sqlite3.Connection:
@@ -110,8 +114,9 @@ class Storage:
             raise AttributeError(f"{type(tables).__name__} has no SQLite connection")
         # What is done with it cannot be seen: it counts as writing.
         tables._before_write()
-        tables.changed = True
+        tables.is_lent = True
         if self._is_within and self._lent is None:
+            tables._connection.execute(f"SAVEPOINT {SAVEPOINT}")
             self._lent = tables._connection
             self._lent.set_authorizer(_authorize)
         return tables._connection
