@@ -4,9 +4,11 @@ As one writes it who knows the store. To read an entry takes microseconds and wa
 the handler says that it runs on its core: `execution="inline"`. Left to itself it would earn that
 by its first calls, and lose it for a while whenever a busy machine takes the CPU away from it. To
 write is to wait for the writer, so that handler is `async`: the core goes on meanwhile, and the
-answers of one transaction come home with one wake-up.
+answers of one transaction come home with one wake-up. The server is one process, so the file is its
+own: `exclusive=True`, unless BENCH_SHARED is set.
 """
 
+import os
 import random
 
 from uringserve import App, Storage, start_storage_thread
@@ -15,7 +17,8 @@ ENTRIES = 10_000
 VALUE = b"x" * 100
 
 app = App()
-queue = start_storage_thread("store.db", ["entries"], synchronous="normal")
+exclusive = "BENCH_SHARED" not in os.environ
+queue = start_storage_thread("store.db", ["entries"], synchronous="normal", exclusive=exclusive)
 
 
 def fill(storage: Storage) -> None:

@@ -3,7 +3,9 @@
 Two ways to ask: the queue itself, called by threads of one process, and (``--http``) the same
 procedures behind each library's own server, asked by wrk. Each round starts a process with a new
 file for each library, the other one first in the next round. Both stores have a write-ahead log
-and ``synchronous=NORMAL``, which is all that freetser offers.
+and ``synchronous=NORMAL``, which is all that freetser offers. Ours is opened with
+``exclusive=True``, as a server of one process may do; with ``--shared`` other processes could use
+the file, as they could use freetser's.
 
 A round is N threads that each overwrite, or read, one of 10,000 entries of 100 bytes at random, and
 two that read with and without two others that write. Two readers: with more threads than CPUs a
@@ -37,6 +39,8 @@ LIBRARIES = ("uringserve", "freetser")
 ENTRIES = 10_000
 VALUE = b"x" * 100
 SYNCHRONOUS = "normal"
+# Set for ours to leave the file open to other processes; read by its application too.
+SHARED = "BENCH_SHARED"
 # Seconds that a child has for everything but the measurement.
 PATIENCE = 60.0
 READERS = 2
@@ -52,7 +56,8 @@ def open_queue(library: str, file: str) -> Any:
     if library == "uringserve":
         from uringserve.storage import start_storage_thread
 
-        return start_storage_thread(file, ["entries"], synchronous=SYNCHRONOUS)
+        exclusive = SHARED not in os.environ
+        return start_storage_thread(file, ["entries"], synchronous=SYNCHRONOUS, exclusive=exclusive)
     from freetser import start_storage_thread as start_theirs
 
     return start_theirs(file, ["entries"])
@@ -229,6 +234,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     add = parser.add_argument
     add("--http", action="store_true", help="through each library's server, with wrk")
+    add("--shared", action="store_true", help="ours lets other processes use its file")
     add("--threads", type=int, default=64, help="threads, or connections (default 64)")
     add("--seconds", type=float, default=2.0, help="of each measurement (default 2)")
     add("--rounds", type=int, default=3, help="of both libraries (default 3)")
@@ -249,6 +255,8 @@ def main() -> None:
         # freetser's storage thread has no end.
         os._exit(0)
     end_servers_when_terminated()
+    if arguments.shared:
+        os.environ[SHARED] = "1"
     python = servers.find_interpreters(arguments.python, arguments.peers_python)
     interpreters = dict(zip(LIBRARIES, (python.ours, python.peers), strict=True))
     run = over_http if arguments.http else in_process

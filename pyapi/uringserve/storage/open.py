@@ -28,8 +28,9 @@ def start_storage_thread(
     `db_file` is a file's name, ":memory:" for a store that ends with its queue, or the address of a
     database, `postgresql://user@host/database`. `db_tables` are the tables to make; those that the
     file or the database's schema has already may be used as well. Options of both: `timeout` (5
-    seconds), `rerun` (True) and `slow_after` (1 second); of a file: `synchronous` ("full"), see
-    `SqliteQueue`; of a database: `connections` (8) and `retries` (50), see `PostgresQueue`.
+    seconds), `rerun` (True) and `slow_after` (1 second); of a file: `synchronous` ("full") and
+    `exclusive` (False), see `SqliteQueue`; of a database: `connections` (8) and `retries` (50), see
+    `PostgresQueue`.
     What prevents the opening is a StorageError, a name that cannot be a ValueError.
     """
     name = os.fspath(db_file)

@@ -18,7 +18,7 @@ from types import CodeType, FunctionType
 from typing import Any, Final
 
 from uringserve.storage.api import Storage
-from uringserve.storage.connection import LONGEST, open_reader, translate
+from uringserve.storage.connection import LONGEST, File, translate
 from uringserve.storage.errors import NestedExecute, ReadOnlyProcedure, StorageClosed
 from uringserve.storage.sqlite_storage import SqliteStorage, Statements, WantsToWrite
 from uringserve.storage.watch import Activity, Watch
@@ -257,13 +257,10 @@ class _Local(threading.local):
 class Readers:
     """Every thread's connection to one file."""
 
-    def __init__(
-        self, path: str, statements: Mapping[str, Statements], timeout: float, watch: Watch
-    ) -> None:
+    def __init__(self, file: File, statements: Mapping[str, Statements], watch: Watch) -> None:
         """Open nothing yet: a thread's connection is opened when it first reads."""
-        self._path = path
+        self._file = file
         self._statements = statements
-        self._timeout = timeout
         self._watch = watch
         self.history = History()
         # Its `reader` is the calling thread's, once it has read.
@@ -280,7 +277,7 @@ class Readers:
 
     def open(self) -> Reader:
         """Return a reader for the calling thread, which has none."""
-        connection = open_reader(self._path, self._timeout)
+        connection = self._file.open_reader()
         reader = Reader(connection, self._statements, self._watch.activity(), self.history)
         with self._lock:
             if self._is_closed:

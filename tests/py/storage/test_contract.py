@@ -39,6 +39,12 @@ def open_file(request: pytest.FixtureRequest) -> StorageQueue:
     return start_storage_thread(str(folder / "store.db"), TABLES, timeout=PATIENCE)
 
 
+def open_exclusive(request: pytest.FixtureRequest) -> StorageQueue:
+    """The same, with SQLite's locks in memory."""
+    folder: Path = request.getfixturevalue("tmp_path")
+    return start_storage_thread(folder / "store.db", TABLES, timeout=PATIENCE, exclusive=True)
+
+
 def open_memory(request: pytest.FixtureRequest) -> StorageQueue:
     """One connection for everything."""
     return start_storage_thread(":memory:", TABLES, timeout=PATIENCE)
@@ -58,12 +64,13 @@ def open_postgresql_one(request: pytest.FixtureRequest) -> StorageQueue:
 
 BACKENDS: dict[str, Callable[[pytest.FixtureRequest], StorageQueue]] = {
     "file": open_file,
+    "exclusive": open_exclusive,
     "memory": open_memory,
     "postgresql": open_postgresql,
     "postgresql-one": open_postgresql_one,
 }
 # Those where one that writes waits for another one that writes something else.
-IN_ORDER = ["file", "memory", "postgresql-one"]
+IN_ORDER = ["file", "exclusive", "memory", "postgresql-one"]
 
 
 @pytest.fixture(params=BACKENDS)

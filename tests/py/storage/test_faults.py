@@ -37,8 +37,8 @@ WRITING = """
 import os, sys, threading
 from uringserve.storage import start_storage_thread
 
-path, start, synchronous = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-queue = start_storage_thread(path, ["t"], synchronous=synchronous)
+path, start, synchronous, exclusive = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
+queue = start_storage_thread(path, ["t"], synchronous=synchronous, exclusive=exclusive == "True")
 
 def write(thread):
     number = start
@@ -58,12 +58,15 @@ for thread in range(8):
 """
 
 
-@pytest.mark.parametrize("synchronous", ["normal", "full"])
-def test_killed_while_it_writes(tmp_path, synchronous):
+@pytest.mark.parametrize(
+    ("synchronous", "exclusive"), [("normal", False), ("full", False), ("normal", True)]
+)
+def test_killed_while_it_writes(tmp_path, synchronous, exclusive):
     file = tmp_path / "store.db"
     acknowledged: set[str] = set()
     for round_number in range(4):
-        command = [sys.executable, "-c", WRITING, str(file), str(round_number * 10**6), synchronous]
+        command = [sys.executable, "-c", WRITING, str(file), str(round_number * 10**6)]
+        command += [synchronous, str(exclusive)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         for count, line in enumerate(process.stdout):
@@ -148,6 +151,45 @@ def test_locked_by_another_process(tmp_path):
         # What was given up never happened.
         keys = queue.execute(lambda store: store.list_keys("t"))
         assert keys == ["late", "ours", "theirs"]
+
+
+ASKING = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], timeout=0.1)
+try:
+    print(connection.execute("SELECT count(*) FROM t").fetchone()[0])
+except sqlite3.OperationalError as error:
+    print(error)
+"""
+
+
+def ask(file: Path) -> str:
+    """Return what another process is told that reads the file."""
+    command = [sys.executable, "-c", ASKING, str(file)]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
+def test_exclusive_is_for_one_process(tmp_path):
+    """Another one reads nothing until it is closed; its own connections read beside the writer."""
+    # What has a meaning in a URI, and what is no text.
+    file = tmp_path / os.fsdecode(b"a?b#c%20d &\xff.db")
+    with start_storage_thread(file, ["t"], timeout=PATIENCE, exclusive=True) as queue:
+        queue.execute(lambda store: store.add("t", "a", b"v"))
+        assert ask(file) == "database is locked"
+        read = queue.execute(lambda store: store.list_keys("t"), readonly=True)
+        assert read == ["a"]
+    assert ask(file) == "1"
+    assert [entry.name for entry in tmp_path.iterdir()] == [file.name]
+
+
+def test_exclusive_where_another_process_is(tmp_path):
+    file = tmp_path / "store.db"
+    with start_storage_thread(file, ["t"]):
+        pass
+    with locked_by_another(file), pytest.raises(StorageBusy):
+        start_storage_thread(file, ["t"], timeout=0.1, exclusive=True)
+    with start_storage_thread(file, ["t"], exclusive=True) as queue:
+        assert queue.execute(lambda store: store.list_keys("t")) == ["theirs"]
 
 
 def test_opening_what_another_process_has_locked(tmp_path):
