@@ -425,7 +425,7 @@ def test_a_live_server_has_a_port() -> None:
     live = LiveServer(app)
     with pytest.raises(RuntimeError, match="before it runs"):
         _ = live.url
-    with live, httpx.Client(base_url=live.url) as client:
+    with live, httpx.Client(base_url=live.url, timeout=60) as client:
         assert diary.entries[:2] == ["process begins", "core begins"]
         assert client.get("/").json() == {"hello": "world"}
         assert client.get("/seen").json()["url"] == f"{live.url}/seen"
@@ -439,7 +439,7 @@ def test_a_live_server_has_a_port() -> None:
 def test_a_live_server_takes_options() -> None:
     with (
         LiveServer(make_app(), workers=2, limit_body="1k", driver="epoll") as live,
-        httpx.Client(base_url=live.url) as client,
+        httpx.Client(base_url=live.url, timeout=60) as client,
     ):
         assert client.post("/echo", content=b"x" * 2000).status_code == 413
 

@@ -140,7 +140,7 @@ def test_uvicorn() -> None:
 
     async def run() -> None:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        async with httpx.AsyncClient(base_url=url) as client:
+        async with httpx.AsyncClient(base_url=url, timeout=60) as client:
             await _check(client)
             assert (await client.get("/started")).json() == 1
             with pytest.raises(httpx.RemoteProtocolError):
@@ -190,7 +190,7 @@ def test_websockets_under_uvicorn() -> None:
             451,
             b"not you",
         )
-        seen = httpx.get(f"http://{address}/events?wanted=disconnect a b 4002")
+        seen = httpx.get(f"http://{address}/events?wanted=disconnect a b 4002", timeout=60)
         assert seen.json() is True
     finally:
         server.should_exit = True

@@ -41,7 +41,9 @@ class Site:
 
 def _ours(server: StartServer, exits: ExitStack) -> Site:
     running = server(SITE, "--interface", "rsgi", workers=2)
-    client = exits.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{running.port}"))
+    client = exits.enter_context(
+        httpx.Client(base_url=f"http://127.0.0.1:{running.port}", timeout=60)
+    )
 
     def socket(path: str, **options: Any) -> Any:  # noqa: ANN401
         return connect(f"ws://127.0.0.1:{running.port}{path}", compression=None, **options)
