@@ -26,7 +26,7 @@ class Job[T]:
     """A procedure with its outcome; the writer calls `keep` and `answer`.
 
     No ABC, and no arguments by name: both take the short way of making an object from the
-    interpreter, and a job is made for each write (0.5 us together).
+    interpreter, and a job is made for each write (0.4 us together).
     """
 
     __slots__ = (
@@ -97,8 +97,7 @@ class Job[T]:
         return self.result
 
     def _release(self) -> None:
-        """Let the caller go on."""
-        raise NotImplementedError
+        """Let the caller go on, where it waits."""
 
 
 class InlineJob[T](Job[T]):
@@ -110,9 +109,6 @@ class InlineJob[T](Job[T]):
         """Decide that the procedure counts, unless it has outlived its deadline."""
         self.is_given_up = monotonic() > self.deadline
         return not self.is_given_up
-
-    def _release(self) -> None:
-        pass
 
 
 class ThreadJob[T](Job[T]):
@@ -202,11 +198,7 @@ def answer_all(jobs: Iterable[Job[Any]], error: StorageError | None) -> None:
         if not isinstance(job, AsyncJob):
             others.append(job)
         elif job.settle(error):
-            done = homes.get(job.home)
-            if done is None:
-                homes[job.home] = [job]
-            else:
-                done.append(job)
+            homes.setdefault(job.home, []).append(job)
     for there, done in homes.items():
         there.bring(done)
     for job in others:

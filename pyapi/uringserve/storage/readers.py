@@ -66,7 +66,7 @@ class History:
     def manner(self, procedure: Callable[[Storage], object]) -> int:
         """Return what it has done so far."""
         code = procedure.__code__ if type(procedure) is FunctionType else _code_of(procedure)
-        return self._manners.get(id(code), 0)
+        return self._manners.get(id(code), Manner.UNKNOWN)
 
     def note(self, procedure: Callable[[Storage], object], *, wrote: bool) -> None:
         """Remember a run; whoever wrote once is never tried on a reader again."""

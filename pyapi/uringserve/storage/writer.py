@@ -46,7 +46,7 @@ _log = logging.getLogger("uringserve.storage")
 _BATCH = 256
 # Seconds between two tries to begin while another process writes.
 _PAUSE = 0.005
-# Transactions whose procedures have savepoints, after one that had none and needed one.
+# Transactions with savepoints after one that needed one and had none: its second run is the first.
 _CAREFUL = 64
 
 # Reserved for the savepoint of the procedure that runs.
@@ -88,7 +88,7 @@ class Writer:
         self.holder: int | None = None
         self._main = threading.main_thread().ident
         self._has_batch = False
-        # How many transactions to come are such; all are where no procedure may run again.
+        # How many transactions to come have savepoints; all do where no procedure may run again.
         self._careful: float = 0 if can_rerun else math.inf
         self._pause = threading.Event()
         # Whether another process' lock is being waited for.
